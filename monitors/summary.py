@@ -1,0 +1,137 @@
+"""A summary: everything that a window knows, as named count vectors and named fixed-point sums.
+
+Rules (STATISTICS section 0): both are integers and linear, so merging is addition, a retraction is a subtraction, and
+neither order nor batch cut matters, bit for bit. A vector of zeros and no vector are the same thing: adding a row and
+retracting it gives the empty summary, and equal summaries have equal bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+_FORMAT = 1
+_WIDTHS = ("<i1", "<i2", "<i4", "<i8")
+
+
+class _Wire(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    counts: dict[str, tuple[int, int, bytes, bytes]]  # length, width, positions (empty: all), values
+    sums: dict[str, bytes]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Wire)
+
+
+class SummaryFormatError(ValueError):
+    """The bytes are not a summary, or one of a newer format than this program knows."""
+
+
+class Summary:
+    """Counts (`int64` vectors) and sums (Python integers in units of a frozen power of two) by name.
+
+    >>> one = Summary({"rows": np.array([2])}, {"loss": 7})
+    >>> two = Summary({"rows": np.array([1])}, {"loss": -7})
+    >>> one.add(two)
+    >>> one.counts["rows"].tolist(), one.sums
+    ([3], {})
+    """
+
+    __slots__ = ("counts", "sums")
+
+    def __init__(self, counts: dict[str, Counts] | None = None, sums: dict[str, int] | None = None) -> None:
+        self.counts = {name: np.asarray(vector, dtype=np.int64) for name, vector in (counts or {}).items()}
+        self.sums = {name: total for name, total in (sums or {}).items() if total}
+
+    def add(self, other: Summary, sign: int = 1) -> None:
+        """Merge `other` into this one (`sign` -1: take it out). Vectors of unequal length are padded with zeros."""
+        for name, vector in other.counts.items():
+            mine = self.counts.get(name)
+            self.counts[name] = vector * sign if mine is None else _padded_sum(mine, vector, sign)
+        for name, total in other.sums.items():
+            left = self.sums.get(name, 0) + sign * total
+            if left:
+                self.sums[name] = left
+            else:
+                self.sums.pop(name, None)
+
+    def count(self, name: str) -> int:
+        """The sum over a vector; 0 where there is none."""
+        vector = self.counts.get(name)
+        return 0 if vector is None else int(vector.sum())
+
+    def copy(self) -> Summary:
+        """An independent copy."""
+        return Summary({name: vector.copy() for name, vector in self.counts.items()}, dict(self.sums))
+
+    def is_empty(self) -> bool:
+        """Whether nothing is counted."""
+        return not self.sums and not any(vector.any() for vector in self.counts.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Summary) and self.encode() == other.encode()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        counts = {name: vector.tolist() for name, vector in sorted(self.counts.items())}
+        return f"Summary({counts}, {dict(sorted(self.sums.items()))})"
+
+    def encode(self) -> bytes:
+        """Canonical bytes: names sorted, zeros elided, each vector in the least width that holds it."""
+        counts = {}
+        for name in sorted(self.counts):
+            vector = self.counts[name]
+            filled = np.flatnonzero(vector)
+            if not filled.size:
+                continue
+            values = vector[filled]
+            sparse = filled.size * 3 < int(filled[-1]) + 1
+            positions = filled.astype("<u2").tobytes() if sparse else b""
+            values = values if sparse else vector[: filled[-1] + 1]
+            reach = max(int(values.max()), -int(values.min()) - 1)
+            width = next(code for code, bits in enumerate((7, 15, 31, 63)) if reach < 1 << bits)
+            counts[name] = (int(filled[-1]) + 1, width, positions, values.astype(_WIDTHS[width]).tobytes())
+        sums = {name: _integer_bytes(self.sums[name]) for name in sorted(self.sums)}
+        return _encoder.encode(_Wire(_FORMAT, counts, sums))
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """The summary that `encode` wrote; SummaryFormatError for anything else."""
+        try:
+            wire = _decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            message = f"not a summary: {error}"
+            raise SummaryFormatError(message) from error
+        if wire.version > _FORMAT:
+            message = f"summary format {wire.version} is newer than this program's {_FORMAT}; upgrade the worker"
+            raise SummaryFormatError(message)
+        summary = cls()
+        for name, (length, width, positions, packed) in wire.counts.items():
+            values = np.frombuffer(packed, _WIDTHS[width]).astype(np.int64)
+            if positions:
+                vector = np.zeros(length, np.int64)
+                vector[np.frombuffer(positions, "<u2")] = values
+                values = vector
+            summary.counts[name] = values
+        summary.sums = {name: int.from_bytes(packed, "little", signed=True) for name, packed in wire.sums.items()}
+        return summary
+
+
+def _padded_sum(left: Counts, right: Counts, sign: int) -> Counts:
+    if left.size < right.size:
+        left = np.concatenate([left, np.zeros(right.size - left.size, np.int64)])
+    else:
+        left = left.copy()
+    left[: right.size] += sign * right
+    return left
+
+
+def _integer_bytes(value: int) -> bytes:
+    return value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)

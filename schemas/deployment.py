@@ -1,0 +1,218 @@
+"""A deployment, its settings, the commands that change it, and the records that say what was decided and what served.
+
+The `deployments` topic carries the newest `Deployment` of each name; `governance` and `audit` keep every `Command` and
+what became of it, for ever, so that the state at any past time can be rebuilt from the log.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from schemas.package import Feature, Package, Target
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+class Span(StrEnum):
+    """Length of a bucket or window. Weeks start on Monday, all are in UTC."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class Importance(StrEnum):
+    """How much harm a deployment can do; approval policies look at it."""
+
+    LOW = "low"
+    MODERATE = "moderate"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Severity(StrEnum):
+    """How loud an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """Effect sizes from which a drift statistic is at risk and failing (STATISTICS section 3)."""
+
+    psi_at_risk: float = 0.1
+    psi_failing: float = 0.25
+
+
+class Compare(StrEnum):
+    """What the limit of an alert rule is measured against."""
+
+    ABSOLUTE = "absolute"
+    BASELINE = "baseline"
+
+
+class AlertRule(msgspec.Struct, frozen=True):
+    """When an alert fires, and when it is over.
+
+    `metric` is a metric's name (`psi`, `log_loss`, `data_error_rate`, ...). `feature` is a feature's name, "*" for each
+    watched feature on its own, "" for metrics that have none. The rule looks at closed windows of the champion: a window
+    is bad when the value is above (`above` true) or below `limit`; with `compare` = baseline, when value - baseline
+    passes it. For `psi` the lower end of the interval must be above (STATISTICS section 4, material drift). Fires when `windows` of the last `of` windows
+    are bad; over when `clear_windows` in a row are beyond `clear` (default: 0.8 of the limit) on the good side. Windows
+    with fewer than `min_rows` rows, or without a value, are neither good nor bad.
+    """
+
+    name: str
+    metric: str
+    limit: float
+    feature: str = ""
+    above: bool = True
+    compare: Compare = Compare.ABSOLUTE
+    min_rows: int = 1
+    windows: int = 1
+    of: int = 1
+    clear: float | None = None
+    clear_windows: int = 1
+    severity: Severity = Severity.WARNING
+
+
+MATERIAL_DRIFT = AlertRule(name="material-drift", metric="psi", limit=0.1, feature="*", windows=2, of=3, clear_windows=6)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything about a deployment that is set, not learned.
+
+    `bucket` is the base bucket of event time; `drift_window` (drift and health) and `accuracy_window` are the windows that
+    are evaluated, each a multiple of the bucket. A window closes `grace_ms` after its end in event time. The join waits
+    `horizon_ms` for an actual. An event time more than `max_future_ms` after the record's Kafka timestamp, or more than
+    `max_age_ms` before it, is a data error. `segments` are categorical or boolean features whose values split every
+    metric. `excluded` features are neither watched nor counted in statuses.
+    """
+
+    importance: Importance = Importance.LOW
+    bucket: Span = Span.HOUR
+    drift_window: Span = Span.DAY
+    accuracy_window: Span = Span.DAY
+    grace_ms: int = 10 * MINUTE_MS
+    horizon_ms: int = 365 * DAY_MS
+    max_future_ms: int = 5 * MINUTE_MS
+    max_age_ms: int = 365 * DAY_MS
+    segments: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    thresholds: Thresholds = Thresholds()
+    alert_rules: tuple[AlertRule, ...] = (MATERIAL_DRIFT,)
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A package in use, by content address, with the names that people know it by."""
+
+    digest: str
+    name: str
+    version: str
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """The current state of one deployment.
+
+    `revision` counts accepted commands from 1. `features` and `target` are fixed at creation: they define the request
+    schema, and every model served here must fit them.
+    """
+
+    name: str
+    revision: int
+    target: Target
+    features: tuple[Feature, ...]
+    champion: Model
+    challengers: tuple[Model, ...] = ()
+    settings: Settings = Settings()
+    created_ms: int = 0
+    changed_ms: int = 0
+
+
+class RegisterPackage(msgspec.Struct, frozen=True, tag="register_package"):
+    """Make a package known; its archive is already in the artifact store."""
+
+    package: Package
+
+
+class CreateDeployment(msgspec.Struct, frozen=True, tag="create_deployment"):
+    """Serve a registered package under a new name."""
+
+    champion: str
+    challengers: tuple[str, ...] = ()
+    settings: Settings = Settings()
+
+
+class ChangeSettings(msgspec.Struct, frozen=True, tag="change_settings"):
+    """Put new settings in the place of all the old ones."""
+
+    settings: Settings
+
+
+class ReplaceModel(msgspec.Struct, frozen=True, tag="replace_model"):
+    """Serve another registered package (by digest) as champion."""
+
+    champion: str
+
+
+class SetChallengers(msgspec.Struct, frozen=True, tag="set_challengers"):
+    """Shadow-score these registered packages (by digest) and no others."""
+
+    challengers: tuple[str, ...]
+
+
+Action = RegisterPackage | CreateDeployment | ChangeSettings | ReplaceModel | SetChallengers
+
+
+class Command(msgspec.Struct, frozen=True):
+    """An act of governance: who wants what of which deployment (or package), when and why.
+
+    `id` is the sender's, unique: the same id twice is answered once. `signature` and `signer` are for signed commands;
+    unsigned ones are accepted only where the broker is on loopback.
+    """
+
+    id: str
+    entity: str
+    action: Action
+    by: str
+    at_ms: int
+    reason: str = ""
+    signer: str | None = None
+    signature: str | None = None
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """What became of a command. `before` and `after` are the entity's revisions (0 = did not exist).
+
+    Each record holds the hash of the record before it (`previous`) and its own over all other fields: a changed or
+    removed record breaks the chain.
+    """
+
+    sequence: int
+    command: Command
+    accepted: bool
+    refusal: str
+    before: int
+    after: int
+    at_ms: int
+    previous: str
+    hash: str
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """From `first_offset` of a source partition on, `role` worked with this revision of the deployment."""
+
+    deployment: str
+    role: str
+    revision: int
+    digest: str
+    topic: str
+    partition: int
+    first_offset: int

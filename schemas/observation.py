@@ -1,0 +1,208 @@
+"""What monitoring says: summaries and progress between observer and evaluator, metrics and alerts to the world."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from schemas.deployment import Severity
+
+
+class Reason(StrEnum):
+    """Why a metric has no value, or what to know about the value it has (STATISTICS section 0)."""
+
+    EMPTY = "empty"
+    TOO_FEW_ROWS = "too_few_rows"
+    NO_BASELINE = "no_baseline"
+    ONE_CLASS = "one_class"
+    NO_POSITIVES = "no_positives"
+    NO_NEGATIVES = "no_negatives"
+    CONSTANT_BASELINE = "constant_baseline"
+    ALL_MISSING = "all_missing"
+    ZERO_VARIANCE = "zero_variance"
+    ZERO_DENOMINATOR = "zero_denominator"
+    NONPOSITIVE_VALUE = "nonpositive_value"
+    NOT_RESOLVED = "not_resolved"
+    HEAVY_TAILED = "heavy_tailed"
+    UNCALIBRATED = "uncalibrated"
+    ILL_CONDITIONED = "ill_conditioned"
+    BASELINE_UNSTABLE = "baseline_unstable"
+    NO_PROBABILITY = "no_probability"
+    OVERFLOW = "overflow"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Status(StrEnum):
+    """The colour of a metric, a feature or a deployment."""
+
+    PASSING = "passing"
+    AT_RISK = "at_risk"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+
+
+class Kind(StrEnum):
+    """Which stage a summary is of: inputs, what was answered, or what came true."""
+
+    FEATURES = "features"
+    PREDICTIONS = "predictions"
+    ACCURACY = "accuracy"
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """A delta to one bucket: `body` is an encoded `monitors.summary.Summary`, to be added.
+
+    `model` is a package digest; `segment` is "" for all rows, else "feature=value"; `bucket_ms` is the bucket's start.
+    """
+
+    kind: Kind
+    model: str
+    segment: str
+    bucket_ms: int
+    body: bytes
+
+
+class Summary(msgspec.Struct, frozen=True, array_like=True, tag="summary"):
+    """Deltas of one deployment from one transaction of an observer."""
+
+    deployment: str
+    entries: tuple[Entry, ...]
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
+    """How far an observer has read one source partition; the evaluator's only clock.
+
+    `event_ms`: greatest accepted event time by deployment, for those that advanced since the last record of this source
+    partition. `caught_up`: nothing was left to read at `tick_ms` (the observer's clock).
+    """
+
+    topic: str
+    partition: int
+    next_offset: int
+    caught_up: bool
+    tick_ms: int
+    event_ms: dict[str, int]
+
+
+SummaryRecord = Summary | Progress
+
+
+class AccuracyState(StrEnum):
+    """How much of the truth an accuracy value knows."""
+
+    ESTIMATE = "estimate"
+    PARTIAL = "partial"
+    FINAL = "final"
+
+
+class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One metric of one window.
+
+    `feature` is "" where the metric is of no feature; `segment` "" for all rows. `value` is null exactly where `reason`
+    says why; `low`, `high` are a 95 % interval. `coverage` is matched over expected. `revision` counts what was said of
+    this window after it closed; `state` is for accuracy metrics only.
+    """
+
+    deployment: str
+    model: str
+    metric: str
+    window_start_ms: int
+    window_end_ms: int
+    n: int
+    feature: str = ""
+    segment: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+    coverage: float | None = None
+    status: Status | None = None
+    reason: Reason | None = None
+    closed: bool = False
+    revision: int = 0
+    revision_reason: str = ""
+    state: AccuracyState | None = None
+
+
+class AlertPhase(StrEnum):
+    """Where an alert is in its life."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    RETRACTED = "retracted"
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A window that an alert rests on."""
+
+    window_start_ms: int
+    window_end_ms: int
+    value: float
+    n: int
+    low: float | None = None
+    baseline: float | None = None
+    revision: int = 0
+
+
+class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of one alert: the `data` of its CloudEvent. `sequence` counts the changes of this alert from 1."""
+
+    id: str
+    deployment: str
+    rule: str
+    metric: str
+    feature: str
+    segment: str
+    model: str
+    severity: Severity
+    phase: AlertPhase
+    sequence: int
+    since_ms: int
+    changed_ms: int
+    limit: float
+    windows: tuple[Evidence, ...] = ()
+    late: bool = False
+    text: str = ""
+
+
+class AlertEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An alert's change of state as a CloudEvent 1.0 in structured JSON. `time` is event time, RFC 3339."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    data: Alert
+    specversion: str = "1.0"
+    datacontenttype: str = "application/json"
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """What could not be read: where it was, why, how large, and its first 64 kB (base64 in JSON)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    reason: str
+    size_bytes: int
+    key: bytes | None
+    value: bytes
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """What a worker says of itself. `partitions`: "topic-partition" to lag in records; `restoring`: share done, 0 to 1."""
+
+    role: str
+    worker: str
+    at_ms: int
+    started_ms: int
+    partitions: dict[str, int]
+    restoring: dict[str, float]
+    revisions: dict[str, int]
+    batches: int
+    records: int

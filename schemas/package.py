@@ -1,0 +1,116 @@
+"""The model package as the rest of the system sees it: target, input features and the frozen baseline.
+
+The archive itself (artifact, golden rows) is the business of `scorers`; this is the record that the `packages` topic
+carries, so that scoring, monitoring and governance speak of one thing. Bin edges are frozen here: champion, challengers,
+old and new windows are on one scale.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class FeatureType(StrEnum):
+    """How a feature is read and binned. Text is monitored as a category."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+
+
+class TargetType(StrEnum):
+    """The kind of question that a model answers."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """One input of a model. `nullable` features may be null or NaN in a request and are then scored and counted missing."""
+
+    name: str
+    type: FeatureType = FeatureType.NUMERIC
+    nullable: bool = False
+    importance: float = 0.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is predicted.
+
+    `classes` are labels in the order of the model's probabilities; for a binary target the second one is the positive
+    class, predicted where its probability is at least `threshold`. Empty for regression.
+    """
+
+    name: str
+    type: TargetType
+    classes: tuple[str, ...] = ()
+    threshold: float = 0.5
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class of a binary target."""
+        return self.classes[1] if self.type is TargetType.BINARY else None
+
+
+class NumericBins(msgspec.Struct, frozen=True, tag="numeric"):
+    """Right-closed bins of a number (STATISTICS section 1) and their counts in the baseline.
+
+    With m `edges` e_0 < ... < e_{m-1} bin k holds e_{k-1} < x <= e_k: bin 0 is (-inf, e_0], bin m is (e_{m-1}, inf), and
+    bin m + 1 is `missing` (null or NaN), so `counts` has m + 2 entries. For a feature e_0 is just below the least and
+    e_{m-1} is the greatest training value: bins 0 and m are the out-of-range counters, empty in the baseline.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class CategoricalBins(msgspec.Struct, frozen=True, tag="categorical"):
+    """Bins of a category: each of `categories`, then `other` (rarer but seen in training), `unseen`, `missing`.
+
+    `counts` has len(categories) + 3 entries. `others` are the training categories that were pooled into `other`.
+    Booleans use the categories "false" and "true".
+    """
+
+    categories: tuple[str, ...]
+    counts: tuple[int, ...]
+    others: tuple[str, ...] = ()
+
+
+Bins = NumericBins | CategoricalBins
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """What was normal: counts per frozen bin in the training data, and the model's metrics on holdout.
+
+    `features`: bins by feature name. `prediction`: bins of the prediction (regression: of the value; binary: of the
+    positive class's probability; multiclass: categories are the classes). `holdout`: metric name to value. `units`: the
+    power of two near the holdout RMS of each fixed-point sum, by sum name (STATISTICS section 0); 1.0 where absent.
+    """
+
+    rows: int = 0
+    features: dict[str, Bins] = {}
+    prediction: Bins | None = None
+    holdout: dict[str, float] = {}
+    holdout_rows: int = 0
+    units: dict[str, float] = {}
+
+
+class Package(msgspec.Struct, frozen=True):
+    """A model package: `digest` is the SHA-256 (hex) of the archive and its only identity."""
+
+    name: str
+    version: str
+    digest: str
+    target: Target
+    features: tuple[Feature, ...]
+    format: str
+    baseline: Baseline = Baseline()
+    created_ms: int = 0
+    authors: tuple[str, ...] = ()
+    description: str = ""
+    training_data: str = ""
+    hyperparameters: dict[str, str] = {}
