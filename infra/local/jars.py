@@ -1,7 +1,7 @@
 """The broker's jars: exactly the bytes that `jars.lock` names, or an error.
 
-`jars.lock` is made from `pom.xml` by `make lock`: sha256 and Maven coordinates, no address. A jar gets its name in the cache
-only after its sum was checked, so a file that is there is right and is never fetched again: no network the second time.
+`jars.lock` is made from `pom.xml` by `make lock`: sha256 and Maven coordinates, no address. A jar gets its name in the
+cache only after its sum was checked, so a file that is there is right and is never fetched again: no network then.
 """
 
 import contextlib
@@ -80,8 +80,7 @@ def admit(file: Path, jar: Jar) -> None:
         seen = hashlib.file_digest(content, "sha256").hexdigest()
     if seen != jar.sha256:
         file.unlink()
-        message = f"{jar.coordinates} has sha256 {seen}, jars.lock says {jar.sha256}; not used"
-        raise StackError(message)
+        raise StackError(f"{jar.coordinates} has sha256 {seen}, jars.lock says {jar.sha256}; not used")
     file.replace(jar.path)
 
 
@@ -103,8 +102,9 @@ def _resolver(scratch: Path) -> Callable[[Jar], None]:
     try:
         import jgo.maven  # noqa: PLC0415  only the extra "local" brings it
     except ImportError as error:
-        message = "the broker's jars are missing and so is the client that fetches them: `make setup`, or install watchkeeper[local]"
-        raise StackError(message) from error
+        raise StackError(
+            "the broker's jars are missing, and so is what fetches them: install watchkeeper[local]"
+        ) from error
     logging.getLogger("jgo").setLevel(logging.ERROR)
     context = jgo.maven.MavenContext(repo_cache=scratch)
 
@@ -112,8 +112,7 @@ def _resolver(scratch: Path) -> Callable[[Jar], None]:
         try:
             got = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
         except Exception as error:  # the client's own many kinds
-            message = f"cannot fetch {jar.coordinates}: {error}"
-            raise StackError(message) from error
+            raise StackError(f"cannot fetch {jar.coordinates}: {error}") from error
         admit(Path(got), jar)
 
     return resolve

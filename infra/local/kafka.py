@@ -3,7 +3,6 @@
 Every setting was needed or measured: `broker_config` says what for.
 """
 
-import contextlib
 import socket
 import subprocess
 import time
@@ -90,24 +89,27 @@ def _format(folder: Path, plan: Plan) -> Path:
         command = [*java.command(), "-cp", jars.class_path(), *tool]
         said = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_S, check=False)
         if said.returncode:
-            message = f"Kafka's storage cannot be formatted:\n  {(said.stdout + said.stderr)[-600:]}"
-            raise StackError(message)
+            raise StackError(f"Kafka's storage cannot be formatted:\n  {(said.stdout + said.stderr)[-600:]}")
     return config
 
 
 def _wait(plan: Plan, child: processes.Started | None) -> None:
-    """Ready: the broker is in the metadata of *our* cluster. An open port comes 0.1 s too early, or is someone else's."""
-    ends, admin = time.monotonic() + READY_S, None
+    """Ready: the broker is in the metadata of *our* cluster. An open port comes 0.1 s too early, or is another's."""
+    ends = time.monotonic() + READY_S
     while time.monotonic() < ends:
         if child is not None:
             child.check()
-        with contextlib.suppress(OSError, KafkaException):
-            # spares librdkafka's back-off: it first hears of the broker when the port is open
-            socket.create_connection(("127.0.0.1", plan.kafka_port), 0.2).close()
-            admin = admin or AdminClient({"bootstrap.servers": plan.bootstrap, "log_level": 0})
-            seen = admin.list_topics(timeout=1)
-            if seen.brokers and seen.cluster_id == plan.cluster_id:
-                return
+        if _answers(plan):
+            return
         time.sleep(0.05)
-    message = f"Kafka is not ready after {READY_S:.0f} s; its log may say why"
-    raise StackError(message)
+    raise StackError(f"Kafka is not ready after {READY_S:.0f} s; its log may say why")
+
+
+def _answers(plan: Plan) -> bool:
+    try:
+        # spares librdkafka's back-off: it hears of the broker only when the port is open
+        socket.create_connection(("127.0.0.1", plan.kafka_port), 0.2).close()
+        seen = AdminClient({"bootstrap.servers": plan.bootstrap, "log_level": 0}).list_topics(timeout=1)
+    except (OSError, KafkaException):
+        return False
+    return bool(seen.brokers) and seen.cluster_id == plan.cluster_id

