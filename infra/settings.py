@@ -1,6 +1,6 @@
 """What an installation decides: where Kafka and Redis are, names, sizes, secrets.
 
-Three sources, the later wins: defaults, a TOML file, the environment. They share one vocabulary: `redis_url` in the file
+Three sources, the later wins: defaults, a TOML file, the environment. All use one vocabulary: `redis_url` in the file
 is `WATCHKEEPER_REDIS_URL` in the environment, `kafka.sasl.password` is `WATCHKEEPER_KAFKA_SASL_PASSWORD`,
 `gather_ms.scorer` is `WATCHKEEPER_GATHER_MS_SCORER`. The file is the one that `WATCHKEEPER_CONFIG` names, or
 `watchkeeper.toml` in the working directory if it is there.
@@ -16,7 +16,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -98,8 +98,8 @@ class Settings:
     partitions: int = 6
     replication: int = 1
     artifacts: Path = Path(".watchkeeper/artifacts")
-    kafka: Mapping[str, str] = MappingProxyType({})
-    gather_ms: Mapping[str, int] = GATHER_MS
+    kafka: Mapping[str, str] = field(default_factory=dict)
+    gather_ms: Mapping[str, int] = field(default_factory=lambda: GATHER_MS)
     batch_rows: int = 5000
 
     def kafka_config(self) -> dict[str, str]:
