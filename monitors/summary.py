@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 
 _FORMAT = 1
+_NOTHING: Counts = np.zeros(0, np.int64)
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
 
 
@@ -66,6 +67,13 @@ class Summary:
         vector = self.counts.get(name)
         return 0 if vector is None else int(vector.sum())
 
+    def vector(self, name: str, length: int) -> Counts:
+        """The vector by name as a new one of at least `length`, zeros where nothing was counted, for reading.
+
+        Counts below zero stay: a retraction may be read before what it retracts.
+        """
+        return _padded(self.counts.get(name, _NOTHING), length)
+
     def copy(self) -> Summary:
         """An independent copy."""
         return Summary({name: vector.copy() for name, vector in self.counts.items()}, dict(self.sums))
@@ -93,11 +101,12 @@ class Summary:
                 continue
             values = vector[filled]
             sparse = filled.size * 3 < int(filled[-1]) + 1
-            positions = filled.astype("<u2").tobytes() if sparse else b""
-            values = values if sparse else vector[: filled[-1] + 1]
+            length = int(filled[-1]) + 1
+            positions = filled.astype(_positions_type(length)).tobytes() if sparse else b""
+            values = values if sparse else vector[:length]
             reach = max(int(values.max()), -int(values.min()) - 1)
             width = next(code for code, bits in enumerate((7, 15, 31, 63)) if reach < 1 << bits)
-            counts[name] = (int(filled[-1]) + 1, width, positions, values.astype(_WIDTHS[width]).tobytes())
+            counts[name] = (length, width, positions, values.astype(_WIDTHS[width]).tobytes())
         sums = {name: _integer_bytes(self.sums[name]) for name in sorted(self.sums)}
         return _encoder.encode(_Wire(_FORMAT, counts, sums))
 
@@ -113,24 +122,38 @@ class Summary:
             message = f"summary format {wire.version} is newer than this program's {_FORMAT}; upgrade the worker"
             raise SummaryFormatError(message)
         summary = cls()
-        for name, (length, width, positions, packed) in wire.counts.items():
-            values = np.frombuffer(packed, _WIDTHS[width]).astype(np.int64)
-            if positions:
-                vector = np.zeros(length, np.int64)
-                vector[np.frombuffer(positions, "<u2")] = values
-                values = vector
-            summary.counts[name] = values
+        try:
+            summary.counts = {name: _unpacked(*packed) for name, packed in wire.counts.items()}
+        except (ValueError, IndexError) as error:
+            message = f"not a summary: {error}"
+            raise SummaryFormatError(message) from error
         summary.sums = {name: int.from_bytes(packed, "little", signed=True) for name, packed in wire.sums.items()}
         return summary
 
 
+def _padded(vector: Counts, length: int) -> Counts:
+    padded = np.zeros(max(vector.size, length), np.int64)
+    padded[: vector.size] = vector
+    return padded
+
+
 def _padded_sum(left: Counts, right: Counts, sign: int) -> Counts:
-    if left.size < right.size:
-        left = np.concatenate([left, np.zeros(right.size - left.size, np.int64)])
-    else:
-        left = left.copy()
-    left[: right.size] += sign * right
-    return left
+    total = _padded(left, right.size)
+    total[: right.size] += sign * right
+    return total
+
+
+def _positions_type(length: int) -> str:
+    return "<u2" if length <= 1 << 16 else "<u4"
+
+
+def _unpacked(length: int, width: int, positions: bytes, packed: bytes) -> Counts:
+    values = np.frombuffer(packed, _WIDTHS[width]).astype(np.int64)
+    if not positions:
+        return values
+    vector = np.zeros(length, np.int64)
+    vector[np.frombuffer(positions, _positions_type(length))] = values
+    return vector
 
 
 def _integer_bytes(value: int) -> bytes:

@@ -1,0 +1,44 @@
+"""What a metric is: a named pure function from a summary to a value or a reason.
+
+Rules (STATISTICS section 0): never NaN, never an exception. Where `value` is None, `reason` says why; a value may carry
+a reason too, as a warning. Counts below zero (a retraction that was read before what it retracts) count as none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitors.summary import Summary
+from schemas.observation import Kind, Reason
+from schemas.package import Package
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A metric of one window: `low`, `high` are a 95 % interval (None where none is offered), `n` the rows it rests on.
+
+    `baseline` is the value on holdout where there is one.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    baseline: float | None = None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `kind` is the stage whose summary `compute(summary, package, feature)` reads.
+
+    `applies` says whether the metric has a meaning for a package at all. A `per_feature` metric is computed for each
+    watched feature by name; for the others `feature` is "".
+    """
+
+    name: str
+    kind: Kind
+    applies: Callable[[Package], bool]
+    compute: Callable[[Summary, Package, str], Value]
+    per_feature: bool = False
