@@ -14,6 +14,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## .venv with all that is needed, the broker's jars in the cache
+	@:
 
 demo: setup ## the guided tour on a local stack (ARGS="--bookings 3000")
 	@.venv/bin/watchkeeper demo $(ARGS)
