@@ -1,0 +1,185 @@
+"""Alert rules as a fold over the windows of one rule and feature, in time order.
+
+Rules:
+- A window is bad, clear or between. One without a value, or with fewer than `min_rows` rows, is left out as if it were
+  not there: it neither counts nor interrupts.
+- An episode starts with the first bad window (pending), fires when `windows` of the last `of` are bad, and is over when
+  `clear_windows` in a row are clear. A pending episode lapses when none of the last `of` windows is bad. After a
+  recovery the count starts from nothing. What may follow what is `STEPS`.
+- The margin between bad and clear is what keeps a value that swings about its limit from ringing twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+from schemas.deployment import AlertRule, Compare
+
+_CLEAR_SHARE = 0.8
+_BY_LOWER_END = "psi"
+
+
+class Verdict(Enum):
+    """What a rule thinks of one window."""
+
+    BAD = "bad"
+    BETWEEN = "between"
+    CLEAR = "clear"
+
+
+class Signal(Enum):
+    """What the last windows say together."""
+
+    QUIET = "none of the last windows is bad"
+    SOME = "some are bad, not enough"
+    ENOUGH = "enough are bad"
+    CLEARED = "enough in a row are clear"
+
+
+class Path(StrEnum):
+    """How an episode has gone so far."""
+
+    NONE = ""
+    PENDING = "pending"
+    LAPSED = "lapsed"
+    FIRING = "firing"
+    RECOVERED = "recovered"
+
+
+STEPS: dict[tuple[Path, Signal], Path] = {
+    (Path.NONE, Signal.SOME): Path.PENDING,
+    (Path.NONE, Signal.ENOUGH): Path.FIRING,
+    (Path.PENDING, Signal.ENOUGH): Path.FIRING,
+    (Path.PENDING, Signal.QUIET): Path.LAPSED,
+    (Path.FIRING, Signal.CLEARED): Path.RECOVERED,
+}
+OPEN = frozenset({Path.PENDING, Path.FIRING})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A closed window as a rule sees it."""
+
+    start_ms: int
+    end_ms: int
+    value: float | None
+    n: int
+    low: float | None = None
+    baseline: float | None = None
+    revision: int = 0
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An episode took this path at `at` because of `windows`."""
+
+    path: Path
+    at: Point
+    windows: tuple[Point, ...]
+
+
+@dataclass(slots=True)
+class Episode:
+    """One crossing. `first_ms`, `last_ms`: starts of its first bad window and of its newest."""
+
+    first_ms: int
+    last_ms: int
+    path: Path = Path.NONE
+    steps: list[Step] = field(default_factory=list)
+
+
+def clear_level(rule: AlertRule) -> float:
+    """The value beyond which a window is clear: `clear`, else 0.8 of the limit where that is the good side.
+
+    Where it is not (accuracy below 0.9), it is the limit itself: what a good margin is, only the metric's owner knows.
+
+    >>> clear_level(AlertRule("drift", "psi", 0.1)), clear_level(AlertRule("acc", "accuracy", 0.9, above=False))
+    (0.08000000000000002, 0.9)
+    """
+    if rule.clear is not None:
+        return rule.clear
+    shrinks = rule.limit > 0 if rule.above else rule.limit < 0
+    return rule.limit * _CLEAR_SHARE if shrinks else rule.limit
+
+
+def judge(rule: AlertRule, point: Point) -> Verdict | None:
+    """The verdict on one window; None where the rule has none.
+
+    `psi` is bad where even the lower end of its interval is at the limit (STATISTICS section 4).
+
+    >>> judge(AlertRule("drift", "psi", 0.1), Point(0, 1, value=0.15, low=0.08, n=500))
+    <Verdict.BETWEEN: 'between'>
+    """
+    if point.value is None or point.n < rule.min_rows:
+        return None
+    if rule.compare is Compare.BASELINE and point.baseline is None:
+        return None
+    shift = point.baseline if rule.compare is Compare.BASELINE and point.baseline is not None else 0.0
+    sign = 1 if rule.above else -1
+    effect = sign * (point.value - shift)
+    limit = sign * rule.limit
+    if rule.metric == _BY_LOWER_END and rule.above:
+        is_bad = (point.value if point.low is None else point.low) - shift >= limit
+    else:
+        is_bad = effect > limit
+    if is_bad:
+        return Verdict.BAD
+    return Verdict.CLEAR if effect < sign * clear_level(rule) else Verdict.BETWEEN
+
+
+class Fold:
+    """The episodes of one rule and feature; `push` the windows in time order.
+
+    `carried` is an episode that was open when the windows before the first one expired.
+
+    >>> fold = Fold(AlertRule("slow", "latency_p95", 100))
+    >>> for hour, value in enumerate((90, 120, 95, 70)):
+    ...     fold.push(Point(hour, hour + 1, value, n=10))
+    >>> [step.path.value for step in fold.episodes[0].steps]
+    ['firing', 'recovered']
+    """
+
+    def __init__(self, rule: AlertRule, carried: Episode | None = None) -> None:
+        self._rule = rule
+        self.episodes: list[Episode] = [carried] if carried else []
+        self.last_ms: int | None = None
+        self.last_end_ms: int | None = None
+        self._recent: deque[tuple[Verdict, Point]] = deque(maxlen=max(rule.of, 1))
+        self._clear: deque[Point] = deque(maxlen=max(rule.clear_windows, 1))
+
+    def push(self, point: Point) -> None:
+        """Take in the next window."""
+        self.last_ms, self.last_end_ms = point.start_ms, point.end_ms
+        verdict = judge(self._rule, point)
+        if verdict is None:
+            return
+        self._recent.append((verdict, point))
+        if verdict is Verdict.CLEAR:
+            self._clear.append(point)
+        else:
+            self._clear.clear()
+        episode = self.episodes[-1] if self.episodes and self.episodes[-1].path in OPEN else None
+        path = episode.path if episode else Path.NONE
+        bad = tuple(seen for kind, seen in self._recent if kind is Verdict.BAD)
+        goal = STEPS.get((path, self._signal(path, bad)), path)
+        if episode is None and goal is not Path.NONE:
+            episode = Episode(bad[0].start_ms, point.start_ms)
+            self.episodes.append(episode)
+        if episode is not None:
+            episode.last_ms = point.start_ms
+        if episode is not None and goal is not path:
+            evidence = tuple(self._clear) if goal in {Path.RECOVERED, Path.LAPSED} else bad
+            episode.path = goal
+            episode.steps.append(Step(goal, point, evidence))
+            if goal is Path.RECOVERED:
+                self._recent.clear()
+
+    def _signal(self, path: Path, bad: tuple[Point, ...]) -> Signal:
+        if path is Path.FIRING and len(self._clear) >= max(self._rule.clear_windows, 1):
+            return Signal.CLEARED
+        if len(bad) >= self._rule.windows:
+            return Signal.ENOUGH
+        return Signal.SOME if bad else Signal.QUIET

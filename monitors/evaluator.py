@@ -1,0 +1,221 @@
+"""The evaluator: from one partition of `summaries` to metrics and alerts, by nothing but the order of its records.
+
+Rules:
+- Deltas are only added up. Something is said only when a progress record is processed; its tick is the only clock. So
+  how the shell cuts batches changes nothing.
+- A window is closed when the watermark passes its end and the grace. An open window, and a closed one that changed, is
+  emitted at most once a second of ticks, and only those metrics whose content changed; at the close all of them. What
+  is said of a window after its close has the next revision and a reason.
+- Alert rules read the closed windows of the champion, all rows. Where the champion was replaced inside a window, the
+  rule reads the model with the most rows in it among all that were champion; the newest of them where they are equal.
+- A rule looks at the windows that close after it came into force: a new or changed rule does not ring for the past, and
+  what the old one had open is over.
+- Buckets of features and predictions are kept for 400 days of the watermark, those of accuracy as long as the join
+  waits and one window more; what was said of windows for the longer of the two, as alerts outlive labels.
+
+`flush` writes the state to the table: call it before each commit. After an abort call `forget`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from monitors.alert_book import BOOK, AlertBook
+from monitors.metrics import METRICS
+from monitors.metrics import Metric as Definition
+from monitors.table import TablePartition, parts_of
+from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
+from monitors.watermark import Watermarks
+from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
+from schemas.deployment import DAY_MS, Deployment, Settings
+from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord
+from schemas.package import Package
+
+EMIT_EVERY_MS = 1_000
+KEPT_MS = 400 * DAY_MS
+
+
+class View(Protocol):
+    """What is in effect, as the shell knows it."""
+
+    def deployment(self, name: str) -> Deployment | None:
+        """The deployment's revision in effect; None where it is not known yet."""
+
+    def package(self, digest: str) -> Package | None:
+        """A package; None where it is not known yet."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """What to produce, in this order."""
+
+    metrics: list[Metric] = field(default_factory=list)
+    alerts: list[AlertEvent] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    windows: Windows
+    alerts: AlertBook
+
+
+class Evaluator:
+    """The fold over one partition. What it holds is in the table too, apart from what `flush` has yet to write."""
+
+    def __init__(self, table: TablePartition, definitions: Iterable[Definition] | None = None) -> None:
+        self._table = table
+        self._definitions = tuple(METRICS.values() if definitions is None else definitions)
+        self._kinds = {definition.name: definition.kind for definition in self._definitions}
+        self._books: dict[str, _Book] | None = None
+        self._watermarks: Watermarks | None = None
+
+    def step(self, record: SummaryRecord, view: View) -> Effects:
+        """Take in the next record of the partition."""
+        if self._books is None or self._watermarks is None:
+            self._watermarks, self._books = self._restored()
+        effects = Effects()
+        if isinstance(record, Summary):
+            if record.entries and record.deployment not in self._books:
+                self._books[record.deployment] = self._book(record.deployment)
+            for entry in record.entries:
+                self._books[record.deployment].windows.add(entry)
+            return effects
+        self._watermarks.update(record)
+        self._watermarks.advance(self._books)
+        for name in sorted(self._books):
+            deployment = view.deployment(name)
+            if deployment is not None:
+                self._evaluate(self._books[name], deployment, view, record.tick_ms, effects)
+        return effects
+
+    def flush(self) -> None:
+        """Write every change to the table."""
+        if self._books is None or self._watermarks is None:
+            return
+        self._watermarks.flush()
+        for name in sorted(self._books):
+            self._books[name].windows.flush()
+            self._books[name].alerts.flush()
+
+    def forget(self) -> None:
+        """Drop all that is not in the table: after an abort, or when the partition goes to another worker."""
+        self._books = self._watermarks = None
+
+    def watermark(self, deployment: str) -> int | None:
+        """How far the deployment's event time has come; None before its first."""
+        return (self._watermarks or Watermarks(self._table)).get(deployment)
+
+    def _restored(self) -> tuple[Watermarks, dict[str, _Book]]:
+        names = {str(parts_of(key)[0]) for kind in (*KEY_KINDS, BOOK) for key, _ in self._table.scan(kind)}
+        return Watermarks(self._table), {name: self._book(name) for name in sorted(names)}
+
+    def _book(self, name: str) -> _Book:
+        return _Book(Windows(self._table, name), AlertBook(self._table, name, self._kinds))
+
+    def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
+        watermark = self.watermark(deployment.name)
+        effects.alerts += book.alerts.adopt(deployment, watermark)
+        if watermark is not None:
+            _expire(book, deployment.settings, watermark)
+        book.windows.settle(deployment.settings)
+        told: list[WindowId] = []
+        for window_id in sorted(book.windows.due):
+            package = view.package(window_id.series.model)
+            window = book.windows.windows[window_id]
+            closes = watermark is not None and not window.closed and _is_over(window_id, deployment, watermark)
+            if package is None or not (closes or _may_speak(window, tick_ms)):
+                continue
+            window.closed = window.closed or closes
+            effects.metrics += self._emit(book.windows, window_id, deployment, package, closes=closes)
+            window.tick_ms, window.dirty = tick_ms, False
+            book.windows.change(window_id)
+            if window.closed:
+                told.append(window_id)
+        effects.alerts += book.alerts.evaluate(book.windows.windows, told)
+
+    def _emit(
+        self, windows: Windows, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool
+    ) -> Iterator[Metric]:
+        window = windows.windows[window_id]
+        summary = windows.summary(window_id)
+        metrics = list(
+            metrics_of_window(
+                window_id,
+                summary,
+                deployment=deployment,
+                package=package,
+                definitions=self._definitions,
+                closed=window.closed,
+            )
+        )
+        digests = {_name(metric): content_digest(metric) for metric in metrics}
+        said = [
+            metric
+            for metric, (name, digest) in zip(metrics, digests.items(), strict=True)
+            if closes or window.emitted.get(name) != digest
+        ]
+        now_counted, reason = counted(summary), ""
+        if window.closed and not closes and said:
+            window.revision += 1
+            reason = revision_reason(window.counted, now_counted)
+        window.emitted, window.counted = digests, now_counted
+        window.readings = {}
+        if window.closed and not window_id.series.segment:
+            window.readings = _readings(metrics, deployment.settings)
+        return (msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in said)
+
+
+def current_values(
+    table: TablePartition, deployment: Deployment, view: View, definitions: Iterable[Definition] | None = None
+) -> Iterator[Metric]:
+    """Every metric of every window that the table holds of a deployment, in time order; changes nothing.
+
+    They are given as of open windows: `closed`, `revision` and so `final` are about emission, not about values.
+    """
+    chosen = tuple(METRICS.values() if definitions is None else definitions)
+    windows = Windows(table, deployment.name)
+    for window_id in windows.spans(deployment.settings):
+        package = view.package(window_id.series.model)
+        if package is not None:
+            summary = windows.summary(window_id)
+            yield from metrics_of_window(
+                window_id, summary, deployment=deployment, package=package, definitions=chosen, closed=False
+            )
+
+
+def _is_over(window_id: WindowId, deployment: Deployment, watermark: int) -> bool:
+    return watermark >= window_id.end_ms + deployment.settings.grace_ms
+
+
+def _may_speak(window: Window, tick_ms: int) -> bool:
+    """A second in either direction: a clock that was set back must not silence a window."""
+    return window.dirty and (window.tick_ms is None or abs(tick_ms - window.tick_ms) >= EMIT_EVERY_MS)
+
+
+def _expire(book: _Book, settings: Settings, watermark: int) -> None:
+    accuracy_start, accuracy_end = window_of(watermark, settings.accuracy_window)
+    accuracy_ms = settings.horizon_ms + accuracy_end - accuracy_start
+    for kind in Kind:
+        kept_ms = accuracy_ms if kind is Kind.ACCURACY else KEPT_MS
+        cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
+        book.windows.expire_buckets(kind, cut_ms)
+    oldest_ms = watermark - max(KEPT_MS, accuracy_ms)
+    if book.windows.expire_windows(min(window_of(oldest_ms, window_span(settings, kind))[0] for kind in Kind)):
+        book.alerts.refold()
+
+
+def _readings(metrics: list[Metric], settings: Settings) -> dict[str, Reading]:
+    watched = {rule.metric for rule in settings.alert_rules}
+    return {
+        _name(metric): Reading(metric.value, metric.low, metric.baseline, metric.n)
+        for metric in metrics
+        if metric.metric in watched
+    }
+
+
+def _name(metric: Metric) -> str:
+    return f"{metric.metric}/{metric.feature}"

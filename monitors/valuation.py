@@ -1,0 +1,113 @@
+"""What is said of one window: every metric that applies, from its summary.
+
+Rules: excluded features are not mentioned; a metric that does not apply to a feature is not either. Accuracy metrics
+carry the coverage, and a state: `final` once the window is closed and no prediction of it is pending, `partial` before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+import msgspec
+
+from monitors.metrics import Metric as Definition
+from monitors.metrics import Value
+from monitors.metrics.status import drift_status
+from monitors.summary import Summary
+from monitors.windows import WindowId
+from schemas.deployment import Deployment
+from schemas.observation import AccuracyState, Kind, Metric, Reason, Status
+from schemas.package import Package
+
+DRIFT_METRIC = "psi"
+COUNTED = ("rows", "error:data", "error:system", "expected", "matched", "invalid_actual", "expired")
+_ROWS = ("rows", "error:data", "error:system", "expected")
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def counted(summary: Summary) -> tuple[int, ...]:
+    """The row counts by which a change of a window is explained, in the order of `COUNTED`."""
+    return tuple(summary.count(name) for name in COUNTED)
+
+
+def revision_reason(before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    """Why a closed window changed, as far as its counts tell; "corrected" where none of them grew.
+
+    >>> revision_reason((10, 0, 0, 0, 0, 0, 0), (11, 0, 0, 0, 0, 0, 0))
+    'late_rows'
+    >>> revision_reason((0, 0, 0, 10, 4, 0, 0), (0, 0, 0, 10, 6, 0, 1))
+    'late_actuals'
+    """
+    changes = dict(zip(COUNTED, (new - old for old, new in zip(before, after, strict=True)), strict=True))
+    if any(changes[name] > 0 for name in _ROWS):
+        return "late_rows"
+    if (answered := changes["matched"] + changes["invalid_actual"]) > 0:
+        return "late_actuals"
+    if changes["expired"] > 0:
+        return "expired"
+    return "withdrawn" if answered < 0 else "corrected"
+
+
+def metrics_of_window(
+    window: WindowId,
+    summary: Summary,
+    *,
+    deployment: Deployment,
+    package: Package,
+    definitions: Iterable[Definition],
+    closed: bool,
+) -> Iterator[Metric]:
+    """Every metric of a window, revision and its reason left out."""
+    is_accuracy = window.series.kind is Kind.ACCURACY
+    coverage, state = _known(summary, closed=closed) if is_accuracy else (None, None)
+    excluded = frozenset(deployment.settings.excluded)
+    for definition in definitions:
+        if definition.kind is not window.series.kind or not definition.applies(package):
+            continue
+        names = [feature.name for feature in package.features if feature.name not in excluded]
+        for feature in names if definition.per_feature else [""]:
+            value = definition.compute(summary, package, feature)
+            if value.reason is Reason.NOT_APPLICABLE:
+                continue
+            status, reason = _status(definition.name, value, deployment)
+            yield Metric(
+                deployment=deployment.name,
+                model=window.series.model,
+                metric=definition.name,
+                window_start_ms=window.start_ms,
+                window_end_ms=window.end_ms,
+                n=value.n,
+                feature=feature,
+                segment=window.series.segment,
+                value=value.value,
+                low=value.low,
+                high=value.high,
+                baseline=value.baseline,
+                coverage=coverage,
+                status=status,
+                reason=reason,
+                closed=closed,
+                state=state,
+            )
+
+
+def content_digest(metric: Metric) -> bytes:
+    """Eight bytes that change with what a metric says; not with its revision, its reason or whether it is closed."""
+    content = msgspec.structs.replace(metric, closed=False, revision=0, revision_reason="")
+    return blake2b(_encoder.encode(content), digest_size=8).digest()
+
+
+def _known(summary: Summary, *, closed: bool) -> tuple[float | None, AccuracyState]:
+    expected, matched, expired = (summary.count(name) for name in ("expected", "matched", "expired"))
+    pending = expected - matched - expired - summary.count("invalid_actual")
+    coverage = matched / expected if expected > 0 else None
+    return coverage, AccuracyState.FINAL if closed and pending <= 0 else AccuracyState.PARTIAL
+
+
+def _status(name: str, value: Value, deployment: Deployment) -> tuple[Status | None, Reason | None]:
+    if name != DRIFT_METRIC:
+        return None, value.reason
+    judgement = drift_status(value, deployment.settings.thresholds)
+    return judgement.status, value.reason or judgement.reason

@@ -1,0 +1,266 @@
+"""Base buckets and windows of one deployment.
+
+Rules:
+- Deltas are added to base buckets and nowhere else. A window is a view: the sum of the buckets that start inside it.
+  Its record holds only what was said about it (closed, revision, what was emitted), never counts to drift apart.
+- A window is due while it is open or has changed since its last emission. Only due windows are looked at.
+- A delta for a deployment that is not known yet waits as a mark on its bucket: the window's length is a setting.
+- What is expired is deleted by tombstones. A delta for an expired window is dropped, as its other rows are gone.
+
+Everything here but the table itself is derived from it. `flush` writes what changed, once for all records of a batch.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from monitors.spans import bucket_start, span_end
+from monitors.summary import Summary
+from monitors.table import TablePartition, key_of, opened, parts_of, sealed
+from schemas.deployment import Settings, Span
+from schemas.observation import Entry, Kind
+
+_BUCKET = b"b"
+_WINDOW = b"w"
+_WAITING = b"p"
+KEY_KINDS = (_BUCKET, _WINDOW, _WAITING)
+_DECODED_BUCKETS = 4096
+_MERGED_WINDOWS = 256
+
+
+class Series(NamedTuple):
+    """Buckets and windows that follow each other: one kind, model and segment."""
+
+    kind: Kind
+    model: str
+    segment: str
+
+
+class WindowId(NamedTuple):
+    """One window of a series; the end tells a day from the week that starts with it."""
+
+    start_ms: int
+    end_ms: int
+    series: Series
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """A value that an alert rule may look at, as last emitted."""
+
+    value: float | None
+    low: float | None
+    baseline: float | None
+    n: int
+
+
+class Window(msgspec.Struct, array_like=True):
+    """What was said about a window.
+
+    `tick_ms`: of the last emission. `counted`: the row counts it rested on. `emitted`: digest of each metric's content.
+    `readings`: for the alert rules, of closed windows. Both by "metric/feature".
+    """
+
+    dirty: bool = True
+    closed: bool = False
+    revision: int = 0
+    tick_ms: int | None = None
+    counted: tuple[int, ...] = ()
+    emitted: dict[str, bytes] = {}
+    readings: dict[str, Reading] = {}
+
+
+_window_decoder = msgspec.msgpack.Decoder(Window)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def window_span(settings: Settings, kind: Kind) -> Span:
+    """The length of the windows in which a kind is evaluated."""
+    return settings.accuracy_window if kind is Kind.ACCURACY else settings.drift_window
+
+
+def window_of(bucket_ms: int, span: Span) -> tuple[int, int]:
+    """Start and end of the window that holds a bucket."""
+    start_ms = int(bucket_start(np.asarray(bucket_ms, np.int64), span))
+    return start_ms, span_end(start_ms, span)
+
+
+class Windows:
+    """The buckets and windows of one deployment, over its part of the table."""
+
+    def __init__(self, table: TablePartition, deployment: str) -> None:
+        self.deployment = deployment
+        self._table = table
+        self._starts: dict[Series, list[int]] = {}
+        self._decoded: dict[tuple[Series, int], Summary] = {}
+        self._fresh: dict[tuple[Series, int], Summary] = {}
+        self._changed_buckets: set[tuple[Series, int]] = set()
+        self._merged: dict[Series, dict[tuple[int, int], Summary]] = {}
+        self._waiting: set[tuple[Series, int]] = set()
+        self._waiting_changed = False
+        self._changed: set[WindowId] = set()
+        self.windows: dict[WindowId, Window] = {}
+        self.due: set[WindowId] = set()
+        self._expired_ms = -(1 << 62)
+        self._load()
+
+    def _load(self) -> None:
+        for key, _ in self._table.scan(key_of(_BUCKET, self.deployment)):
+            _, kind, model, segment, bucket_ms = parts_of(key)
+            series = Series(Kind(str(kind)), str(model), str(segment))
+            self._starts.setdefault(series, []).append(int(bucket_ms))
+        for starts in self._starts.values():
+            starts.sort()
+        for key, value in self._table.scan(key_of(_WINDOW, self.deployment)):
+            _, start_ms, end_ms, kind, model, segment = parts_of(key)
+            window_id = WindowId(int(start_ms), int(end_ms), Series(Kind(str(kind)), str(model), str(segment)))
+            window = _window_decoder.decode(opened(value))
+            self.windows[window_id] = window
+            if window.dirty or not window.closed:
+                self.due.add(window_id)
+        stored = self._table.get(key_of(_WAITING, self.deployment))
+        if stored is not None:
+            waiting = msgspec.msgpack.decode(opened(stored), type=list[tuple[Kind, str, str, int]])
+            self._waiting = {(Series(kind, model, segment), bucket_ms) for kind, model, segment, bucket_ms in waiting}
+
+    def add(self, entry: Entry) -> None:
+        """Take in one delta."""
+        bucket = Series(entry.kind, entry.model, entry.segment), entry.bucket_ms
+        delta = Summary.decode(entry.body)
+        fresh = self._fresh.get(bucket)
+        if fresh is None:
+            self._fresh[bucket] = delta
+        else:
+            fresh.add(delta)
+        self._waiting.add(bucket)
+        self._waiting_changed = True
+
+    def settle(self, settings: Settings) -> None:
+        """Mark the windows of the buckets that changed as due."""
+        if not self._waiting:
+            return
+        self._merge_fresh()
+        for series, bucket_ms in self._waiting:
+            if not self._holds(series, bucket_ms):
+                continue  # expired in between
+            window_id = WindowId(*window_of(bucket_ms, window_span(settings, series.kind)), series)
+            self.windows.setdefault(window_id, Window()).dirty = True
+            self.change(window_id)
+        self._waiting.clear()
+        self._waiting_changed = True
+
+    def change(self, window_id: WindowId) -> None:
+        """Note that a window's record changed, and whether it is still due."""
+        window = self.windows[window_id]
+        self._changed.add(window_id)
+        if window.dirty or not window.closed:
+            self.due.add(window_id)
+        else:
+            self.due.discard(window_id)
+
+    def summary(self, window_id: WindowId) -> Summary:
+        """The sum of a window's buckets; not to be changed."""
+        self._merge_fresh()
+        merged = self._merged.setdefault(window_id.series, {})
+        span = window_id.start_ms, window_id.end_ms
+        if span not in merged:
+            total = Summary()
+            starts = self._starts.get(window_id.series, [])
+            for bucket_ms in starts[bisect_left(starts, span[0]) : bisect_left(starts, span[1])]:
+                total.add(self._bucket(window_id.series, bucket_ms))
+            merged[span] = total
+        return merged[span]
+
+    def spans(self, settings: Settings) -> list[WindowId]:
+        """Every window that holds a bucket, in time order."""
+        self._merge_fresh()
+        found = {
+            WindowId(*window_of(bucket_ms, window_span(settings, series.kind)), series)
+            for series, starts in self._starts.items()
+            for bucket_ms in starts
+        }
+        return sorted(found)
+
+    def expire_buckets(self, kind: Kind, before_ms: int) -> None:
+        """Delete the buckets of a kind that start before."""
+        self._merge_fresh()
+        for series in [series for series in self._starts if series.kind is kind]:
+            starts = self._starts[series]
+            gone, self._starts[series] = starts[: (cut := bisect_left(starts, before_ms))], starts[cut:]
+            for bucket_ms in gone:
+                self._decoded.pop((series, bucket_ms), None)
+                self._changed_buckets.discard((series, bucket_ms))
+                self._table.set(self._bucket_key(series, bucket_ms), None)
+            if gone:
+                self._merged.pop(series, None)
+            if not self._starts[series]:
+                del self._starts[series]
+        for window_id in [each for each in self.due if each.series.kind is kind and each.start_ms < before_ms]:
+            self.windows[window_id].dirty, self.windows[window_id].closed = False, True  # nothing is left to say
+            self.change(window_id)
+
+    def expire_windows(self, before_ms: int) -> bool:
+        """Delete the records of windows that start before; whether there were any."""
+        if before_ms <= self._expired_ms:
+            return False
+        self._expired_ms = before_ms
+        gone = [window_id for window_id in self.windows if window_id.start_ms < before_ms]
+        for window_id in gone:
+            del self.windows[window_id]
+            self.due.discard(window_id)
+            self._changed.discard(window_id)
+            self._table.set(self._window_key(window_id), None)
+        return bool(gone)
+
+    def flush(self) -> None:
+        """Write what changed to the table."""
+        self._merge_fresh()
+        for series, bucket_ms in sorted(self._changed_buckets):
+            body = sealed(self._decoded[series, bucket_ms].encode())
+            self._table.set(self._bucket_key(series, bucket_ms), body)
+        for window_id in sorted(self._changed):
+            self._table.set(self._window_key(window_id), sealed(_encoder.encode(self.windows[window_id])))
+        if self._waiting_changed:
+            marks = [(*series, bucket_ms) for series, bucket_ms in sorted(self._waiting)]
+            self._table.set(key_of(_WAITING, self.deployment), sealed(_encoder.encode(marks)) if marks else None)
+        self._changed_buckets.clear()
+        self._changed.clear()
+        self._waiting_changed = False
+        if len(self._decoded) > _DECODED_BUCKETS:
+            self._decoded.clear()
+        if sum(map(len, self._merged.values())) > _MERGED_WINDOWS:
+            self._merged.clear()
+
+    def _merge_fresh(self) -> None:
+        for (series, bucket_ms), delta in self._fresh.items():
+            if not self._holds(series, bucket_ms):
+                insort(self._starts.setdefault(series, []), bucket_ms)
+                self._decoded[series, bucket_ms] = Summary()
+            self._bucket(series, bucket_ms).add(delta)
+            self._changed_buckets.add((series, bucket_ms))
+            for (start_ms, end_ms), total in self._merged.get(series, {}).items():
+                if start_ms <= bucket_ms < end_ms:
+                    total.add(delta)
+        self._fresh.clear()
+
+    def _holds(self, series: Series, bucket_ms: int) -> bool:
+        starts = self._starts.get(series, [])
+        at = bisect_left(starts, bucket_ms)
+        return at < len(starts) and starts[at] == bucket_ms
+
+    def _bucket(self, series: Series, bucket_ms: int) -> Summary:
+        known = self._decoded.get((series, bucket_ms))
+        if known is None:
+            stored = self._table.get(self._bucket_key(series, bucket_ms))
+            known = Summary() if stored is None else Summary.decode(opened(stored))
+            self._decoded[series, bucket_ms] = known
+        return known
+
+    def _bucket_key(self, series: Series, bucket_ms: int) -> bytes:
+        return key_of(_BUCKET, self.deployment, *series, bucket_ms)
+
+    def _window_key(self, window_id: WindowId) -> bytes:
+        return key_of(_WINDOW, self.deployment, window_id.start_ms, window_id.end_ms, *window_id.series)
