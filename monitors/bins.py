@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from schemas.package import Bins, CategoricalBins, NumericBins, TargetType
+from schemas.package import Bins, CategoricalBins, NumericBins, Package, Target, TargetType
 
 Positions = NDArray[np.intp]
 
@@ -111,15 +111,20 @@ LATENCY_EDGES_MS: tuple[float, ...] = tuple(
 LATENCY_BINS = NumericBins(LATENCY_EDGES_MS, (0,) * (len(LATENCY_EDGES_MS) + 2))
 
 
-def prediction_bins(kind: TargetType, predictions: pl.Series, classes: tuple[str, ...], threshold: float) -> Bins:
-    """Bins of a model's output with the counts of `predictions`: numbers, probabilities or class labels."""
-    if kind is TargetType.REGRESSION:
+def prediction_bins(target: Target, predictions: pl.Series) -> Bins:
+    """Bins of a model's output with the counts of `predictions`: numbers, P(positive) or class labels."""
+    if target.type is TargetType.REGRESSION:
         return numeric_bins(predictions.to_numpy())
-    if kind is TargetType.BINARY:
-        return _counted_numeric(np.array(score_edges(threshold)), predictions.to_numpy().astype(np.float64))
-    empty = CategoricalBins(classes, (0,) * (len(classes) + 3))
+    if target.type is TargetType.BINARY:
+        return _counted_numeric(np.array(score_edges(target.threshold)), predictions.cast(pl.Float64).to_numpy())
+    empty = CategoricalBins(target.classes, (0,) * (len(target.classes) + 3))
     counts = np.bincount(bin_rows(empty, predictions), minlength=bin_count(empty))
-    return CategoricalBins(classes, tuple(counts.tolist()))
+    return CategoricalBins(target.classes, tuple(counts.tolist()))
+
+
+def package_prediction_bins(package: Package) -> Bins:
+    """The frozen bins of a package's predictions; those that its target alone defines where it has no baseline."""
+    return package.baseline.prediction or prediction_bins(package.target, pl.Series([], dtype=pl.Float64))
 
 
 def bin_rows(bins: Bins, column: pl.Series) -> Positions:

@@ -1,0 +1,121 @@
+"""The frozen baseline of a model package: what was normal in training, and how good the model was on holdout.
+
+Metrics on holdout come from the same folds and the same metric code as live ones. Units of fixed-point sums are found
+first, from the terms themselves, as everything else is folded in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from msgspec.structs import replace
+from numpy.typing import ArrayLike, NDArray
+
+from monitors.bins import boolean_bins, categorical_bins, numeric_bins, prediction_bins
+from monitors.fixed_point import unit_near
+from monitors.folds.answers import predicted_outputs
+from monitors.folds.outcomes import fold_outcomes
+from monitors.folds.terms import contributions
+from monitors.metrics import metrics_of
+from monitors.summary import Summary
+from schemas.deployment import Span
+from schemas.observation import Kind
+from schemas.package import Baseline, Bins, Feature, FeatureType, Package, Target, TargetType
+
+
+def build_baseline(
+    features: Sequence[Feature],
+    target: Target,
+    training: pl.DataFrame,
+    holdout_actuals: ArrayLike | Sequence[str],
+    holdout_predictions: ArrayLike,
+) -> Baseline:
+    """The baseline of a model from its training rows and its predictions on holdout.
+
+    `training` has a column for each feature. Regression: actuals and predictions are numbers. Binary: actuals are class
+    labels, predictions P(positive) as n numbers or n x 2 probabilities. Multiclass: labels, and n x C probabilities in
+    the order of the target's classes. ValueError where the lengths of actuals and predictions differ.
+    """
+    outcomes = _holdout_outcomes(target, holdout_actuals, np.asarray(holdout_predictions, np.float64))
+    said = outcomes["predictions"].explode().struct.unnest()
+    truths = pl.concat([said, outcomes.select(truth_value="value", truth_label="label")], how="horizontal")
+    bins = prediction_bins(target, predicted_outputs(said, target))
+    known = Baseline(
+        rows=training.height,
+        features={feature.name: feature_bins(feature, training[feature.name]) for feature in features},
+        prediction=bins,
+        holdout=_centre(target, truths),
+        holdout_rows=outcomes.height,
+    )
+    known = replace(known, units=_units(truths, _package(features, target, known)))
+    return replace(known, holdout=_metrics(outcomes, _package(features, target, known)) | known.holdout)
+
+
+def feature_bins(feature: Feature, column: pl.Series) -> Bins:
+    """The bins of a training column by the type of its feature; text is a category."""
+    if feature.type is FeatureType.NUMERIC:
+        return numeric_bins(column.cast(pl.Float64).to_numpy())
+    return boolean_bins(column) if feature.type is FeatureType.BOOLEAN else categorical_bins(column)
+
+
+def _package(features: Sequence[Feature], target: Target, baseline: Baseline) -> Package:
+    return Package("", "", "", target, tuple(features), "", baseline)
+
+
+def _holdout_outcomes(target: Target, actuals: ArrayLike | Sequence[str], said: NDArray[np.float64]) -> pl.DataFrame:
+    """Holdout as the outcomes that it would have been live: every prediction matched."""
+    rows = len(said)
+    nothing: dict[str, pl.Series] = {
+        "label": pl.Series([None] * rows, dtype=pl.String),
+        "value": pl.Series([None] * rows, dtype=pl.Float64),
+    }
+    truth = pl.Series(actuals, strict=False) if isinstance(actuals, Sequence) else pl.Series(np.asarray(actuals))
+    if len(truth) != rows:
+        message = f"{len(truth)} actuals but {rows} predictions on holdout"
+        raise ValueError(message)
+    is_number = target.type is TargetType.REGRESSION
+    known = {"value": truth.cast(pl.Float64)} if is_number else {"label": truth.cast(pl.String)}
+    answer = {"value": pl.Series(said)} if said.ndim == 1 else {}
+    probabilities = [[]] * rows if said.ndim == 1 else said.tolist()
+    predictions = pl.DataFrame(nothing | answer).with_columns(
+        model=pl.lit(""),
+        shadow=pl.lit(value=False),
+        probabilities=pl.Series(probabilities, dtype=pl.List(pl.Float64)),
+        timestamp_ms=pl.lit(0, pl.Int64),
+        segments=pl.Series([[]] * rows, dtype=pl.List(pl.String)),
+    )
+    return pl.DataFrame(nothing | known).with_columns(
+        kind=pl.lit("matched"),
+        previous_value=pl.lit(None, pl.Float64),
+        previous_label=pl.lit(None, pl.String),
+        predictions=predictions.to_struct().reshape((rows, 1)).arr.to_list()
+        if rows
+        else pl.Series([], dtype=pl.List(predictions.to_struct().dtype)),
+    )
+
+
+def _centre(target: Target, truths: pl.DataFrame) -> dict[str, float]:
+    """What a regression's actuals are measured from; see `monitors.folds.terms.centre`."""
+    if target.type is not TargetType.REGRESSION:
+        return {}
+    actual = truths["truth_value"].to_numpy()
+    finite = actual[np.isfinite(actual)]
+    return {"actual_mean": float(finite.mean())} if finite.size else {}
+
+
+def _units(truths: pl.DataFrame, package: Package) -> dict[str, float]:
+    sums = contributions(truths, package).sums
+    return {name: unit_near(term[usable]) for name, (term, usable) in sums.items()}
+
+
+def _metrics(outcomes: pl.DataFrame, package: Package) -> dict[str, float]:
+    folded = fold_outcomes(outcomes, {package.digest: package}, Span.DAY)
+    summary = folded.get((Kind.ACCURACY, package.digest, "", 0), Summary())
+    found = {
+        metric.name: metric.compute(summary, package, "").value
+        for metric in metrics_of(package)
+        if metric.kind is Kind.ACCURACY and metric.name != "coverage"
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,54 @@
+"""What a model said, as arrays: scores and classes, from the columns that predictions and outcomes share."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from schemas.package import Target, TargetType
+
+NO_CLASS = -1
+
+
+def values(frame: pl.DataFrame) -> NDArray[np.float64]:
+    """`value` as numbers, NaN where there is none."""
+    return frame["value"].cast(pl.Float64).to_numpy()
+
+
+def positive_scores(frame: pl.DataFrame) -> NDArray[np.float64]:
+    """P(positive) of a binary model: the second of `probabilities`, else `value`; NaN where there is neither."""
+    second = pl.col("probabilities").cast(pl.List(pl.Float64)).list.get(1, null_on_oob=True)
+    return frame.select(pl.coalesce(second, pl.col("value").cast(pl.Float64))).to_series().to_numpy()
+
+
+def class_codes(classes: tuple[str, ...], labels: pl.Series) -> NDArray[np.intp]:
+    """The position of each label among the classes; -1 where it is none of them."""
+    codes = labels.cast(pl.String).cast(pl.Enum(classes), strict=False).to_physical()
+    return codes.cast(pl.Int64).fill_null(NO_CLASS).to_numpy().astype(np.intp, copy=False)
+
+
+def predicted_codes(frame: pl.DataFrame, target: Target) -> NDArray[np.intp]:
+    """The predicted class: `label`, else the threshold on the score or the greatest probability; -1 where unknown."""
+    codes = class_codes(target.classes, frame["label"])
+    if not (codes == NO_CLASS).any():
+        return codes
+    if target.type is TargetType.BINARY:
+        scores = positive_scores(frame)
+        derived = np.where(np.isnan(scores), NO_CLASS, scores >= target.threshold)
+    else:
+        greatest = frame["probabilities"].cast(pl.List(pl.Float64)).list.arg_max()
+        derived = greatest.cast(pl.Int64).fill_null(NO_CLASS).to_numpy()
+        derived = np.where(derived < len(target.classes), derived, NO_CLASS)
+    return np.where(codes == NO_CLASS, derived, codes)
+
+
+def predicted_outputs(frame: pl.DataFrame, target: Target) -> pl.Series:
+    """What the bins of `Baseline.prediction` are of: the value, P(positive), or the predicted class's label."""
+    if target.type is TargetType.REGRESSION:
+        return frame["value"].cast(pl.Float64)
+    if target.type is TargetType.BINARY:
+        return pl.Series(positive_scores(frame))
+    codes = pl.Series(predicted_codes(frame, target))
+    names = codes.replace_strict(dict(enumerate(target.classes)), default=None, return_dtype=pl.String)
+    return pl.select(pl.coalesce(frame["label"].cast(pl.String), names)).to_series()

@@ -1,0 +1,45 @@
+"""What was asked: rows, and rows per frozen bin of each watched feature."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from monitors.bins import bin_count, bin_rows
+from monitors.folds.groups import SummaryKey, group_rows, summaries
+from monitors.summary import Counts, Summary
+from schemas.deployment import Span
+from schemas.observation import Kind
+from schemas.package import Bins, Package
+
+
+def fold_features(
+    features: pl.DataFrame,
+    timestamps_ms: NDArray[np.int64],
+    segments: pl.Series | Sequence[Sequence[str]] | None,
+    package: Package,
+    bucket: Span,
+    excluded: Collection[str] = (),
+) -> dict[SummaryKey, Summary]:
+    """Fold scored requests: "rows", and "feature:<name>" for each feature with a baseline that is not `excluded`.
+
+    One row of `features`, one event time (ms) and one list of segments for each request. A column that the frame does
+    not have is missing in every row.
+    """
+    if isinstance(segments, Sequence):
+        segments = pl.Series([list(row) for row in segments], dtype=pl.List(pl.String))
+    groups = group_rows(timestamps_ms, segments, bucket)
+    counts: dict[str, Counts] = {"rows": groups.tally()}
+    for name, bins in package.baseline.features.items():
+        if name not in excluded:
+            counts[f"feature:{name}"] = groups.histogram(_binned(features, name, bins), bin_count(bins))
+    return summaries(Kind.FEATURES, package.digest, groups, counts)
+
+
+def _binned(features: pl.DataFrame, name: str, bins: Bins) -> NDArray[np.intp]:
+    if name in features.columns:
+        return bin_rows(bins, features[name])
+    return np.full(features.height, bin_count(bins) - 1, np.intp)

@@ -1,0 +1,118 @@
+"""Which summaries each row goes to: those of its time bucket, of all rows ("") and of each of its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from monitors.fixed_point import FixedTerms
+from monitors.spans import bucket_start
+from monitors.summary import Counts, Summary
+from schemas.deployment import Span
+from schemas.observation import Kind
+
+SummaryKey = tuple[Kind, str, str, int]  # kind, model digest, segment, start of the bucket in ms
+Scalar = TypeVar("Scalar", bound=np.generic)
+Positions = NDArray[np.intp]
+Signs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows by (segment, bucket): `codes` are positions in `keys`; `rows` says whose codes, None: of each row once."""
+
+    codes: Positions
+    keys: tuple[tuple[str, int], ...]
+    rows: Positions | None = None
+
+    def histogram(
+        self, bins: Positions, width: int, where: NDArray[np.bool_] | None = None, signs: Signs | None = None
+    ) -> Counts:
+        """Rows per group (first axis) and bin, each row with its sign, rows outside `where` left out."""
+        index = self.of(bins) if len(self.keys) == 1 else self.codes * width + self.of(bins)
+        weights = None if signs is None else self.of(signs)
+        if where is not None:
+            kept = self.of(where)
+            index, weights = index[kept], None if weights is None else weights[kept]
+        counts = np.bincount(index, weights, minlength=len(self.keys) * width)
+        return counts.astype(np.int64, copy=False).reshape(len(self.keys), width)
+
+    def tally(self, where: NDArray[np.bool_] | None = None, signs: Signs | None = None) -> Counts:
+        """Rows per group, as vectors of length 1."""
+        return self.histogram(np.zeros(self._row_count(), np.intp), 1, where, signs)
+
+    def totals(self, terms: FixedTerms, signs: Signs) -> list[int]:
+        """The exact sum of the terms of each group."""
+        taken = FixedTerms(self.of(terms.high), self.of(terms.low), self.of(terms.overflow))
+        return taken.totals(self.codes, len(self.keys), self.of(signs))
+
+    def of(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Values of rows, once for each group that the row is in."""
+        return values if self.rows is None else values[self.rows]
+
+    def _row_count(self) -> int:
+        return self.codes.size if self.rows is None else int(self.rows.max(initial=-1)) + 1
+
+
+def group_rows(timestamps_ms: NDArray[np.int64], segments: pl.Series | None, bucket: Span) -> Groups:
+    """Groups of rows by event time and by `segments`: lists of distinct strings such as "plan=free"; None: all empty.
+
+    >>> rows = group_rows(np.array([0, 60_000]), pl.Series([["plan=free"], []]), Span.MINUTE)
+    >>> rows.keys, rows.codes.tolist()
+    ((('', 0), ('', 60000), ('plan=free', 0)), [0, 1, 2])
+    """
+    starts, bucket_codes = _distinct(bucket_start(timestamps_ms, bucket))
+    lengths = None if segments is None else segments.list.len().fill_null(0).to_numpy()
+    if segments is None or lengths is None or not lengths.any():
+        return Groups(bucket_codes, tuple(("", start) for start in starts))
+    listed = segments.filter(pl.Series(lengths > 0)).explode().cast(pl.String)
+    names = listed.unique().sort()
+    segment_codes = listed.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.intp)
+    everyone = np.arange(timestamps_ms.size)
+    rows = np.concatenate([everyone, np.repeat(everyone, lengths)])
+    codes = np.concatenate([np.zeros(everyone.size, np.intp), segment_codes + 1]) * len(starts) + bucket_codes[rows]
+    used, codes = np.unique(codes, return_inverse=True)
+    labels = ["", *names.to_list()]
+    keys = tuple((labels[code // len(starts)], starts[code % len(starts)]) for code in used.tolist())
+    return Groups(codes, keys, rows)
+
+
+def _distinct(starts: NDArray[np.int64]) -> tuple[list[int], Positions]:
+    if starts.size and starts.min() == starts.max():  # a live batch: all in one bucket
+        return [int(starts[0])], np.zeros(starts.size, np.intp)
+    distinct, codes = np.unique(starts, return_inverse=True)
+    return distinct.tolist(), codes
+
+
+def summaries(
+    kind: Kind,
+    model: str,
+    groups: Groups,
+    counts: Mapping[str, Counts],
+    sums: Mapping[str, list[int]] | None = None,
+) -> dict[SummaryKey, Summary]:
+    """One summary for each group that anything was counted in."""
+    found = [Summary() for _ in groups.keys]
+    for name, table in counts.items():
+        for group in np.flatnonzero(table.any(axis=1)).tolist():
+            found[group].counts[name] = table[group]
+    for name, totals in (sums or {}).items():
+        for group, total in enumerate(totals):
+            if total:
+                found[group].sums[name] = total
+    keyed = zip(groups.keys, found, strict=True)
+    return {(kind, model, segment, start): summary for (segment, start), summary in keyed if not summary.is_empty()}
+
+
+def merge_into(total: dict[SummaryKey, Summary], deltas: Iterable[tuple[SummaryKey, Summary]]) -> None:
+    """Add deltas to what is there already."""
+    for key, delta in deltas:
+        if key in total:
+            total[key].add(delta)
+        else:
+            total[key] = delta

@@ -1,0 +1,47 @@
+"""What was answered: rows, errors, the distribution of predictions, and how long answers took."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from monitors.bins import LATENCY_BINS, bin_count, bin_rows, package_prediction_bins
+from monitors.folds.answers import predicted_outputs
+from monitors.folds.groups import Groups, SummaryKey, group_rows, summaries
+from monitors.summary import Counts, Summary
+from schemas.deployment import Span
+from schemas.observation import Kind
+from schemas.package import Package
+
+
+def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dict[SummaryKey, Summary]:
+    """Fold decoded prediction records of one deployment and model (columns as in the contract `prediction`).
+
+    Predictions: "rows" answered, "error:data", "error:system" and "code:<code>" for the others; of the answered also
+    "prediction", "execution_ms" and "response_ms" in bins. Accuracy: "expected", the answered rows.
+    """
+    groups = group_rows(frame["timestamp_ms"].to_numpy(), frame["segments"], bucket)
+    kinds = _error_field(frame, "kind")
+    answered = kinds.is_null().to_numpy()
+    rows = groups.tally(answered)
+    counts = {"rows": rows} | _errors(groups, kinds, "error") | _errors(groups, _error_field(frame, "code"), "code")
+    bins = package_prediction_bins(package)
+    outputs = bin_rows(bins, predicted_outputs(frame, package.target))
+    counts["prediction"] = groups.histogram(outputs, bin_count(bins), answered)
+    for name in ("execution_ms", "response_ms"):
+        known = answered & frame[name].is_not_null().to_numpy()
+        counts[name] = groups.histogram(bin_rows(LATENCY_BINS, frame[name]), bin_count(LATENCY_BINS), known)
+    return summaries(Kind.PREDICTIONS, package.digest, groups, counts) | summaries(
+        Kind.ACCURACY, package.digest, groups, {"expected": rows}
+    )
+
+
+def _error_field(frame: pl.DataFrame, field: str) -> pl.Series:
+    errors = frame["error"]
+    if errors.dtype == pl.Null:
+        return pl.Series([None] * frame.height, dtype=pl.String)
+    return errors.struct.field(field).cast(pl.String)
+
+
+def _errors(groups: Groups, names: pl.Series, prefix: str) -> dict[str, Counts]:
+    found = names.drop_nulls().unique().sort().to_list()
+    return {f"{prefix}:{name}": groups.tally((names == name).fill_null(value=False).to_numpy()) for name in found}

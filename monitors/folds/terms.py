@@ -1,0 +1,121 @@
+"""What one matched row adds to a summary of accuracy: bins and fixed-point terms, by the kind of target.
+
+A row's contribution is a function of prediction, actual and package alone, so a correction can take back exactly what
+was added, whenever and wherever that was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from monitors.bins import bin_count, bin_rows, package_prediction_bins
+from monitors.fixed_point import natural_log
+from monitors.folds import answers
+from schemas.package import Package, Target, TargetType
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_LEAST_PROBABILITY = 1e-15
+
+
+@dataclass(slots=True)
+class Terms:
+    """Contributions of rows by name: `bins` are positions, number of bins, rows that count; `sums` terms, rows."""
+
+    valid: Flags
+    bins: dict[str, tuple[NDArray[np.intp], int, Flags]] = field(default_factory=dict)
+    sums: dict[str, tuple[Floats, Flags]] = field(default_factory=dict)
+
+
+def centre(package: Package) -> float:
+    """What actuals of a regression are measured from, so that their variance does not drown in their mean."""
+    return package.baseline.holdout.get("actual_mean", 0.0)
+
+
+def contributions(rows: pl.DataFrame, package: Package) -> Terms:
+    """Of predictions (columns value, label, probabilities) with actuals (truth_value, truth_label).
+
+    Every target: "matched", "invalid_actual" (not a number, not a class), "unpredicted" (matched, but there is no
+    number or probability to compare with).
+    """
+    build = {TargetType.REGRESSION: _regression, TargetType.BINARY: _binary, TargetType.MULTICLASS: _multiclass}
+    with np.errstate(over="ignore", invalid="ignore"):
+        return build[package.target.type](rows, package)
+
+
+def _started(valid: Flags, predicted: Flags) -> Terms:
+    terms = Terms(valid)
+    nowhere = np.zeros(valid.size, np.intp)
+    terms.bins["matched"] = (nowhere, 1, valid)
+    terms.bins["invalid_actual"] = (nowhere, 1, ~valid)
+    terms.bins["unpredicted"] = (nowhere, 1, valid & ~predicted)
+    return terms
+
+
+def _regression(rows: pl.DataFrame, package: Package) -> Terms:
+    actual = rows["truth_value"].cast(pl.Float64).to_numpy()
+    predicted = answers.values(rows)
+    terms = _started(np.isfinite(actual), np.isfinite(predicted))
+    usable = terms.valid & np.isfinite(predicted)
+    error = predicted - actual
+    offset = actual - centre(package)
+    square = error * error
+    sums = {"y": offset, "y2": offset * offset, "e": error, "abs_e": abs(error), "e2": square, "e4": square * square}
+    terms.sums |= {name: (term, usable) for name, term in sums.items()}
+    return terms
+
+
+def _binary(rows: pl.DataFrame, package: Package) -> Terms:
+    target = package.target
+    actual = actual_codes(rows, target)
+    scores = answers.positive_scores(rows)
+    terms = _started(actual >= 0, np.isfinite(scores))
+    bins = package_prediction_bins(package)
+    positions, width = bin_rows(bins, pl.Series(scores)), bin_count(bins)
+    terms.bins["positives"] = (positions, width, actual == 1)
+    terms.bins["negatives"] = (positions, width, actual == 0)
+    _confuse(terms, actual, answers.predicted_codes(rows, target), 2)
+    usable = terms.valid & np.isfinite(scores)
+    probability = np.clip(np.where(usable, scores, 0.5), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    _lose(terms, "log_loss", -natural_log(np.where(actual == 1, probability, 1 - probability)), usable)
+    _lose(terms, "brier", (probability - (actual == 1)) ** 2, usable)
+    return terms
+
+
+def _multiclass(rows: pl.DataFrame, package: Package) -> Terms:
+    target = package.target
+    actual = actual_codes(rows, target)
+    probabilities = pl.col("probabilities").cast(pl.List(pl.Float64))
+    asked = rows.with_columns(asked=pl.Series(np.maximum(actual, 0)))
+    of_actual = asked.select(probabilities.list.get(pl.col("asked"), null_on_oob=True)).to_series().to_numpy()
+    terms = _started(actual >= 0, np.isfinite(of_actual))
+    _confuse(terms, actual, answers.predicted_codes(rows, target), len(target.classes))
+    usable = terms.valid & np.isfinite(of_actual)
+    probability = np.clip(np.where(usable, of_actual, 0.5), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    _lose(terms, "log_loss", -natural_log(probability), usable)
+    return terms
+
+
+def _confuse(terms: Terms, actual: NDArray[np.intp], predicted: NDArray[np.intp], classes: int) -> None:
+    known = (actual >= 0) & (predicted >= 0)
+    terms.bins["confusion"] = (np.where(known, actual * classes + predicted, 0), classes * classes, known)
+
+
+def _lose(terms: Terms, name: str, loss: Floats, usable: Flags) -> None:
+    terms.sums[name] = (loss, usable)
+    terms.sums[f"{name}2"] = (loss * loss, usable)
+
+
+def actual_codes(rows: pl.DataFrame, target: Target) -> NDArray[np.intp]:
+    """The class of each actual: its label, or a whole number that reads as one ("0", "1"); -1 where it is none."""
+    labels = rows["truth_label"].cast(pl.String)
+    if labels.null_count():
+        numbers = rows["truth_value"].cast(pl.Float64)
+        whole = pl.when(numbers.is_finite() & (numbers == numbers.floor())).then(numbers)
+        labels = rows.select(pl.coalesce(labels, whole.cast(pl.Int64, strict=False).cast(pl.String))).to_series()
+    return answers.class_codes(target.classes, labels)

@@ -1,0 +1,97 @@
+"""Reading histograms: quantiles, and the area under the ROC curve with its interval and its error bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.package import NumericBins
+
+Counts = NDArray[np.int64]
+
+_Z = 1.96
+
+
+def quantile(bins: NumericBins, counts: Counts, share: float) -> float | None:
+    """The inverted-CDF quantile, as the geometric middle of the bin that holds it; None where nothing is counted.
+
+    For positive, log-spaced edges; the first and the last bin give their inner edge. With the latency edges the
+    relative error is at most 4.4 %, within them.
+
+    >>> quantile(NumericBins((1.0, 4.0, 16.0), ()), np.array([0, 9, 1, 0, 0]), 0.5)
+    2.0
+    """
+    present = counts[: len(bins.edges) + 1]
+    total = int(present.sum())
+    if total <= 0:
+        return None
+    return value_at(bins, present, int(np.ceil(share * total)))
+
+
+def value_at(bins: NumericBins, counts: Counts, rank: int) -> float:
+    """The value of a rank from 1 on; ranks beyond either end are those of the end."""
+    cumulated = np.cumsum(counts)
+    last = len(bins.edges) - 1
+    place = int(np.searchsorted(cumulated, min(max(rank, 1), int(cumulated[-1]))))
+    low, high = bins.edges[max(place - 1, 0)], bins.edges[min(place, last)]
+    return float(np.sqrt(low * high))
+
+
+def quantile_interval(bins: NumericBins, counts: Counts, share: float) -> tuple[float, float]:
+    """A 95 % interval of a quantile from the binomial law of its rank; something must be counted."""
+    present = counts[: len(bins.edges) + 1]
+    total = int(present.sum())
+    spread = _Z * float(np.sqrt(total * share * (1 - share)))
+    low, high = np.floor(total * share - spread), np.ceil(total * share + spread) + 1
+    return value_at(bins, present, int(low)), value_at(bins, present, int(high))
+
+
+@dataclass(frozen=True, slots=True)
+class RocArea:
+    """AUC with ties inside bins counted half, and its 95 % interval, None where the classes do not overlap.
+
+    The AUC of the unbinned scores is within `certificate` of `value`, proven, not estimated.
+    """
+
+    value: float
+    standard_error: float
+    certificate: float
+    low: float | None
+    high: float | None
+
+
+def roc_area(positives: Counts, negatives: Counts) -> RocArea:
+    """The area under the ROC curve from counts per score bin; both classes must be there (STATISTICS section 6).
+
+    `sum P_k (N_below + N_k / 2) / (P N)`; DeLong's variance on the histogram, the interval on the logit scale, as
+    Hanley and McNeil's is too wide on rare classes.
+
+    >>> area = roc_area(np.array([1, 2, 4, 6, 9, 12, 15, 18, 20, 13]), np.array([60, 52, 40, 30, 24, 16, 10, 6, 4, 1]))
+    >>> f"{area.value:.6f} {area.standard_error:.5f} {area.certificate:.4f} [{area.low:.4f}, {area.high:.4f}]"
+    '0.890267 0.01890 0.0260 [0.8474, 0.9222]'
+    """
+    p, n = int(positives.sum()), int(negatives.sum())
+    wins = (np.cumsum(negatives) - negatives / 2) / n  # v10: share of negatives below a positive of each bin
+    losses = (p - np.cumsum(positives) + positives / 2) / p  # v01: share of positives above a negative
+    value = float((positives * wins).sum() / p)
+    error = float(np.sqrt(_variance(wins, positives) / p + _variance(losses, negatives) / n))
+    certificate = float((positives / p * (negatives / n)).sum() / 2)
+    low, high = _logit_interval(value, error)
+    return RocArea(value, error, certificate, low, high)
+
+
+def _variance(values: NDArray[np.float64], counts: Counts) -> float:
+    total = int(counts.sum())
+    mean = float((values * counts).sum()) / total
+    return float((counts * (values - mean) ** 2).sum()) / max(total - 1, 1)
+
+
+def _logit_interval(value: float, error: float) -> tuple[float | None, float | None]:
+    if not (0 < value < 1 and error > 0):
+        return None, None
+    logit = np.log(value / (1 - value))
+    reach = _Z * error / (value * (1 - value))
+    low, high = 1 / (1 + np.exp(np.clip(-logit + np.array([reach, -reach]), -700, 700)))
+    return float(low), float(high)

@@ -1,0 +1,18 @@
+"""Mean absolute error, in units of the target; exact."""
+
+from __future__ import annotations
+
+from monitors.metrics import targets
+from monitors.metrics.intervals import mean
+from monitors.metrics.protocol import Metric, Value
+from monitors.summary import Summary
+from schemas.observation import Kind
+from schemas.package import Package
+
+
+def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
+    del feature
+    return mean(summary, package, "abs_e", "e2", targets.holdout(package, "mae"))
+
+
+METRIC = Metric("mae", Kind.ACCURACY, targets.regression, _compute)

@@ -1,0 +1,43 @@
+"""What the metrics of service health share: requests by how they ended, and quantiles of times."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitors.bins import LATENCY_BINS, bin_count
+from monitors.histograms import quantile, quantile_interval
+from monitors.metrics import targets
+from monitors.metrics.intervals import share
+from monitors.metrics.protocol import Metric, Value
+from monitors.summary import Summary
+from schemas.observation import Kind, Reason
+from schemas.package import Package
+
+
+def requests(summary: Summary) -> int:
+    """Rows answered and rows in error."""
+    return max(0, sum(summary.count(name) for name in ("rows", "error:data", "error:system")))
+
+
+def error_rate(kind: str) -> Metric:
+    """The share of requests that ended in an error of this kind."""
+
+    def compute(summary: Summary, package: Package, feature: str = "") -> Value:
+        del package, feature
+        return share(summary.count(f"error:{kind}"), requests(summary))
+
+    return Metric(f"{kind}_error_rate", Kind.PREDICTIONS, targets.always, compute)
+
+
+def latency(name: str, percent: int) -> Metric:
+    """A percentile of times in ms: relative error at most 4.4 %, interval from the binomial law of its rank."""
+
+    def compute(summary: Summary, package: Package, feature: str = "") -> Value:
+        del package, feature
+        counts = np.maximum(summary.vector(name, bin_count(LATENCY_BINS)), 0)
+        value = quantile(LATENCY_BINS, counts, percent / 100)
+        if value is None:
+            return Value(None, reason=Reason.EMPTY)
+        return Value(value, *quantile_interval(LATENCY_BINS, counts, percent / 100), int(counts[:-1].sum()))
+
+    return Metric(f"{name}_p{percent}", Kind.PREDICTIONS, targets.always, compute)
