@@ -1,0 +1,109 @@
+"""What must hold of a package's own record, whoever made it: asked when one is built, loaded and registered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from schemas.package import (
+    Baseline,
+    Bins,
+    CategoricalBins,
+    Feature,
+    FeatureType,
+    NumericBins,
+    Package,
+    Target,
+    TargetType,
+)
+from scorers.formats import formats
+
+_MOST_FEATURES = 2_000
+_BINARY_CLASSES = 2
+
+
+def fault_of(package: Package) -> str:
+    """The first thing wrong with the record, as a sentence for its author; "" where nothing is.
+
+    >>> target = Target("late", TargetType.BINARY, classes=("no",))
+    >>> fault_of(Package("delays", "1", "", target, (Feature("age"),), "linear"))
+    'the binary target late needs two classes, it has 1'
+    """
+    if not package.name or not package.version:
+        return "a package needs a name and a version"
+    if package.format not in formats():
+        return f"the format {package.format!r} is not known; known are {', '.join(sorted(formats()))}"
+    return _target_fault(package.target) or _features_fault(package.features) or _baseline_fault(package)
+
+
+def first_double(names: Iterable[str]) -> str | None:
+    """The first name that occurs a second time."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _target_fault(target: Target) -> str:
+    count = len(target.classes)
+    if not target.name:
+        return "the target needs a name"
+    if target.type is TargetType.REGRESSION and count:
+        return f"the regression target {target.name} must not have classes"
+    if target.type is TargetType.BINARY and count != _BINARY_CLASSES:
+        return f"the binary target {target.name} needs two classes, it has {count}"
+    if target.type is TargetType.MULTICLASS and count < _BINARY_CLASSES:
+        return f"the multiclass target {target.name} needs two classes or more, it has {count}"
+    if (double := first_double(target.classes)) is not None:
+        return f"the class {double!r} of the target {target.name} is there twice"
+    if not 0 <= target.threshold <= 1:
+        return f"the threshold of the target {target.name} is {target.threshold}, not between 0 and 1"
+    return ""
+
+
+def _features_fault(features: tuple[Feature, ...]) -> str:
+    if not features:
+        return "a package needs at least one feature"
+    if len(features) > _MOST_FEATURES:
+        return f"a package may have {_MOST_FEATURES} features, this one has {len(features)}"
+    if not all(feature.name for feature in features):
+        return "every feature needs a name"
+    if (double := first_double(feature.name for feature in features)) is not None:
+        return f"the feature {double!r} is there twice"
+    return ""
+
+
+def _baseline_fault(package: Package) -> str:
+    baseline: Baseline = package.baseline
+    types = {feature.name: feature.type for feature in package.features}
+    for name, bins in baseline.features.items():
+        if name not in types:
+            return f"the baseline has bins for {name!r}, which is not a feature"
+        if isinstance(bins, NumericBins) is not (types[name] is FeatureType.NUMERIC):
+            return f"the feature {name!r} is {types[name]}, its baseline bins are of the other kind"
+        if fault := _bins_fault(bins):
+            return f"the baseline of the feature {name!r} {fault}"
+    if baseline.prediction is not None:
+        if isinstance(baseline.prediction, CategoricalBins) is not (package.target.type is TargetType.MULTICLASS):
+            return "the baseline of the prediction needs categories for a multiclass target and edges for any other"
+        if fault := _bins_fault(baseline.prediction):
+            return f"the baseline of the prediction {fault}"
+    return ""
+
+
+def _bins_fault(bins: Bins) -> str:
+    if isinstance(bins, NumericBins):
+        size = len(bins.edges) + 2
+        if not all(map(math.isfinite, bins.edges)) or any(
+            a >= b for a, b in zip(bins.edges, bins.edges[1:], strict=False)
+        ):
+            return "has edges that do not rise or are not finite"
+    else:
+        size = len(bins.categories) + 3
+        if (double := first_double(bins.categories + bins.others)) is not None:
+            return f"has the category {double!r} twice"
+    if len(bins.counts) != size:
+        return f"has {len(bins.counts)} counts where its bins ask for {size}"
+    return "has a count below 0" if min(bins.counts) < 0 else ""
