@@ -1,0 +1,132 @@
+"""Guardrails: they keep models and settings that cannot work out of a deployment; each answers a sentence, or ""."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from schemas.deployment import AlertRule, Settings, Span, Thresholds
+from schemas.package import Feature, FeatureType, Package, Target
+from scorers.checks import first_double
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+# the base buckets that a window can be made of
+_BUCKETS_OF = {
+    Span.MINUTE: {Span.MINUTE},
+    Span.HOUR: {Span.MINUTE, Span.HOUR},
+    Span.DAY: {Span.MINUTE, Span.HOUR, Span.DAY},
+    Span.WEEK: {Span.MINUTE, Span.HOUR, Span.DAY, Span.WEEK},
+    Span.MONTH: {Span.MINUTE, Span.HOUR, Span.DAY, Span.MONTH},
+}
+
+
+def name_fault(name: str) -> str:
+    """Deployment names go into topic keys, schema subjects and addresses.
+
+    >>> name_fault("flight-delays"), name_fault("Flights")[:36]
+    ('', "'Flights' is no name for a deploymen")
+    """
+    if _NAME.fullmatch(name):
+        return ""
+    return f"{name!r} is no name for a deployment: use 1 to 63 of a-z, 0-9 and hyphen, not beginning with a hyphen"
+
+
+def fit_fault(package: Package, target: Target, features: Iterable[Feature]) -> str:
+    """Why a package cannot answer the requests of a deployment with this target and these features."""
+    model = f"package {package.name} {package.version}"
+    for what, theirs, ours in (
+        ("target", package.target.name, target.name),
+        ("target type", package.target.type, target.type),
+        ("classes", ", ".join(package.target.classes), ", ".join(target.classes)),
+    ):
+        if theirs != ours:
+            return f"{model} has the {what} {theirs or 'none'}, the deployment has {ours or 'none'}"
+    offered = {feature.name: feature for feature in features}
+    for wanted in package.features:
+        given = offered.get(wanted.name)
+        if given is None:
+            return f"{model} needs the feature {wanted.name}, which requests of this deployment do not have"
+        if given.type is not wanted.type:
+            return f"{model} needs the feature {wanted.name} as {wanted.type}, the deployment has it as {given.type}"
+        if given.nullable and not wanted.nullable:
+            return f"{model} cannot take a missing {wanted.name}, which requests of this deployment may have"
+    return ""
+
+
+def models_fault(champion: str, challengers: tuple[str, ...]) -> str:
+    """Whether the same package is asked to serve in two places."""
+    if champion in challengers:
+        return f"package {champion} is the champion and cannot be its own challenger"
+    if (double := first_double(challengers)) is not None:
+        return f"package {double} is there twice among the challengers"
+    return ""
+
+
+def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
+    """The first setting that cannot work."""
+    types = {feature.name: feature.type for feature in features}
+    return (
+        _times_fault(settings)
+        or _features_fault(settings, types)
+        or _thresholds_fault(settings.thresholds)
+        or _rules_fault(settings.alert_rules, types)
+    )
+
+
+def _times_fault(settings: Settings) -> str:
+    for name in ("grace_ms", "max_future_ms"):
+        if getattr(settings, name) < 0:
+            return f"{name} is {getattr(settings, name)}; it must be 0 or more"
+    for name in ("horizon_ms", "max_age_ms"):
+        if getattr(settings, name) <= 0:
+            return f"{name} is {getattr(settings, name)}; it must be more than 0"
+    for name, window in (("drift_window", settings.drift_window), ("accuracy_window", settings.accuracy_window)):
+        if settings.bucket not in _BUCKETS_OF[window]:
+            return f"{name} ({window}) is not made of whole buckets ({settings.bucket})"
+    return ""
+
+
+def _features_fault(settings: Settings, types: dict[str, FeatureType]) -> str:
+    for what, names in (("segments", settings.segments), ("excluded", settings.excluded)):
+        if unknown := [name for name in names if name not in types]:
+            return f"{what} names {unknown[0]}, which is not a feature of the deployment"
+        if (double := first_double(names)) is not None:
+            return f"{what} names {double} twice"
+    if numeric := [name for name in settings.segments if types[name] is FeatureType.NUMERIC]:
+        return f"{numeric[0]} is numeric; a segment must be a categorical, boolean or text feature"
+    return ""
+
+
+def _thresholds_fault(thresholds: Thresholds) -> str:
+    if 0 < thresholds.psi_at_risk < thresholds.psi_failing < math.inf:
+        return ""
+    return (
+        f"thresholds must rise from 0: psi_at_risk is {thresholds.psi_at_risk}, psi_failing is {thresholds.psi_failing}"
+    )
+
+
+def _rules_fault(rules: tuple[AlertRule, ...], types: dict[str, FeatureType]) -> str:
+    if (double := first_double(rule.name for rule in rules)) is not None:
+        return f"two alert rules have the name {double!r}"
+    for rule in rules:
+        if fault := _rule_fault(rule, types):
+            return f"alert rule {rule.name!r}: {fault}"
+    return ""
+
+
+def _rule_fault(rule: AlertRule, types: dict[str, FeatureType]) -> str:
+    if not rule.name or not rule.metric:
+        return "a rule needs a name and a metric"
+    if rule.feature not in {"", "*"} and rule.feature not in types:
+        return f"{rule.feature} is not a feature of the deployment"
+    if not 1 <= rule.windows <= rule.of:
+        return f"{rule.windows} bad windows of the last {rule.of} can never be; windows must be 1 to `of`"
+    if rule.clear_windows < 1 or rule.min_rows < 1:
+        return "clear_windows and min_rows must be 1 or more"
+    if not math.isfinite(rule.limit):
+        return "the limit must be a finite number"
+    if rule.clear is not None and not (rule.clear <= rule.limit if rule.above else rule.clear >= rule.limit):
+        return f"it is over at {rule.clear}, which is on the bad side of its limit {rule.limit}"
+    return ""
