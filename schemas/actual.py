@@ -1,0 +1,185 @@
+"""What came true: an actual, a correction (the same again with another value), or a withdrawal; Avro or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from schemas import encoding
+from schemas.columnar import Contract, Decoded, decode, zigzag
+from schemas.contracts import load
+from schemas.event_time import Written, event_ms
+from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+CONTRACT = Contract(load("actual"))
+_COLUMNS = [("timestamp_ms" if name == "timestamp" else name, dtype) for name, dtype in CONTRACT.columns.items()]
+
+
+class _Json(msgspec.Struct):
+    deployment: str
+    association_id: str
+    timestamp: Written
+    value: float | str | bool | None = None
+    withdrawn: bool = False
+    was_acted_on: bool | None = None
+
+
+_decoder = msgspec.json.Decoder(_Json)
+
+
+@dataclass(frozen=True, slots=True)
+class ActualColumns:
+    """Actuals to write, one entry per row. NaN in `values`, None in `labels` is null; None for a column: in no row."""
+
+    deployment: str
+    association_ids: Sequence[str]
+    timestamps_ms: NDArray[np.int64]
+    values: NDArray[np.float64] | None = None
+    labels: Sequence[str | None] | None = None
+    withdrawn: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.association_ids)
+
+
+def encode_actuals(columns: ActualColumns) -> list[bytes]:
+    """The values for the topic, row by row."""
+    withdrawn = b"\x00" if columns.withdrawn is None else columns.withdrawn.astype(np.uint8).reshape(-1, 1)
+    pieces = (
+        CONTRACT.framing,
+        encoding.strings(columns.association_ids),
+        encoding.string(columns.deployment),
+        encoding.longs(columns.timestamps_ms),
+        encoding.optional_doubles(columns.values),
+        encoding.optional_strings(columns.labels),
+        withdrawn,
+        encoding.NULL,
+    )
+    return encoding.assemble(pieces, len(columns))
+
+
+def encode_actual(
+    deployment: str,
+    association_id: str,
+    timestamp_ms: int,
+    *,
+    value: float | None = None,
+    label: str | None = None,
+    withdrawn: bool = False,
+    was_acted_on: bool | None = None,
+) -> bytes:
+    """One value for the topic."""
+    acted = encoding.NULL if was_acted_on is None else encoding.PRESENT + bytes([was_acted_on])
+    parts = (
+        CONTRACT.framing,
+        encoding.string(association_id),
+        encoding.string(deployment),
+        zigzag(timestamp_ms),
+        encoding.optional_double(value),
+        encoding.optional_string(label),
+        bytes([withdrawn]),
+        acted,
+    )
+    return b"".join(parts)
+
+
+def decode_actuals(records: Records) -> Decoded:
+    """Columns association_id, deployment, timestamp_ms, value, label, withdrawn, was_acted_on, in batch order.
+
+    JSON numbers become `value`, strings and booleans `label`. A withdrawal has neither. What says nothing (no value, no
+    label, not withdrawn) or a value that is not finite is unreadable.
+    """
+    is_json = np.array([value is not None and value[:1] == b"{" for value in records.values], np.bool_)
+    if not is_json.any():
+        return _meaningful(decode(records.values, records.keys, CONTRACT))
+    parts = []
+    for chosen, read in ((~is_json, _decode_avro), (is_json, _decode_json)):
+        rows = np.flatnonzero(chosen)
+        part = read(records.take(rows))
+        unreadable = [Unreadable(int(rows[bad.row]), bad.reason) for bad in part.unreadable]
+        parts.append(Decoded(part.frame, rows[part.rows], part.mismatched, unreadable, part.slow))
+    return _meaningful(_merged(parts))
+
+
+def _decode_avro(records: Records) -> Decoded:
+    return decode(records.values, records.keys, CONTRACT)
+
+
+def _decode_json(records: Records) -> Decoded:
+    read = [_json_row(value, key) for value, key in zip(records.values, records.keys, strict=True)]
+    rows = [row for row, result in enumerate(read) if not isinstance(result, str)]
+    columns = zip(*(read[row] for row in rows), strict=True) if rows else [()] * (len(_COLUMNS) + 1)
+    *fields, mismatched = columns
+    series = [pl.Series(name, values, dtype) for (name, dtype), values in zip(_COLUMNS, fields, strict=True)]
+    unreadable = [Unreadable(row, result) for row, result in enumerate(read) if isinstance(result, str)]
+    return Decoded(
+        pl.DataFrame(series), np.array(rows, np.int64), np.array(mismatched, np.bool_), unreadable, slow=False
+    )
+
+
+def _json_row(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | str:
+    """The fields in the order of the contract and whether the key is another, or why there is nothing."""
+    if key is None:
+        return "no key"
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        return "too large"
+    try:
+        said = _decoder.decode(value)
+    except (ValueError, RecursionError) as error:
+        return f"not an actual: {error}"
+    time_ms = event_ms(said.timestamp)
+    if time_ms is None:
+        return "timestamp is not a time"
+    number = said.value if isinstance(said.value, float | int) and not isinstance(said.value, bool) else None
+    label = ("false", "true")[said.value] if isinstance(said.value, bool) else said.value
+    mismatched = said.association_id.encode() != key
+    return (
+        said.association_id,
+        said.deployment,
+        time_ms,
+        number,
+        label if isinstance(label, str) else None,
+        said.withdrawn,
+        said.was_acted_on,
+        mismatched,
+    )
+
+
+def _merged(parts: list[Decoded]) -> Decoded:
+    rows = np.concatenate([part.rows for part in parts])
+    order = np.argsort(rows)
+    return Decoded(
+        pl.concat([part.frame for part in parts])[order],
+        rows[order],
+        np.concatenate([part.mismatched for part in parts])[order],
+        sorted((bad for part in parts for bad in part.unreadable), key=lambda bad: bad.row),
+        slow=any(part.slow for part in parts),
+    )
+
+
+def _meaningful(decoded: Decoded) -> Decoded:
+    """Without the rows that say nothing; a withdrawal says nothing else."""
+    stays = ~pl.col("withdrawn")
+    frame = decoded.frame.with_columns(pl.when(stays).then("value"), pl.when(stays).then("label"))
+    silent = (stays & pl.col("value").is_null() & pl.col("label").is_null()).alias("silent")
+    infinite = (~pl.col("value").is_finite().fill_null(value=True)).alias("infinite")
+    faults = frame.select(silent, infinite)
+    bad = (faults["silent"] | faults["infinite"]).to_numpy()
+    if not bad.any():
+        return Decoded(frame, decoded.rows, decoded.mismatched, decoded.unreadable, decoded.slow)
+    lost = [
+        Unreadable(int(decoded.rows[row]), "no value, no label and not withdrawn" if is_silent else "value not finite")
+        for row in np.flatnonzero(bad).tolist()
+        for is_silent in [faults["silent"][row]]
+    ]
+    unreadable = sorted([*decoded.unreadable, *lost], key=lambda record: record.row)
+    return Decoded(frame.filter(~bad), decoded.rows[~bad], decoded.mismatched[~bad], unreadable, decoded.slow)

@@ -1,0 +1,263 @@
+"""Avro values of one schema to columns, a whole batch in one call, without trusting a single value.
+
+Rules:
+- A value is Confluent framing (a zero byte, four bytes of schema id) and the Avro body. Ids are content addresses.
+- The bodies of a batch, joined, are the block of an Avro object container, which polars decodes in one call. There a
+  malformed value can swallow a part of its neighbour, so afterwards the columns are walked over the joined bytes: each
+  row must end where its value ends, and every union index and boolean must be as the specification has it. That is
+  exact: no encoding is shorter than the canonical one, so the rows cannot have taken other bytes than their own.
+- Where polars fails or a row does not fit, the whole batch is read one value at a time; only the bad ones are lost, and
+  what is good or bad does not depend on how the batch was cut.
+- A key that differs from the association ID is no failure of the decoder: the row is marked.
+- Only schemas of ours come here: one association ID, no maps, no recursion, no arrays of empty items, and unions only
+  of null and a scalar (polars panics at a union of null and a record).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
+
+import fastavro
+import msgspec
+import numpy as np
+import polars as pl
+
+from schemas.records import MAX_VALUE_BYTES, Unreadable
+from schemas.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+FRAME_BYTES = 5
+_row = attrgetter("row")
+_SYNC = b"watchkeeper-sync"
+_SCALARS: dict[str, pl.DataType] = {
+    "string": pl.String(),
+    "long": pl.Int64(),
+    "double": pl.Float64(),
+    "boolean": pl.Boolean(),
+}
+
+
+def schema_id(schema: dict[str, Any]) -> int:
+    """The id of a schema: the first four bytes of the SHA-256 of its canonical JSON, as a positive 32-bit integer.
+
+    >>> schema_id({"type": "record", "name": "R", "fields": []})
+    1469761962
+    """
+    canonical = msgspec.json.encode(schema, order="deterministic")
+    return int.from_bytes(hashlib.sha256(canonical).digest()[:4], "big") & 0x7FFFFFFF
+
+
+def framing(schema: dict[str, Any]) -> bytes:
+    """The five bytes in front of each value of this schema."""
+    return struct.pack(">bI", 0, schema_id(schema))
+
+
+class Contract:
+    """A schema with what is derived from it once: its framing and what the two decoders need.
+
+    `plain` is the same schema to the byte, in fewer types: no logical types, enums and ints as longs.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.schema = schema
+        self.framing = framing(schema)
+        self.plain: dict[str, Any] = _plain(schema)
+        self.enums = {field["name"]: symbols for field in schema["fields"] if (symbols := _symbols(field["type"]))}
+        self.columns: dict[str, pl.DataType] = {field["name"]: _dtype(field["type"]) for field in self.plain["fields"]}
+
+    @cached_property
+    def parsed(self) -> Any:  # noqa: ANN401  # opaque to all but fastavro
+        """The plain schema as fastavro wants it."""
+        return fastavro.parse_schema(self.plain)
+
+    @cached_property
+    def walk(self) -> Walk:
+        """The guard of the columnar path."""
+        return Walk(self.plain)
+
+    @cached_property
+    def header(self) -> bytes:
+        """The head of an object container of the plain schema."""
+        entries = {"avro.schema": msgspec.json.encode(self.plain), "avro.codec": b"null"}
+        pairs = b"".join(zigzag(len(k)) + k.encode() + zigzag(len(v)) + v for k, v in entries.items())
+        return b"Obj\x01" + zigzag(len(entries)) + pairs + zigzag(0) + _SYNC
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Columns of what could be read.
+
+    `frame`: one column per field of the schema, in batch order; `timestamp` is called `timestamp_ms`; timestamps are
+    int64, enums strings, nested records structs. `rows[i]` is the index in the batch of row i. `mismatched[i]`: its
+    association ID is not its Kafka key. `slow`: the values went through the decoder one by one.
+    """
+
+    frame: pl.DataFrame
+    rows: NDArray[np.int64]
+    mismatched: NDArray[np.bool_]
+    unreadable: list[Unreadable]
+    slow: bool
+
+
+def decode(values: Sequence[bytes | None], keys: Sequence[bytes | None], contract: Contract) -> Decoded:
+    """Decode framed values of one contract; `keys` are the records' Kafka keys. Never raises on what is in a value."""
+    if framings(values, keys) == {contract.framing}:
+        return decode_framed(cast("Sequence[bytes]", values), keys, contract)
+    refusals = [_refusal(value, key, contract.framing) for value, key in zip(values, keys, strict=True)]
+    framed = [
+        (row, value) for row, (value, refusal) in enumerate(zip(values, refusals, strict=True)) if value and not refusal
+    ]
+    rows = np.array([row for row, _ in framed], np.int64)
+    part = decode_framed([value for _, value in framed], [keys[row] for row, _ in framed], contract)
+    refused = [Unreadable(row, reason) for row, reason in enumerate(refusals) if reason]
+    unreadable = sorted([*refused, *(Unreadable(int(rows[bad.row]), bad.reason) for bad in part.unreadable)], key=_row)
+    return Decoded(part.frame, rows[part.rows], part.mismatched, unreadable, part.slow)
+
+
+def decode_framed(values: Sequence[bytes], keys: Sequence[bytes | None], contract: Contract) -> Decoded:
+    """The same for values that are known to have the contract's framing, keys and a size in bounds."""
+    bodies = [value[FRAME_BYTES:] for value in values]
+    frame = _in_one_call(bodies, contract)
+    if frame is not None:
+        return Decoded(_finished(frame, contract), np.arange(len(values)), _mismatched(frame, keys), [], slow=False)
+    frame, kept, bad = _one_by_one(bodies, contract)
+    mismatched = _mismatched(frame, [keys[row] for row in kept])
+    unreadable = [Unreadable(row, reason) for row, reason in bad]
+    return Decoded(_finished(frame, contract), np.array(kept, np.int64), mismatched, unreadable, slow=True)
+
+
+def framings(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> set[bytes]:
+    """The first bytes that occur in a batch; none where one of its records has no key, no value, or too large a one."""
+    if None in keys or None in values:
+        return set()
+    present = cast("Sequence[bytes]", values)
+    return {value[:FRAME_BYTES] for value in present} if max(map(len, present), default=0) <= MAX_VALUE_BYTES else set()
+
+
+def zigzag(number: int) -> bytes:
+    r"""A long as Avro writes it.
+
+    >>> zigzag(64), zigzag(-1)
+    (b'\x80\x01', b'\x01')
+    """
+    left = (number << 1) ^ (number >> 63)
+    out = bytearray()
+    while left > 0x7F:  # noqa: PLR2004  # seven bits a byte
+        out.append(left & 0x7F | 0x80)
+        left >>= 7
+    out.append(left)
+    return bytes(out)
+
+
+def _refusal(value: bytes | None, key: bytes | None, expected: bytes) -> str:
+    if key is None:
+        return "no key"
+    if value is None:
+        return "no value"
+    if value.startswith(expected) and len(value) <= MAX_VALUE_BYTES:
+        return ""
+    if len(value) > MAX_VALUE_BYTES:
+        return "too large"
+    if len(value) < FRAME_BYTES or value[0]:
+        return "not framed"
+    return f"unknown schema id {int.from_bytes(value[1:FRAME_BYTES], 'big')}"
+
+
+def _mismatched(frame: pl.DataFrame, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
+    return (frame["association_id"].cast(pl.Binary) != pl.Series(keys, dtype=pl.Binary)).to_numpy()
+
+
+def _in_one_call(bodies: list[bytes], contract: Contract) -> pl.DataFrame | None:
+    if not bodies:
+        return pl.DataFrame(schema=contract.columns)
+    ends = np.cumsum(np.fromiter(map(len, bodies), np.int64, len(bodies)))
+    size = int(ends[-1])
+    head = contract.header + zigzag(len(bodies)) + zigzag(size)
+    container = b"".join((head, *bodies, _SYNC))
+    try:
+        frame = pl.read_avro(io.BytesIO(container))
+        joined = np.frombuffer(container, np.uint8, size, len(head))
+        if frame.height != len(bodies) or not contract.walk.fits(frame, joined, ends):
+            return None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return None
+    return frame if all(_in_range(frame[name], symbols) for name, symbols in contract.enums.items()) else None
+
+
+def _one_by_one(bodies: list[bytes], contract: Contract) -> tuple[pl.DataFrame, list[int], list[tuple[int, str]]]:
+    """What could be read, the rows it is from, and the other rows with the reason."""
+    results = [_one(body, contract) for body in bodies]
+    kept = [row for row, result in enumerate(results) if not isinstance(result, str)]
+    bad = [(row, result) for row, result in enumerate(results) if isinstance(result, str)]
+    return pl.DataFrame([results[row] for row in kept], schema=contract.columns, orient="row"), kept, bad
+
+
+def _one(body: bytes, contract: Contract) -> dict[str, Any] | str:
+    """The record, or why there is none."""
+    stream = io.BytesIO(body)
+    try:
+        record: Any = fastavro.schemaless_reader(stream, contract.parsed, None)
+    except Exception as error:  # noqa: BLE001  # fastavro lets through whatever Python raised at the bad byte
+        return f"not of its schema: {type(error).__name__}"
+    if stream.tell() != len(body):
+        return "bytes after the record"
+    for name, symbols in contract.enums.items():
+        if record[name] is not None and not 0 <= record[name] < len(symbols):
+            return f"no such {name}"
+    return dict(record)
+
+
+def _in_range(column: pl.Series, symbols: list[str]) -> bool:
+    return bool(column.is_between(0, len(symbols) - 1).all())
+
+
+def _finished(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    enums = [
+        pl.col(name).replace_strict(list(range(len(symbols))), symbols, return_dtype=pl.String)
+        for name, symbols in contract.enums.items()
+    ]
+    if enums:
+        frame = frame.with_columns(enums)
+    return frame.rename({"timestamp": "timestamp_ms"})
+
+
+def _plain(kind: Any) -> Any:  # noqa: ANN401  # an Avro schema is any JSON
+    match kind:
+        case list():
+            return [_plain(branch) for branch in kind]
+        case {"type": "record"}:
+            fields = [{"name": field["name"], "type": _plain(field["type"])} for field in kind["fields"]]
+            return {"type": "record", "name": kind["name"], "fields": fields}
+        case {"type": "array"}:
+            return {"type": "array", "items": _plain(kind["items"])}
+        case {"type": "enum"} | "int":
+            return "long"
+        case {"type": name}:
+            return _plain(name)
+    return kind
+
+
+def _symbols(kind: Any) -> list[str]:  # noqa: ANN401  # the same
+    branches = kind if isinstance(kind, list) else [kind]
+    return next((b["symbols"] for b in branches if isinstance(b, dict) and b["type"] == "enum"), [])
+
+
+def _dtype(kind: Any) -> pl.DataType:  # noqa: ANN401  # the same
+    match kind:
+        case list():
+            return _dtype(next(branch for branch in kind if branch != "null"))
+        case {"type": "record"}:
+            return pl.Struct({field["name"]: _dtype(field["type"]) for field in kind["fields"]})
+        case {"type": "array"}:
+            return pl.List(_dtype(kind["items"]))
+    return _SCALARS[kind]

@@ -1,0 +1,145 @@
+"""What became of an association: its predictions beside the actual, or why they did not meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from schemas import encoding
+from schemas.columnar import Contract, Decoded, decode, zigzag
+from schemas.contracts import load
+from schemas.encoding import NULL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from schemas.records import Records
+
+CONTRACT = Contract(load("outcome"))
+Key = TypeVar("Key")
+
+
+class OutcomeKind(StrEnum):
+    """What happened to an association, in the order of the contract's symbols."""
+
+    MATCHED = "matched"
+    CORRECTED = "corrected"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    UNMATCHED = "unmatched"
+    REPEATED = "repeated"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomePrediction:
+    """What one model had said; `model` is a package digest, `shadow` marks a challenger, the time is the request's."""
+
+    model: str
+    shadow: bool
+    timestamp_ms: int
+    value: float | None = None
+    label: str | None = None
+    probabilities: tuple[float, ...] = ()
+    segments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One record of the topic.
+
+    `revision` counts the outcomes of this association. `timestamp_ms` is the event time of the actual; for expired and
+    repeated that of the prediction. `value` or `label` is the actual in effect after this record, `previous_value` or
+    `previous_label` what it replaces.
+    """
+
+    association_id: str
+    deployment: str
+    kind: OutcomeKind
+    revision: int
+    timestamp_ms: int
+    reason: str = ""
+    value: float | None = None
+    label: str | None = None
+    previous_value: float | None = None
+    previous_label: str | None = None
+    predictions: tuple[OutcomePrediction, ...] = ()
+
+
+_KINDS = {kind: zigzag(index) for index, kind in enumerate(OutcomeKind)}
+
+
+def encode_outcomes(outcomes: Sequence[Outcome]) -> list[bytes]:
+    """The values for the topic. Times are encoded as one column; what repeats is encoded once."""
+    times = _times(outcomes)
+    texts = _Memo(encoding.string)
+    models = _Memo(_model)
+    labels = _Memo(encoding.optional_string)
+    segments = _Memo(encoding.string_array)
+    small = _Memo(zigzag)
+    framing, double, doubles = CONTRACT.framing, encoding.PRESENT_DOUBLE.pack, encoding.double_array
+    values = []
+    for outcome in outcomes:
+        parts = [
+            framing,
+            encoding.string(outcome.association_id),
+            texts[outcome.deployment],
+            _KINDS[outcome.kind],
+            small[outcome.revision],
+            texts[outcome.reason],
+            next(times),
+            NULL if outcome.value is None else double(2, outcome.value),
+            labels[outcome.label],
+            NULL if outcome.previous_value is None else double(2, outcome.previous_value),
+            labels[outcome.previous_label],
+        ]
+        if outcome.predictions:
+            parts.append(small[len(outcome.predictions)])
+            for said in outcome.predictions:
+                parts += (
+                    models[said.model, said.shadow],
+                    NULL if said.value is None else double(2, said.value),
+                    labels[said.label],
+                    doubles(said.probabilities),
+                    next(times),
+                    segments[said.segments],
+                )
+        parts.append(encoding.END)
+        values.append(b"".join(parts))
+    return values
+
+
+def decode_outcomes(records: Records) -> Decoded:
+    """Columns of the contract's fields, `timestamp_ms` for `timestamp`; `predictions` is a list of structs."""
+    return decode(records.values, records.keys, CONTRACT)
+
+
+class _Memo(dict[Key, bytes], Generic[Key]):
+    """Encoded forms by what they are of."""
+
+    __slots__ = ("encode",)
+
+    def __init__(self, encode: Callable[[Key], bytes]) -> None:
+        self.encode = encode
+
+    def __missing__(self, key: Key) -> bytes:
+        self[key] = encoded = self.encode(key)
+        return encoded
+
+
+def _model(model: tuple[str, bool]) -> bytes:
+    digest, shadow = model
+    return encoding.string(digest) + bytes([shadow])
+
+
+def _times(outcomes: Iterable[Outcome]) -> Iterator[bytes]:
+    """All times, encoded, in the order in which they are written."""
+    times = [
+        time
+        for outcome in outcomes
+        for time in (outcome.timestamp_ms, *[said.timestamp_ms for said in outcome.predictions])
+    ]
+    return iter(encoding.as_list(encoding.longs(np.array(times, np.int64)), len(times)))
