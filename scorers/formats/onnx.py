@@ -89,7 +89,12 @@ def load(artifact: bytes, package: Package) -> _Onnx:
     """The model of an ONNX file; FormatError where it is not one that is served or does not fit the package."""
     try:
         check_graph(artifact)
-        session = onnxruntime.InferenceSession(artifact, _options(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            artifact,
+            _options(),
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # which would print, and try the same again
+        )
     except GraphError as error:
         raise FormatError(f"model.onnx: {error}") from error
     except Exception as error:  # the runtime's own exceptions have no common class but this
