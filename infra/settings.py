@@ -42,7 +42,7 @@ GATHER_MS: Final[Mapping[str, int]] = MappingProxyType(
 )
 PLAIN: Final = ("HOME", "BROKERS", "REDIS_URL", "PREFIX", "PARTITIONS", "REPLICATION", "ARTIFACTS", "BATCH_ROWS")
 # read where they are used: by `load` itself and by the local stack
-ENVIRONMENT_ONLY: Final = frozenset({"CONFIG", "JAVA", "KAFKA_HEAP"})
+ENVIRONMENT_ONLY: Final = frozenset({"CONFIG", "JAVA", "KAFKA_HEAP", "FAIL_POINT"})
 # exactly-once processing rests on these, so that they are the engine's (ARCHITECTURE.md, section 2)
 OWNED: Final = frozenset(
     {

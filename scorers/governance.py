@@ -107,12 +107,16 @@ def apply(state: State, decision: Decision) -> State:
     return _with(state, decision.deployment, decision.package)
 
 
+def advance(state: State, audit: Audit) -> State:
+    """The state after one more record of the log."""
+    return _with(state, *_effect(state, audit.command, audit.at_ms)) if audit.accepted else state
+
+
 def replay(audits: Iterable[Audit]) -> tuple[State, Tail, set[str]]:
     """State, end of the log and answered ids after these records, from the first on."""
     state, tail, seen = State(), Tail(), set[str]()
     for audit in audits:
-        if audit.accepted:
-            state = _with(state, *_effect(state, audit.command, audit.at_ms))
+        state = advance(state, audit)
         tail = Tail(audit.sequence, audit.hash)
         seen.add(audit.command.id)
     return state, tail, seen

@@ -1,0 +1,99 @@
+"""The current state in Redis: what the command line and the dashboard read. A view of the topics, nothing more.
+
+Every write is a put of a newest value under its own key, so that writing twice is the same as once and a lost Redis is
+refilled from the compacted topics. `generation` marks a filled view: absent, it must be rebuilt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import redis
+
+from schemas.deployment import Deployment
+from schemas.observation import Alert, AlertEvent, Heartbeat, Metric
+from schemas.package import Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_decode_metric = msgspec.json.Decoder(Metric).decode
+_decode_event = msgspec.json.Decoder(AlertEvent).decode
+_decode_deployment = msgspec.json.Decoder(Deployment).decode
+_decode_package = msgspec.json.Decoder(Package).decode
+_decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
+
+Row = tuple[str, str, bytes | None]  # hash, field, value (None removes)
+
+
+class Views:
+    """Reads and writes under one prefix."""
+
+    def __init__(self, address: str, prefix: str) -> None:
+        self._redis = redis.Redis.from_url(address, socket_timeout=10, socket_connect_timeout=5)
+        self._prefix = prefix
+
+    def is_filled(self) -> bool:
+        """Whether what is there was put there by `mark_filled` and not lost since."""
+        return bool(self._redis.exists(self._key("generation")))
+
+    def mark_filled(self) -> None:
+        """The view holds everything."""
+        self._redis.set(self._key("generation"), b"1")
+
+    def clear(self) -> None:
+        """Remove all of the view."""
+        for key in self._redis.scan_iter(match=f"{self._prefix}:view:*", count=1000):
+            self._redis.delete(key)
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Write newest values in one go."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, field, value in rows:
+            if value is None:
+                pipeline.hdel(self._key(name), field)
+            else:
+                pipeline.hset(self._key(name), field, value)  # type: ignore[arg-type]  # bytes are a value
+        pipeline.execute()
+
+    def deployments(self) -> dict[str, Deployment]:
+        """By name."""
+        return {name: _decode_deployment(value) for name, value in self._all("deployments")}
+
+    def packages(self) -> dict[str, Package]:
+        """By digest."""
+        return {digest: _decode_package(value) for digest, value in self._all("packages")}
+
+    def metrics(self, deployment: str) -> list[Metric]:
+        """All metrics of a deployment, in time order."""
+        found = [_decode_metric(value) for _, value in self._all(f"metrics:{deployment}")]
+        return sorted(found, key=lambda m: (m.window_start_ms, m.metric, m.feature, m.segment, m.model))
+
+    def alerts(self) -> list[Alert]:
+        """The newest state of each alert, oldest first."""
+        return sorted((_decode_event(value).data for _, value in self._all("alerts")), key=lambda a: (a.since_ms, a.id))
+
+    def workers(self) -> list[Heartbeat]:
+        """The last heartbeat of each worker."""
+        found = [_decode_heartbeat(value) for _, value in self._all("workers")]
+        return sorted(found, key=lambda heartbeat: (heartbeat.role, heartbeat.worker))
+
+    def _all(self, name: str) -> Sequence[tuple[str, bytes]]:
+        return [(field.decode(), value) for field, value in self._redis.hgetall(self._key(name)).items()]  # type: ignore[union-attr]
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}:view:{name}"
+
+
+def rows_of_metrics(values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:
+    """Where metrics belong in the view. The key begins with the deployment's name."""
+    return [
+        (f"metrics:{(key or b'').split(b'|', 1)[0].decode()}", (key or b"").decode(), value)
+        for key, value in zip(keys, values, strict=True)
+    ]
+
+
+def rows_of(name: str, values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:
+    """Where records of a keyed topic belong."""
+    return [(name, (key or b"").decode(), value) for key, value in zip(keys, values, strict=True)]

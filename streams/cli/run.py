@@ -1,0 +1,98 @@
+"""Commands that run things: `up`, `down`, `worker`, `logs`, `topics`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from infra import settings as installation
+from infra import topics as provisioning
+from infra.local import stack
+from streams import roles
+from streams.supervisor import Fleet
+from streams.worker import connect, work
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+
+def load() -> Settings:
+    """The settings of this installation."""
+    return installation.load(os.environ)
+
+
+@click.command()
+@click.argument("role", type=click.Choice(roles.names()))
+@click.option("--name", default="1", show_default=True, help="This worker's name: unique and stable within its role.")
+@click.option("--leave", is_flag=True, help="Leave the group at once when stopped (for machines that come and go).")
+def worker(role: str, name: str, *, leave: bool) -> None:
+    """Run one worker of ROLE in the foreground. Start more under other names to share its partitions."""
+    work(load(), role, name, static=not leave)
+
+
+@click.command()
+@click.option("--workers", default=1, show_default=True, help="How many workers of each role.")
+@click.option("--servers-only", is_flag=True, help="Start Kafka and Redis, no workers.")
+def up(workers: int, *, servers_only: bool) -> None:
+    """Start the local servers (unless yours are configured), the topics, and one worker of each role."""
+    chosen = load()
+    if not chosen.brokers:
+        stack.up(chosen.home, report=click.echo)
+    connection = connect(chosen)
+    created = provisioning.create(connection.config, connection.layout)
+    click.echo(f"topics: {len(created)} created under {chosen.prefix!r}")
+    if servers_only:
+        return
+    fleet = Fleet(chosen.home / "logs", report=click.echo)
+    fleet.start(roles.names(), [str(number) for number in range(1, workers + 1)])
+    click.echo(f"workers: {', '.join(child.name for child in fleet.children)}; Ctrl-C stops them, `watchkeeper down` the servers")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    fleet.stop()
+
+
+@click.command()
+def down() -> None:
+    """Stop the local servers. Their data stays."""
+    stack.down(load().home, report=click.echo)
+
+
+@click.command()
+@click.option("-n", "--lines", default=20, show_default=True, help="How many last lines of each log.")
+def logs(lines: int) -> None:
+    """Show the end of each log of servers and workers."""
+    home = load().home
+    for path in [*stack.logs(home), *sorted((home / "logs").glob("*.log"))]:
+        click.secho(f"== {path}", bold=True)
+        for line in path.read_text(errors="replace").splitlines()[-lines:]:
+            click.echo(line)
+
+
+@click.group()
+def topics() -> None:
+    """Create and check the topics."""
+
+
+@topics.command("create")
+def topics_create() -> None:
+    """Create what is missing."""
+    connection = connect(load())
+    for name in provisioning.create(connection.config, connection.layout):
+        click.echo(name)
+
+
+@topics.command("check")
+def topics_check() -> None:
+    """Say what is wrong with the layout; exit code 1 if workers could not start."""
+    connection = connect(load())
+    findings = provisioning.check(connection.config, connection.layout)
+    for finding in findings:
+        click.echo(f"{'ERROR' if finding.fatal else 'warning'}  {finding.topic} {finding.text}")
+    if any(finding.fatal for finding in findings):
+        raise SystemExit(1)

@@ -1,0 +1,118 @@
+"""The Kafka clients of a worker: one place for their settings, so that each choice and its reason is said once."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas.topics import Layout, Topic
+
+MAX_MESSAGE_BYTES = 4 << 20
+TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
+REQUEST_TIMEOUT_S = 15.0
+
+log = logging.getLogger("watchkeeper.kafka")
+log.setLevel(logging.WARNING)
+with contextlib.suppress(AttributeError):  # librdkafka's own lines go through our logger, quiet ones not at all
+    log.addHandler(logging.StreamHandler())
+    log.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A broker, the layout of our topics on it, and makers of clients. `config` is librdkafka's; it may hold secrets."""
+
+    config: dict[str, Any]
+    layout: Layout
+
+    def __repr__(self) -> str:
+        return f"Connection({self.config.get('bootstrap.servers')!r}, prefix={self.layout.prefix!r})"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether every bootstrap address is this machine's own: unsigned commands count only there."""
+        servers = str(self.config.get("bootstrap.servers", "")).split(",")
+        return all(_is_loopback(server.rsplit(":", 1)[0].strip("[] ")) for server in servers)
+
+    def group(self, role: str) -> str:
+        """The consumer group of a role."""
+        return f"{self.layout.prefix}.{role}"
+
+    def transactional_id(self, role: str, worker: str) -> str:
+        """Stable over restarts of a worker, so that a second one with its name fences it."""
+        return f"{self.layout.prefix}.{role}.{worker}"
+
+    def consumer(self, group: str, **more: object) -> Consumer:
+        """A consumer that sees committed records only and commits nothing by itself."""
+        settings = {
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+            "queued.max.messages.kbytes": 65_536,
+            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            **more,
+        }
+        return Consumer(self.config | settings, logger=log)
+
+    def member(self, role: str, worker: str, *, static: bool = True) -> Consumer:
+        """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs."""
+        settings: dict[str, object] = {
+            "session.timeout.ms": 6_000,
+            "heartbeat.interval.ms": 1_500,
+            "partition.assignment.strategy": "range",
+            "enable.partition.eof": True,
+        }
+        if static:
+            settings["group.instance.id"] = self.transactional_id(role, worker)
+        return self.consumer(self.group(role), **settings)
+
+    def producer(self, transactional_id: str | None = None) -> Producer:
+        """A producer; transactional where it has an id, idempotent anyhow."""
+        settings: dict[str, object] = {
+            "enable.idempotence": True,
+            "compression.type": "lz4",
+            "linger.ms": 0 if transactional_id else 5,  # a transaction flushes by itself
+            "batch.size": 1 << 20,
+            "partitioner": "murmur2_random",  # as Kafka's own clients: the join depends on it
+            "message.max.bytes": MAX_MESSAGE_BYTES + 4096,
+            "queue.buffering.max.messages": 2_000_000,
+            "queue.buffering.max.kbytes": 1 << 20,
+        }
+        if transactional_id:
+            settings |= {"transactional.id": transactional_id, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
+        return Producer(self.config | settings, logger=log)
+
+    def admin(self) -> AdminClient:
+        """For topic layout and end offsets."""
+        return AdminClient(self.config, logger=log)
+
+    def partitions(self, topic: Topic) -> list[int]:
+        """All partition numbers of a topic."""
+        return list(range(self.layout.partition_count(topic)))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def ends(admin: AdminClient, partitions: Iterable[tuple[str, int]], *, stable: bool) -> dict[tuple[str, int], int]:
+    """End offsets by (topic, partition): the last stable offset, or the high watermark below which one may still commit."""
+    level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
+    asked = {TopicPartition(topic, number): OffsetSpec.latest() for topic, number in partitions}
+    answers = admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S) if asked else {}
+    return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}

@@ -1,0 +1,56 @@
+"""From a model and its data to a registered package: baseline, archive, artifact store, command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from monitors.baseline import build_baseline
+from schemas.deployment import RegisterPackage
+from schemas.package import TargetType
+from scorers.package import build, load, read_package
+from scorers.scoring import score
+from streams.client import Refused, command, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from infra.artifacts import ArtifactStore
+    from schemas.package import Package
+    from streams.connection import Connection
+
+GOLDEN_ROWS = 20
+
+
+def build_package(
+    metadata: Package, artifact: bytes, training: pl.DataFrame, holdout: pl.DataFrame, actuals: Sequence[object]
+) -> bytes:
+    """The archive of a model with its baseline.
+
+    `training` and `holdout` have a column for each feature; `actuals` are the truth of the holdout rows (numbers, or
+    class labels). The baseline's bins are of the training rows, its metrics of the model's own predictions on holdout;
+    the first holdout rows become the golden rows.
+    """
+    golden = holdout.head(GOLDEN_ROWS)
+    scores = score(load(build(metadata, artifact, golden)), holdout)
+    said = scores.values if metadata.target.type is TargetType.REGRESSION else scores.probabilities
+    baseline = build_baseline(
+        metadata.features, metadata.target, training, np.asarray(actuals), np.asarray(said, np.float64)
+    )
+    return build(msgspec.structs.replace(metadata, baseline=baseline), artifact, golden)
+
+
+def register(connection: Connection, store: ArtifactStore, archive: bytes) -> Package:
+    """Put a package in the store and make it known; registering it again changes nothing."""
+    package = read_package(archive)
+    store.put(archive)
+    try:
+        submit(connection, command(package.digest, RegisterPackage(package)))
+    except Refused as refusal:
+        if "already" not in str(refusal):
+            raise
+    return package

@@ -1,0 +1,199 @@
+"""Restoring table partitions from their changelogs, beside the poll loop.
+
+The rules that make it exact (each was paid for):
+- First the committed input offsets are read: the broker answers only when no transaction that holds offsets is pending.
+- Then the changelog is replayed, committed records only, up to the high watermark asked after that. Not to the first
+  end-of-partition event and not to the last stable offset: both stop below a transaction that is open and may yet commit.
+- A dead worker's open transaction would hold us back until it times out. Its id is in the header of the records above
+  the stable offset; `init_transactions` with that id aborts it at once.
+- A store from an earlier assignment is continued from its own offset, unless it cannot be trusted: its offset is beyond
+  the end, its topic was created anew, or it is so old that tombstones it has not seen may be gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+
+from schemas.topics import DAY_MS
+from streams.connection import REQUEST_TIMEOUT_S, Connection, ends
+from streams.failpoints import FailPoint, FailPoints
+from streams.tables import Position, Store, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WRITER_HEADER = "writer"
+STALL_S = 1.0  # how long the stable offset may stay behind before its writer is looked for
+_CHUNK = 10_000
+
+log = logging.getLogger("watchkeeper.restore")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One partition to restore, in the assignment `generation`; `inputs` are the source partitions that wait for it."""
+
+    generation: int
+    partition: int
+    inputs: tuple[tuple[str, int], ...]
+
+
+@dataclass(slots=True)
+class Restorer:
+    """A thread that restores jobs one after the other and reports each as done, or reports the error that ended it."""
+
+    connection: Connection
+    group: str
+    own_id: str
+    tables: tuple[Table, ...]
+    fail: FailPoints
+    current: Callable[[], int]
+    done: queue.SimpleQueue[Job | BaseException] = field(default_factory=queue.SimpleQueue)
+    progress: dict[str, float] = field(default_factory=dict)
+    _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
+    _thread: threading.Thread | None = None
+
+    def submit(self, job: Job) -> None:
+        """Restore a partition when its turn comes."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="restore", daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def stop(self) -> None:
+        """End the thread after the job in hand; a job of an older generation ends itself."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(30)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if self._restore(job):
+                    self.done.put(job)
+            except Exception as error:  # noqa: BLE001  # carried to the poll loop, which ends the worker with it
+                self.done.put(error)
+
+    def _stale(self, job: Job) -> bool:
+        return job.generation != self.current()
+
+    def _restore(self, job: Job) -> bool:
+        member = self.connection.consumer(self.group)
+        try:
+            member.committed([TopicPartition(topic, number) for topic, number in job.inputs], 60)
+        finally:
+            member.close()
+        for table in self.tables:
+            name = self.connection.layout.name(table.spec.changelog)
+            replay = _Replay(self.connection, name, job.partition, table.store(job.partition), self.own_id)
+            if not replay.run(lambda: self._stale(job), lambda share, n=name: self._report(n, job.partition, share)):
+                return False
+        self.fail.reach(FailPoint.RESTORE)
+        return not self._stale(job)
+
+    def _report(self, topic: str, partition: int, share: float) -> None:
+        place = f"{topic}-{partition}"
+        if share < 1:
+            self.progress[place] = share
+        else:
+            self.progress.pop(place, None)
+
+
+@dataclass(slots=True)
+class _Replay:
+    """One changelog partition into one store."""
+
+    connection: Connection
+    topic: str
+    partition: int
+    store: Store
+    own_id: str
+
+    def run(self, stale: Callable[[], bool], report: Callable[[float], None]) -> bool:
+        """Replay to the high watermark; False if the assignment changed meanwhile (what was read is kept)."""
+        admin, place = self.connection.admin(), (self.topic, self.partition)
+        topic_id = str(admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(REQUEST_TIMEOUT_S).topic_id)
+        end = ends(admin, [place], stable=False)[place]
+        self._distrust(topic_id, end)
+        at = first = self.store.position.offset
+        if at >= end:
+            return True
+        reader = self.connection.consumer("restore", **{"enable.partition.eof": True})
+        try:
+            reader.assign([TopicPartition(self.topic, self.partition, at)])
+            moved, looked = time.monotonic(), False
+            while at < end:
+                if stale():
+                    return False
+                rows, reached = _read(reader, at)
+                if reached > at:
+                    self.store.write(rows, Position(reached, topic_id, _wall_ms()))
+                    at, moved = reached, time.monotonic()
+                    report((at - first) / (end - first))
+                elif time.monotonic() - moved > STALL_S and not looked:
+                    looked = True
+                    self._abort_dead_writers(at, end)
+        finally:
+            reader.close()
+        report(1.0)
+        return True
+
+    def _distrust(self, topic_id: str, end: int) -> None:
+        kept = self.store.position
+        fresh = kept.topic_id == topic_id and kept.offset <= end and _wall_ms() - kept.at_ms < DAY_MS
+        if kept.offset and not fresh:
+            log.warning("store of %s-%d is rebuilt from the start of its changelog", self.topic, self.partition)
+            self.store.clear()
+
+    def _abort_dead_writers(self, at: int, end: int) -> None:
+        """Abort the open transactions that hold the stable offset below `end`."""
+        for writer in sorted(_writers(self.connection, self.topic, self.partition, at, end) - {self.own_id}):
+            log.warning("aborting the open transaction of %s, which holds back %s-%d", writer, self.topic, self.partition)
+            producer = self.connection.producer(writer)
+            producer.init_transactions(REQUEST_TIMEOUT_S)
+
+
+def _read(reader: Consumer, at: int) -> tuple[dict[bytes, bytes | None], int]:
+    """Rows from some records, and the offset after them (after markers and aborted records too)."""
+    rows: dict[bytes, bytes | None] = {}
+    reached = at
+    for message in reader.consume(_CHUNK, 0.1):
+        error = message.error()
+        if error is None:
+            rows[message.key()] = message.value()  # type: ignore[index, assignment]  # bytes without a deserializer
+            reached = message.offset() + 1  # type: ignore[operator]  # a consumed record has an offset
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code, underscored there
+            reached = max(reached, message.offset() or 0)
+        elif not error.retriable() and error.fatal():
+            raise KafkaException(error)
+    position = reader.position(reader.assignment())[0].offset
+    return rows, max(reached, position)
+
+
+def _writers(connection: Connection, topic: str, partition: int, at: int, end: int) -> set[str]:
+    """Transactional ids in the headers of the records between two offsets, committed or not."""
+    reader = connection.consumer("restore", **{"isolation.level": "read_uncommitted", "enable.partition.eof": True})
+    found: set[str] = set()
+    try:
+        reader.assign([TopicPartition(topic, partition, at)])
+        limit = time.monotonic() + REQUEST_TIMEOUT_S
+        while time.monotonic() < limit:
+            for message in reader.consume(_CHUNK, 0.2):
+                if message.error() is not None or (message.offset() or 0) >= end:
+                    return found
+                found |= {str(value, "utf-8") for name, value in message.headers() or () if name == WRITER_HEADER}
+    finally:
+        reader.close()
+    return found
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+

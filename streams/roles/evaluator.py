@@ -1,0 +1,124 @@
+"""The evaluator: summaries and progress in, metrics and alerts out. What it does is `monitors.evaluator`; here is the I/O.
+
+A revision of a deployment is adopted between batches and announced in a switch record with the offset on `summaries`, so
+that a replay of the topic gives the same metrics, revisions and alerts, history included.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from monitors.evaluator import Evaluator
+from schemas.observation import Summary, SummaryRecord
+from schemas.topics import Topic
+from streams.batch import Effects
+from streams.catalog import Catalog
+from streams.role import PlainRole, Place
+from streams.switching import Switchboard
+from streams.tables import TableSpec
+
+if TYPE_CHECKING:
+    from schemas.deployment import Deployment
+    from schemas.package import Package
+    from streams.batch import Batch
+    from streams.roles import Parts
+    from streams.tables import Table
+
+log = logging.getLogger("watchkeeper.evaluator")
+_decode = msgspec.msgpack.Decoder(SummaryRecord).decode  # type: ignore[var-annotated]
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class InEffect:
+    """The revisions that a batch works with."""
+
+    deployments: dict[str, Deployment]
+    packages: dict[str, Package]
+
+    def deployment(self, name: str) -> Deployment | None:
+        """The revision in effect."""
+        return self.deployments.get(name)
+
+    def package(self, digest: str) -> Package | None:
+        """A package."""
+        return self.packages.get(digest)
+
+
+class EvaluatorRole(PlainRole):
+    """One fold for each partition of `summaries`."""
+
+    name = "evaluator"
+    inputs = (Topic.SUMMARIES,)
+
+    def __init__(self, catalog: Catalog, table: Table) -> None:
+        self._catalog, self._table = catalog, table
+        self._folds: dict[int, Evaluator] = {}
+        self._homes: dict[str, int] = {}
+        self._switchboard = Switchboard(self.name)
+
+    @property
+    def revisions(self) -> dict[str, int]:
+        """The revision of each deployment that is evaluated here."""
+        return {name: d.revision for name, d in self._catalog.deployments.items() if name in self._homes}
+
+    def process(self, batch: Batch) -> Effects:
+        effects = Effects()
+        self._catalog.refresh()
+        records = batch.records[Topic.SUMMARIES]
+        parsed = [_decode(value) for value in records.values if value is not None]
+        names = {record.deployment for record in parsed if isinstance(record, Summary)}
+        if not self._catalog.knows(names):
+            self._catalog.catch_up()
+        view = InEffect(self._catalog.deployments, self._catalog.packages)
+        for record, partition in zip(parsed, records.partitions.tolist(), strict=True):
+            if isinstance(record, Summary):
+                self._homes[record.deployment] = partition
+            self._emit(effects, self._fold(partition).step(record, view))
+        self._announce(effects, batch)
+        for partition in {int(number) for number in records.partitions}:
+            self._folds[partition].flush()
+        return effects
+
+    def _fold(self, partition: int) -> Evaluator:
+        if partition not in self._folds:
+            self._folds[partition] = Evaluator(self._table.partition(partition))
+        return self._folds[partition]
+
+    def _emit(self, effects: Effects, said: object) -> None:
+        metrics, alerts = said.metrics, said.alerts  # type: ignore[attr-defined]
+        keys = [
+            f"{m.deployment}|{m.model[:16]}|{m.metric}|{m.feature}|{m.segment}|{m.window_start_ms}".encode()
+            for m in metrics
+        ]
+        effects.send_all(Topic.METRICS, keys, [_encode(metric) for metric in metrics])
+        effects.send_all(Topic.ALERTS, [event.data.id.encode() for event in alerts], [_encode(event) for event in alerts])
+
+    def _announce(self, effects: Effects, batch: Batch) -> None:
+        present = {partition for _, partition in batch.spans}
+        for name, partition in sorted(self._homes.items()):
+            deployment = self._catalog.deployments.get(name)
+            if deployment is not None and partition in present:
+                self._switchboard.announce(effects, batch, Topic.SUMMARIES, deployment, (partition,))
+
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+        self._folds.clear()
+        self._homes.clear()
+        self._switchboard.forget()
+
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+        self._switchboard.committed()
+
+    def aborted(self) -> None:
+        self._folds.clear()
+        self._switchboard.aborted()
+
+
+def make(parts: Parts) -> EvaluatorRole:
+    """An evaluator of this installation."""
+    table = parts.table(TableSpec(Topic.WINDOWS_CHANGELOG, Topic.SUMMARIES))
+    return EvaluatorRole(Catalog(parts.connection), table)

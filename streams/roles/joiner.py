@@ -1,0 +1,157 @@
+"""The joiner: predictions, shadow predictions and actuals meet by association ID, on disk, in any order.
+
+A record on a partition that is not its key's (an application with another partitioner) is forwarded to the right one in
+the same transaction and never stored where its partner cannot meet it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from monitors.event_clock import EventClock
+from monitors.join import join, sweep
+from monitors.join_columns import prefix_of
+from schemas.actual import decode_actuals
+from schemas.outcome import encode_outcomes
+from schemas.partitioner import partitions_of
+from schemas.prediction import decode_predictions
+from schemas.topics import Topic
+from streams.batch import Effects
+from streams.catalog import Catalog
+from streams.role import PlainRole, Place
+from streams.tables import TableSpec
+
+if TYPE_CHECKING:
+    from schemas.outcome import Outcome
+    from schemas.records import Records
+    from streams.batch import Batch
+    from streams.roles import Parts
+    from streams.tables import Table
+
+SWEPT_PER_TICK = 2_000
+WARN_EVERY = 1_000
+
+log = logging.getLogger("watchkeeper.joiner")
+
+
+class Joiner(PlainRole):
+    """Keeps what waits for its partner. `partition_count` is that of the co-partitioned topics."""
+
+    name = "joiner"
+    inputs = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
+    tick_ms = 1_000
+
+    def __init__(self, catalog: Catalog, table: Table, partition_count: int) -> None:
+        self._catalog, self._table, self._count = catalog, table, partition_count
+        self._clocks: dict[int, EventClock] = defaultdict(EventClock)
+        self._cursors: dict[int, bytes] = {}
+        self._digests: dict[bytes, str] = {}
+        self.forwarded = self.skipped = 0
+
+    def process(self, batch: Batch) -> Effects:
+        effects = Effects()
+        self._catalog.refresh()
+        frames = {topic: self._read(effects, topic, records) for topic, records in batch.records.items()}
+        outcomes = self._join(frames)
+        if batch.tick:
+            for partition in sorted(self._table.live):
+                outcomes += self._sweep(partition)
+        keys = [outcome.association_id.encode() for outcome in outcomes]
+        effects.send_all(Topic.OUTCOMES, keys, encode_outcomes(outcomes))
+        return effects
+
+    def _read(self, effects: Effects, topic: Topic, records: Records) -> pl.DataFrame:
+        """The records that are where they belong and can be read, with where and when they came."""
+        here = self._placed(effects, topic, records)
+        decoded = (decode_actuals if topic is Topic.ACTUALS else decode_predictions)(here)
+        self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
+        frame = decoded.frame.with_columns(
+            partition=pl.Series(here.partitions[decoded.rows]),
+            received_ms=pl.Series(here.timestamps_ms[decoded.rows]),
+            shadow=pl.lit(topic is Topic.SHADOW_PREDICTIONS),
+        )
+        return frame.filter(pl.Series(~decoded.mismatched)) if decoded.mismatched.any() else frame
+
+    def _placed(self, effects: Effects, topic: Topic, records: Records) -> Records:
+        """The records on the partition of their key; others are forwarded to theirs."""
+        keyed = np.array([row for row, key in enumerate(records.keys) if key is not None], np.int64)
+        self.skipped += len(records) - len(keyed)
+        right = partitions_of([records.keys[row] or b"" for row in keyed], self._count)
+        wrong = right != records.partitions[keyed]
+        if wrong.any():
+            self._forward(effects, topic, records.take(keyed[wrong]))
+        return records if len(keyed) == len(records) and not wrong.any() else records.take(keyed[~wrong])
+
+    def _forward(self, effects: Effects, topic: Topic, records: Records) -> None:
+        total = self.forwarded + len(records)
+        if not self.forwarded or total // WARN_EVERY > self.forwarded // WARN_EVERY:
+            log.warning(
+                "%s: %d records so far were not on the partition of their key and were forwarded; "
+                "set the producer's partitioner to murmur2 (librdkafka: partitioner=murmur2_random)",
+                topic,
+                total,
+            )
+        self.forwarded = total
+        effects.send_all(topic, records.keys, records.values)
+
+    def _join(self, frames: dict[Topic, pl.DataFrame]) -> list[Outcome]:
+        predictions = [frames[topic] for topic in (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS) if topic in frames]
+        actuals = frames.get(Topic.ACTUALS)
+        self._know_models(predictions, actuals)
+        joined = join(
+            pl.concat(predictions) if predictions else None,
+            actuals,
+            lambda partition, keys: self._table.partition(partition).multi_get(keys),
+            deployments=self._catalog.deployments,
+            digests=self._digests,
+        )
+        outcomes: list[Outcome] = []
+        for partition, found in joined.items():
+            self._table.partition(partition).staged.update(found.writes)
+            self._clocks[partition].update(found.event_times_ms)
+            outcomes += found.outcomes
+        return outcomes
+
+    def _know_models(self, frames: list[pl.DataFrame], actuals: pl.DataFrame | None) -> None:
+        """Look to the ends of the views before a name or a model is called unknown."""
+        models = {digest for frame in frames for digest in frame["model"].unique().to_list() if digest}
+        names = set() if actuals is None else set(actuals["deployment"].unique().to_list())
+        packages = self._catalog.packages
+        if not self._catalog.knows(names) or not all(digest in packages for digest in models):
+            self._catalog.catch_up()
+        if len(self._digests) != len(packages):
+            self._digests = {prefix_of(digest): digest for digest in packages}
+
+    def _sweep(self, partition: int) -> list[Outcome]:
+        """Look at some more entries of a partition, round and round, for those beyond their horizon."""
+        now_ms = self._clocks[partition].now()
+        if now_ms is None:
+            return []
+        table = self._table.partition(partition)
+        entries = list(islice(table.store.scan(b"", self._cursors.get(partition, b"")), SWEPT_PER_TICK))
+        full = len(entries) == SWEPT_PER_TICK
+        self._cursors[partition] = entries[-1][0] + b"\0" if full else b""
+        fresh = [(key, value) for key, value in entries if key not in table.staged]
+        swept = sweep(now_ms, fresh, self._horizon_ms, digests=self._digests)
+        table.staged.update(swept.writes)
+        return swept.outcomes
+
+    def _horizon_ms(self, name: str) -> int:
+        deployment = self._catalog.deployments.get(name)
+        return deployment.settings.horizon_ms if deployment else 1 << 62
+
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+        self._clocks.clear()
+        self._cursors.clear()
+
+
+def make(parts: Parts) -> Joiner:
+    """A joiner of this installation."""
+    table = parts.table(TableSpec(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, on_disk=True))
+    return Joiner(Catalog(parts.connection), table, parts.connection.layout.partitions)

@@ -1,0 +1,249 @@
+"""The observer: every batch is folded into deltas, one summary record for each deployment, and progress is told.
+
+It keeps no table. Which model saw a request is taken from the scorer's switch records, not from this worker's view; so
+requests are read no further than the scorer has committed, and `switches` is read to its end after that was asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import polars as pl
+from confluent_kafka import TopicPartition
+
+from monitors.folds import SummaryKey, fold_features, fold_outcomes, fold_predictions
+from monitors.summary import Summary as Delta
+from schemas.observation import Entry, Progress, Summary
+from schemas.outcome import decode_outcomes
+from schemas.prediction import decode_predictions
+from schemas.requests import decode_requests
+from schemas.topics import Topic
+from scorers.scoring import segments_of
+from streams.batch import Effects
+from streams.catalog import Catalog, History, Switches
+from streams.role import PlainRole, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from schemas.columnar import Decoded
+    from schemas.deployment import Deployment
+    from schemas.records import Records
+    from schemas.requests import RequestRows
+    from streams.batch import Batch
+    from streams.connection import Connection
+    from streams.roles import Parts
+
+RECORD_BYTES = 400_000  # a summary record stays well under 512 kB
+DRIVES_TIME = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
+
+log = logging.getLogger("watchkeeper.observer")
+_encode = msgspec.msgpack.Encoder().encode
+
+Deltas = dict[str, dict[SummaryKey, Delta]]
+
+
+class Observer(PlainRole):
+    """Folds requests, predictions, shadow predictions and outcomes."""
+
+    name = "observer"
+    inputs = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES)
+    tick_ms = 1_000
+
+    def __init__(self, connection: Connection, catalog: Catalog, history: History, switches: Switches) -> None:
+        self._connection, self._catalog, self._history, self._switches = connection, catalog, history, switches
+        self._scorer = connection.consumer(connection.group("scorer"))
+        self._next: dict[Place, int] = {}
+        self._reached: dict[Place, dict[str, int]] = defaultdict(dict)
+        self._untold: dict[Place, set[str]] = defaultdict(set)
+        self._told: dict[Place, set[str]] = {}
+        self.skipped = 0
+
+    def limits(self, places: frozenset[Place]) -> dict[Place, int]:
+        asked = [
+            TopicPartition(self._connection.layout.name(topic), number)
+            for topic, number in sorted(places)
+            if topic is Topic.REQUESTS
+        ]
+        if not asked:
+            return {}
+        committed = self._scorer.committed(asked, 15)
+        self._switches.catch_up()
+        return {(Topic.REQUESTS, place.partition): max(0, place.offset) for place in committed}
+
+    def process(self, batch: Batch) -> Effects:
+        self._catalog.refresh()
+        deltas: Deltas = defaultdict(dict)
+        for topic, records in batch.records.items():
+            if topic is Topic.REQUESTS:
+                self._requests(records, deltas)
+            elif topic is Topic.OUTCOMES:
+                self._outcomes(records, deltas)
+            else:
+                self._predictions(topic, records, deltas)
+        effects = Effects()
+        for name, found in sorted(deltas.items()):
+            for record in _records(name, found):
+                effects.send(Topic.SUMMARIES, name.encode(), _encode(record))
+        self._next |= {place: span.next for place, span in batch.spans.items()}
+        if batch.tick:
+            self._tell(effects, batch)
+        return effects
+
+    # ------------------------------------------------------------------ folds
+    def _requests(self, records: Records, deltas: Deltas) -> None:
+        requests = decode_requests(records, self._catalog.deployments)
+        self.skipped += len(requests.unreadable)
+        for group in requests.groups:
+            partitions, offsets = records.partitions[group.rows], records.offsets[group.rows]
+            self._reach(Topic.REQUESTS, group.deployment.name, partitions, group.timestamps_ms)
+            for revision, digest, rows in self._served(group.deployment, partitions, offsets):
+                self._fold_features(group, revision, digest, rows, deltas)
+
+    def _fold_features(
+        self, group: RequestRows, revision: int, digest: str, rows: NDArray[np.int64], deltas: Deltas
+    ) -> None:
+        package = self._catalog.package(digest)
+        deployment = self._history.at(group.deployment.name, revision) or group.deployment
+        whole = len(rows) == len(group.rows)
+        features = group.features if whole else group.features[rows]
+        times = group.timestamps_ms if whole else group.timestamps_ms[rows]
+        segments = segments_of(deployment, package, features)
+        settings = deployment.settings
+        folded = fold_features(features, times, segments, package, settings.bucket, settings.excluded)
+        _merge(deltas[deployment.name], folded)
+
+    def _served(
+        self, deployment: Deployment, partitions: NDArray[np.int32], offsets: NDArray[np.int64]
+    ) -> Iterator[tuple[int, str, NDArray[np.int64]]]:
+        """Rows by the revision and champion that the scorer served them with."""
+        revisions = np.full(len(offsets), deployment.revision, np.int64)
+        digests = {deployment.revision: deployment.champion.digest}
+        for partition in np.unique(partitions):
+            firsts, switches = self._switches.spans(deployment.name, Topic.REQUESTS.value, int(partition))
+            here = np.flatnonzero(partitions == partition)
+            index = np.searchsorted(firsts, offsets[here], side="right") - 1
+            if not switches or index.min() < 0:
+                log.warning("no switch record for some requests to %s; its newest revision is taken", deployment.name)
+            if switches:
+                table = np.array([switch.revision for switch in switches], np.int64)
+                revisions[here] = np.where(index < 0, revisions[here], table[index])
+                digests |= {switch.revision: switch.digest for switch in switches}
+        for revision in np.unique(revisions).tolist():
+            yield revision, digests[revision], np.flatnonzero(revisions == revision)
+
+    def _predictions(self, topic: Topic, records: Records, deltas: Deltas) -> None:
+        decoded = decode_predictions(records)
+        frame = self._good(decoded, records)
+        for (name, digest), rows in frame.partition_by(["deployment", "model"], as_dict=True).items():
+            deployment = self._known(str(name))
+            if deployment is None or not digest:
+                self.skipped += rows.height
+                continue
+            package = self._catalog.package(str(digest))
+            _merge(deltas[deployment.name], fold_predictions(rows, package, deployment.settings.bucket))
+            answered = rows.filter(rows["error"].struct.field("kind").is_null())
+            self._reach(topic, deployment.name, answered["partition"].to_numpy(), answered["timestamp_ms"].to_numpy())
+
+    def _outcomes(self, records: Records, deltas: Deltas) -> None:
+        decoded = decode_outcomes(records)
+        frame = self._good(decoded, records)
+        for (name,), rows in frame.partition_by(["deployment"], as_dict=True).items():
+            deployment = self._known(str(name))
+            if deployment is None:
+                self.skipped += rows.height
+                continue
+            models = rows["predictions"].explode().struct.field("model").drop_nulls().unique().to_list()
+            packages = {digest: self._catalog.package(digest) for digest in models}
+            _merge(deltas[deployment.name], fold_outcomes(rows, packages, deployment.settings.bucket))
+
+    def _good(self, decoded: Decoded, records: Records) -> pl.DataFrame:
+        """Decoded rows whose key is right, with the partition that each came from."""
+        self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
+        frame = decoded.frame.with_columns(partition=pl.Series(records.partitions[decoded.rows]))
+        return frame.filter(pl.Series(~decoded.mismatched)) if decoded.mismatched.any() else frame
+
+    def _known(self, name: str) -> Deployment | None:
+        if not self._catalog.knows((name,)):
+            self._catalog.catch_up()
+        return self._catalog.deployments.get(name)
+
+    # ------------------------------------------------------------------ progress
+    def _reach(
+        self, topic: Topic, deployment: str, partitions: NDArray[np.int32], times_ms: NDArray[np.int64]
+    ) -> None:
+        for partition in np.unique(partitions).tolist():
+            place = (topic, partition)
+            newest = int(times_ms[partitions == partition].max())
+            if newest > self._reached[place].get(deployment, -1):
+                self._reached[place][deployment] = newest
+                self._untold[place].add(deployment)
+
+    def _tell(self, effects: Effects, batch: Batch) -> None:
+        """One progress record for each source partition, to every partition of `summaries`."""
+        self._told = {}
+        for place in sorted(batch.assigned):
+            topic, number = place
+            if topic not in DRIVES_TIME:
+                continue
+            names = self._told[place] = self._untold.pop(place, set())
+            progress = Progress(
+                topic=topic.value,
+                partition=number,
+                next_offset=self._next.get(place, 0),
+                caught_up=place in batch.caught_up,
+                tick_ms=batch.now_ms,
+                event_ms={name: self._reached[place][name] for name in sorted(names)},
+            )
+            body = _encode(progress)
+            for partition in self._connection.partitions(Topic.SUMMARIES):
+                effects.send(Topic.SUMMARIES, None, body, partition)
+
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+        for kept in (self._next, self._reached, self._untold, self._told):
+            kept.clear()
+
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+        self._told = {}
+
+    def aborted(self) -> None:
+        for place, names in self._told.items():
+            self._untold[place] |= names
+        self._told = {}
+
+
+def _merge(total: dict[SummaryKey, Delta], more: dict[SummaryKey, Delta]) -> None:
+    for key, delta in more.items():
+        if key in total:
+            total[key].add(delta)
+        else:
+            total[key] = delta
+
+
+def _records(name: str, deltas: dict[SummaryKey, Delta]) -> Iterable[Summary]:
+    """Summary records of one deployment, split where they would be too large."""
+    entries: list[Entry] = []
+    size = 0
+    for (kind, model, segment, bucket_ms), delta in sorted(deltas.items()):
+        if delta.is_empty():
+            continue
+        body = delta.encode()
+        if entries and size + len(body) > RECORD_BYTES:
+            yield Summary(name, tuple(entries))
+            entries, size = [], 0
+        entries.append(Entry(kind, model, segment, bucket_ms, body))
+        size += len(body) + 120
+    if entries:
+        yield Summary(name, tuple(entries))
+
+
+def make(parts: Parts) -> Observer:
+    """An observer of this installation."""
+    connection = parts.connection
+    return Observer(connection, Catalog(connection), History(connection), Switches(connection, "scorer"))

@@ -1,0 +1,117 @@
+"""The projector: newest metrics, alerts, deployments, packages and heartbeats into Redis.
+
+At least once, and idempotent: every write is the newest value under its own key. A Redis that lost its data is noticed
+(its mark is gone) and refilled from the topics; one that is away is waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import redis
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+
+from infra.views import Row, Views, rows_of, rows_of_metrics
+from schemas.topics import Topic
+from streams.batch import Effects, columns
+from streams.connection import ends
+from streams.role import PlainRole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.records import Records
+    from streams.batch import Batch
+    from streams.connection import Connection
+    from streams.roles import Parts
+
+WAIT_S = 1.0
+VIEWS = {
+    Topic.ALERTS: "alerts",
+    Topic.DEPLOYMENTS: "deployments",
+    Topic.PACKAGES: "packages",
+    Topic.HEARTBEATS: "workers",
+}
+
+log = logging.getLogger("watchkeeper.projector")
+
+
+class Projector(PlainRole):
+    """Keeps the views."""
+
+    name = "projector"
+    inputs = (Topic.METRICS, *VIEWS)
+    tick_ms = 5_000
+
+    def __init__(self, connection: Connection, views: Views) -> None:
+        self._connection, self._views = connection, views
+
+    def process(self, batch: Batch) -> Effects:
+        rows: list[Row] = []
+        for topic, records in batch.records.items():
+            rows += rows_of_topic(topic, records)
+        self._insist(lambda: self._project(rows))
+        return Effects()
+
+    def _project(self, rows: list[Row]) -> None:
+        if not self._views.is_filled():
+            log.warning("the views in Redis are empty and are rebuilt from the topics")
+            rebuild(self._connection, self._views)
+        if rows:
+            self._views.put(rows)
+
+    def _insist(self, work: Callable[[], None]) -> None:
+        """Until Redis is there; the batch waits, and nothing else does."""
+        warned = False
+        while True:
+            try:
+                work()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                if not warned:
+                    log.warning("Redis is away, the views wait for it: %s", error)
+                    warned = True
+                time.sleep(WAIT_S)
+            else:
+                return
+
+
+def rows_of_topic(topic: Topic, records: Records) -> list[Row]:
+    """Where the records of a topic go in the views."""
+    if topic is Topic.METRICS:
+        return rows_of_metrics(records.values, records.keys)
+    return rows_of(VIEWS[topic], records.values, records.keys)
+
+
+def rebuild(connection: Connection, views: Views) -> int:
+    """Fill the views from the topics as they are now; answers the number of records read."""
+    views.clear()
+    names = {connection.layout.name(topic): topic for topic in Projector.inputs}
+    places = [(name, number) for name, topic in names.items() for number in connection.partitions(topic)]
+    open_places = {place for place, end in ends(connection.admin(), places, stable=True).items() if end}
+    reader = connection.consumer("rebuild", **{"enable.partition.eof": True})
+    reader.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in sorted(open_places)])
+    count = 0
+    try:
+        while open_places:
+            good = []
+            for message in reader.consume(5_000, 0.5):
+                error = message.error()
+                if error is None:
+                    good.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
+                    open_places.discard((str(message.topic()), int(message.partition() or 0)))
+            for name in {str(message.topic()) for message in good}:
+                found = columns([message for message in good if message.topic() == name])
+                views.put(rows_of_topic(names[name], found))
+            count += len(good)
+    finally:
+        reader.close()
+    views.mark_filled()
+    return count
+
+
+def make(parts: Parts) -> Projector:
+    """A projector of this installation."""
+    return Projector(parts.connection, Views(parts.settings.redis_address(), parts.connection.layout.prefix))

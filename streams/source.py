@@ -1,0 +1,427 @@
+"""The transactional source: whole batches of Kafka records to a Faust channel, their effects back in one transaction.
+
+Faust's own Kafka path loses and doubles records, so it is switched off; this service polls confluent-kafka instead.
+Rules it keeps:
+- One batch in flight. All Kafka work is done in one thread and a rebalance happens only inside a poll, so never inside a
+  transaction. A batch that was being collected when partitions came or went is thrown away whole.
+- Order: begin, produce, flush, send offsets, commit, local write. Effects, table changes and input offsets commit
+  together or not at all.
+- An abortable error aborts, drops staged writes, and seeks every partition of the batch back to its first record. A
+  fatal one, or a commit whose outcome is unknown, ends the process: the next start reads what is true from the broker.
+- Partitions of a role with tables stay paused until their tables are restored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from mode import Service
+
+from streams.batch import Batch, Effects, Span, columns
+from streams.failpoints import FailPoint, FailPoints
+from streams.restore import WRITER_HEADER, Job, Restorer
+from streams.tables import Position, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faust.types import ChannelT
+
+    from schemas.topics import Topic
+    from streams.connection import Connection
+    from streams.role import Role
+
+POLL_S = 0.1
+RETRY_S = 0.1
+COMMIT_S = 30.0
+STUCK_S = 60.0
+
+log = logging.getLogger("watchkeeper.source")
+
+
+class Fenced(RuntimeError):
+    """Another worker has this worker's name: this one must end and stay ended."""
+
+
+class OutcomeUnknown(RuntimeError):
+    """Whether the transaction was committed cannot be known here; only a new start can tell."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What heartbeats and the watchdog look at."""
+
+    started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    batches: int = 0
+    records: int = 0
+    moved: float = field(default_factory=time.monotonic)
+    lag: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A batch on its way through the agent; `done` is set when it is committed."""
+
+    batch: Batch
+    done: asyncio.Future[None]
+
+
+T = TypeVar("T")
+Place = tuple["Topic", int]
+
+
+class TransactionalSource(Service):
+    """Polls, hands over, commits. The agent calls `transact` for each delivery."""
+
+    def __init__(  # noqa: PLR0913  # the composition root passes each part by name
+        self,
+        *,
+        role: Role,
+        connection: Connection,
+        worker: str,
+        tables: tuple[Table, ...],
+        channel: ChannelT[Delivery],
+        batch_rows: int,
+        gather_ms: int,
+        fail: FailPoints,
+        static: bool = True,
+    ) -> None:
+        super().__init__()
+        self.role, self.connection, self.tables, self.channel, self.fail = role, connection, tables, channel, fail
+        self.progress = Progress()
+        self._batch_rows, self._gather_s, self._static, self._worker = batch_rows, gather_ms / 1000, static, worker
+        self._id = connection.transactional_id(role.name, worker)
+        self._inputs = {connection.layout.name(topic): topic for topic in role.inputs}
+        self._outputs: dict[Topic, str] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        self._generation = 0
+        self._assigned: set[Place] = set()
+        self._ended: set[Place] = set()
+        self._held: dict[Place, list[Message]] = {}
+        self._throttled: set[Place] = set()
+        self._next_tick = time.monotonic()
+        self._restorer = Restorer(
+            connection, connection.group(role.name), self._id, tables, fail, current=lambda: self._generation
+        )
+        self._consumer: Consumer
+        self._producer: Producer
+
+    @property
+    def restoring(self) -> dict[str, float]:
+        """Share restored, by changelog partition, of those that are not complete."""
+        return dict(self._restorer.progress)
+
+    # ------------------------------------------------------------------ life
+    async def on_start(self) -> None:
+        """Fence an earlier self, join the group."""
+        await self._in_thread(self._open)
+
+    async def on_stop(self) -> None:
+        """Leave. A static member stays in the group until its session ends, so that a restart moves nothing."""
+        await self._in_thread(self._close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _open(self) -> None:
+        self._producer = self.connection.producer(self._id)
+        self._producer.init_transactions(60)
+        self._consumer = self.connection.member(self.role.name, self._worker, static=self._static)
+        self._consumer.subscribe(
+            list(self._inputs), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def _close(self) -> None:
+        self._generation += 1
+        self._restorer.stop()
+        self._consumer.close()
+        for table in self.tables:
+            table.close()
+
+    # ------------------------------------------------------------------ assignment (inside a poll, in our thread)
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._changed()
+        consumer.assign(partitions)
+        self._assigned = {(self._inputs[place.topic], place.partition) for place in partitions}
+        self.role.assigned(frozenset(self._assigned))
+        if not self.tables:
+            return
+        consumer.pause(partitions)
+        waiting: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        for place in partitions:
+            waiting[place.partition].append((place.topic, place.partition))
+        for number, inputs in sorted(waiting.items()):
+            self._restorer.submit(Job(self._generation, number, tuple(inputs)))
+
+    def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._changed()
+        self._assigned = set()
+        self.role.assigned(frozenset())
+        consumer.unassign()
+
+    def _changed(self) -> None:
+        self.fail.reach(FailPoint.REBALANCE)
+        self._generation += 1
+        self._ended.clear()
+        self._held.clear()
+        self._throttled.clear()
+        self.progress.lag.clear()
+        for table in self.tables:
+            table.withdraw(set(table.live))
+
+    def _resume_restored(self) -> None:
+        while not self._restorer.done.empty():
+            job = self._restorer.done.get()
+            if isinstance(job, BaseException):
+                raise job
+            if job.generation != self._generation:
+                continue
+            for table in self.tables:
+                table.open(job.partition)
+            self.role.restored(job.partition)
+            self._consumer.resume([TopicPartition(topic, number) for topic, number in job.inputs])
+
+    # ------------------------------------------------------------------ collecting
+    def _collect(self) -> Batch | None:
+        """The next batch, or None if nothing came within a poll."""
+        self._resume_restored()
+        generation, now = self._generation, time.monotonic()
+        to_tick = max(0.0, self._next_tick - now) if self.role.tick_ms else POLL_S
+        messages = self._consumer.consume(1, min(POLL_S, to_tick))
+        if any(message.error() is None for message in messages):
+            messages += self._consumer.consume(self._batch_rows - 1, self._gather_s)
+        if generation != self._generation:  # partitions came or went: positions start from the committed offsets again
+            return None
+        groups = self._sort(messages)
+        tick = bool(self.role.tick_ms) and time.monotonic() >= self._next_tick
+        if tick:
+            self._next_tick = time.monotonic() + (self.role.tick_ms or 0) / 1000
+        return self._batch(groups, tick=tick) if groups or tick else None
+
+    def _sort(self, messages: list[Message]) -> dict[Place, list[Message]]:
+        """Records by source partition; a partition has ended while its last event is the end."""
+        groups: dict[Place, list[Message]] = {}
+        ends: dict[Place, int] = {}
+        for message in messages:
+            error = message.error()
+            place = (self._inputs[message.topic()], message.partition())  # type: ignore[index]
+            if error is None:
+                groups.setdefault(place, []).append(message)  # type: ignore[arg-type]
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
+                ends[place] = len(groups.get(place, ()))  # type: ignore[index, call-overload]
+            else:
+                _raise_for(error)
+        self._ended.difference_update(groups)
+        self._ended.update(place for place, seen in ends.items() if seen == len(groups.get(place, ())))
+        return self._gate(groups)
+
+    def _gate(self, groups: dict[Place, list[Message]]) -> dict[Place, list[Message]]:
+        """Hold back records that the role may not read yet; they come first in a later batch."""
+        waited = self._held
+        for place, kept in waited.items():
+            groups[place] = kept + groups.get(place, [])
+        self._held = {}
+        for place, limit in (self.role.limits(frozenset(groups)) if groups else {}).items():
+            found = groups[place]
+            count = next((i for i, message in enumerate(found) if (message.offset() or 0) >= limit), len(found))
+            if count < len(found):
+                self._held[place] = found[count:]
+                self._ended.discard(place)
+                groups[place] = found[:count]
+        self._throttle(waited)
+        return {place: found for place, found in groups.items() if found}
+
+    def _throttle(self, waited: dict[Place, list[Message]]) -> None:
+        """Fetch no more of a partition of which much is held back, until it is let go."""
+        full = {place for place, kept in self._held.items() if len(kept) >= self._batch_rows}
+        if stop := full - self._throttled:
+            self._consumer.pause([self._kafka(place) for place in stop])
+        if go := {place for place in self._throttled if place in waited and place not in self._held}:
+            self._consumer.resume([self._kafka(place) for place in go])
+        self._throttled = (self._throttled | stop) - go
+
+    def _kafka(self, place: Place, offset: int = OFFSET_INVALID) -> TopicPartition:
+        return TopicPartition(self.connection.layout.name(place[0]), place[1], offset)
+
+    def _batch(self, groups: dict[Place, list[Message]], *, tick: bool) -> Batch:
+        by_topic: dict[Topic, list[Message]] = defaultdict(list)
+        spans = {}
+        for place, found in sorted(groups.items()):
+            by_topic[place[0]] += found
+            spans[place] = Span(found[0].offset() or 0, (found[-1].offset() or 0) + 1)
+        return Batch(
+            records={topic: columns(found) for topic, found in by_topic.items()},
+            spans=spans,
+            now_ms=time.time_ns() // 1_000_000,
+            tick=tick,
+            caught_up=frozenset(self._ended),
+            assigned=frozenset(self._assigned),
+        )
+
+    @Service.task
+    async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self.should_stop:
+            batch = await self._in_thread(self._collect)
+            if batch is not None:
+                delivery = Delivery(batch, loop.create_future())
+                await self.channel.put(delivery)
+                await delivery.done
+
+    # ------------------------------------------------------------------ the transaction
+    async def transact(self, delivery: Delivery) -> None:
+        """Process one delivery and commit what came of it; returns when it is committed or rewound."""
+        await self._in_thread(self._transact, delivery.batch)
+        delivery.done.set_result(None)
+
+    def _transact(self, batch: Batch) -> None:
+        effects = self.role.process(batch)
+        if not batch.spans and not effects.sends and not any(True for table in self.tables for _ in table.staged()):
+            return
+        self._producer.begin_transaction()
+        try:
+            positions = self._write(batch, effects)
+            self._commit()
+        except KafkaException as error:
+            if not error.args[0].txn_requires_abort():
+                raise
+            log.warning("transaction aborted: %s", error.args[0].str())
+            self._rewind(batch)
+            return
+        self.fail.reach(FailPoint.AFTER_COMMIT)
+        for table, found in zip(self.tables, positions, strict=True):
+            table.commit(found)
+        self.role.committed(batch)
+        self.progress.batches += 1
+        self.progress.records += len(batch)
+        self.progress.moved = time.monotonic()
+
+    def _write(self, batch: Batch, effects: Effects) -> list[dict[int, Position]]:
+        for send in effects.sends:
+            topic = self._outputs.setdefault(send.topic, self.connection.layout.name(send.topic))
+            self._produce(topic, send.keys, send.values, send.partition)
+        marks = [self._produce_changelog(table) for table in self.tables]
+        self.fail.reach(FailPoint.AFTER_PRODUCE)
+        self._producer.flush()
+        self.fail.reach(FailPoint.BEFORE_OFFSETS)
+        if batch.spans:
+            offsets = [self._kafka(place, span.next) for place, span in batch.spans.items()]
+            member = self._consumer.consumer_group_metadata()
+            _retried(lambda: self._producer.send_offsets_to_transaction(offsets, member, COMMIT_S))
+        self.fail.reach(FailPoint.BEFORE_COMMIT)
+        return [{number: mark[0] for number, mark in found.items()} for found in marks]
+
+    def _produce(self, topic: str, keys: object, values: object, partition: int | None) -> None:
+        produce = self._producer.produce
+        where = {} if partition is None else {"partition": partition}
+        for key, value in zip(keys, values, strict=True):  # type: ignore[call-overload]
+            while True:
+                try:
+                    produce(topic, value, key, **where)
+                    break
+                except BufferError:  # the local queue is full: let some of it go
+                    self._producer.poll(RETRY_S)
+
+    def _produce_changelog(self, table: Table) -> dict[int, list[Position]]:
+        topic = self.connection.layout.name(table.spec.changelog)
+        headers = [(WRITER_HEADER, self._id.encode())]
+        marks: dict[int, list[Position]] = {}
+        for number, rows in table.staged():
+            before = table.store(number).position
+            mark = marks.setdefault(number, [before])
+            last = len(rows) - 1
+            for i, (key, value) in enumerate(rows.items()):
+                report = _remember(mark, before.topic_id) if i == last else None
+                while True:
+                    try:
+                        self._producer.produce(
+                            topic, value, key, partition=number, headers=headers, on_delivery=report
+                        )
+                        break
+                    except BufferError:
+                        self._producer.poll(RETRY_S)
+        return marks
+
+    def _commit(self) -> None:
+        try:
+            _retried(lambda: self._producer.commit_transaction(COMMIT_S))
+        except KafkaException as error:
+            failure = error.args[0]
+            if failure.txn_requires_abort() or failure.fatal():
+                raise
+            raise OutcomeUnknown(str(failure)) from error
+
+    def _rewind(self, batch: Batch) -> None:
+        for table in self.tables:
+            table.discard()
+        self.role.aborted()
+        _retried(lambda: self._producer.abort_transaction(COMMIT_S))
+        first = {place: found[0].offset() or 0 for place, found in self._held.items()}
+        first |= {place: span.first for place, span in batch.spans.items()}
+        self._held.clear()
+        mine = {(place.topic, place.partition) for place in self._consumer.assignment()}
+        for place, offset in first.items():
+            target = self._kafka(place, offset)
+            if (target.topic, target.partition) in mine:
+                self._consumer.seek(target)
+
+    # ------------------------------------------------------------------ watchdog
+    @Service.task
+    async def _watch(self) -> None:
+        """End a worker that makes no progress though there is something to do."""
+        while not self.should_stop:
+            await self.sleep(5)
+            self._measure_lag()
+            idle = time.monotonic() - self.progress.moved
+            if idle > STUCK_S and any(self.progress.lag.values()) and not self.restoring:
+                message = f"no progress for {idle:.0f} s with a lag of {sum(self.progress.lag.values())} records"
+                raise TimeoutError(message)
+
+    def _measure_lag(self) -> None:
+        for topic, number in list(self._assigned):
+            place = self._kafka((topic, number))
+            if (topic, number) in self._ended:
+                lag = 0
+            else:
+                _, high = self._consumer.get_watermark_offsets(place, cached=True)
+                at = self._consumer.position([place])[0].offset
+                lag = max(0, high - max(at, 0)) if high > 0 else 0
+            self.progress.lag[f"{topic}-{number}"] = lag
+
+
+def _remember(mark: list[Position], topic_id: str) -> Callable[[KafkaError | None, Message], None]:
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            mark[0] = Position((message.offset() or 0) + 1, topic_id, time.time_ns() // 1_000_000)
+
+    return report
+
+
+def _retried(call: Callable[[], object]) -> None:
+    """Repeat what Kafka calls retriable, for as long as a broker may reasonably take to come back."""
+    limit = time.monotonic() + 2 * COMMIT_S
+    while True:
+        try:
+            call()
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > limit:
+                raise
+            time.sleep(RETRY_S)
+        else:
+            return
+
+
+def _raise_for(error: KafkaError) -> None:
+    if error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED):  # noqa: SLF001
+        raise Fenced(error.str())
+    if error.fatal():
+        raise KafkaException(error)
+    log.warning("consumer: %s", error.str())

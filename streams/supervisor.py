@@ -1,0 +1,125 @@
+"""The supervisor: one process for each worker, started again when it ends, unless a restart cannot mend it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streams.app import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+BACKOFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
+CALM_S = 30.0  # a worker that ran this long starts again without delay
+PATIENCE_S = 20.0
+LOOK_S = 0.1
+
+
+@dataclass(slots=True)
+class Child:
+    """One worker: its process now, and how often and why it ended."""
+
+    role: str
+    worker: str
+    process: subprocess.Popen[bytes]
+    started: float
+    exits: list[int] = field(default_factory=list)
+    rested: int = 0
+    start_at: float | None = None
+    given_up: bool = False
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        return f"{self.role}/{self.worker}"
+
+
+class Fleet:
+    """Workers of this machine. `environment` is what they get; their output goes to one log file each in `logs`."""
+
+    def __init__(
+        self, logs: Path, environment: Mapping[str, str] | None = None, report: Callable[[str], None] = print
+    ) -> None:
+        self.children: list[Child] = []
+        self._logs, self._report = logs, report
+        self._environment = dict(os.environ if environment is None else environment)
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self, roles: Sequence[str], workers: Sequence[str] = ("1",), **extra: str) -> None:
+        """Start a worker of each role under each of these names; `extra` is added to the environment."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for role in roles:
+            for worker in workers:
+                child = Child(role, worker, self._spawn(role, worker, extra), time.monotonic())
+                with self._lock:
+                    self.children.append(child)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+            self._thread.start()
+
+    def stop(self, patience_s: float = PATIENCE_S) -> None:
+        """Tell all to stop, wait, and kill those that do not."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        running = [child.process for child in self.children if child.process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)  # one that a fault test has stopped would not hear it
+        limit = time.monotonic() + patience_s
+        for process in running:
+            try:
+                process.wait(max(0.0, limit - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def alive(self) -> bool:
+        """Whether every worker runs or is about to."""
+        return not any(child.given_up for child in self.children)
+
+    def _spawn(self, role: str, worker: str, extra: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        with (self._logs / f"{role}-{worker}.log").open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "worker", role, "--name", worker],
+                env=self._environment | dict(extra or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops them in order
+            )
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            with self._lock:
+                for child in self.children:
+                    self._look(child)
+
+    def _look(self, child: Child) -> None:
+        if child.given_up:
+            return
+        now = time.monotonic()
+        if child.start_at is not None:
+            if now >= child.start_at:
+                child.process, child.started, child.start_at = self._spawn(child.role, child.worker), now, None
+            return
+        code = child.process.poll()
+        if code is None:
+            return
+        child.exits.append(code)
+        if code in (Exit.FENCED, Exit.LAYOUT):
+            child.given_up = True
+            self._report(f"{child.name} ended with {Exit(code).name} and is not started again; see its log")
+            return
+        child.rested = 0 if now - child.started > CALM_S else min(child.rested + 1, len(BACKOFF_S) - 1)
+        child.start_at = now + BACKOFF_S[child.rested]

@@ -1,0 +1,65 @@
+"""One worker process: from settings and a role's name to a running Faust app."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from infra import topics
+from infra.artifacts import ArtifactStore
+from schemas.topics import Layout
+from streams import roles
+from streams.app import Exit, run
+from streams.connection import Connection
+from streams.failpoints import FailPoints
+from streams.source import TransactionalSource
+from streams.tables import Table
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from streams.tables import TableSpec
+
+log = logging.getLogger("watchkeeper")
+
+
+def connect(settings: Settings) -> Connection:
+    """The broker and layout that the settings name."""
+    layout = Layout(settings.prefix, settings.partitions, settings.replication)
+    return Connection(settings.kafka_config(), layout)
+
+
+def work(settings: Settings, role_name: str, worker: str, *, static: bool = True) -> None:
+    """Run a worker until it is stopped. Ends the process with a code of `streams.app.Exit`."""
+    logging.basicConfig(
+        level=logging.WARNING, format=f"%(asctime)s %(levelname)s {role_name}/{worker} %(message)s", stream=sys.stderr
+    )
+    connection = connect(settings)
+    try:
+        topics.require(connection.config, connection.layout)
+    except topics.LayoutError as error:
+        log.critical("%s", error)
+        sys.exit(Exit.LAYOUT)
+    folder = settings.home / "state" / settings.prefix / role_name / worker
+    tables: list[Table] = []
+
+    def table(spec: TableSpec) -> Table:
+        tables.append(Table(spec, folder))
+        return tables[-1]
+
+    parts = roles.Parts(connection, settings, ArtifactStore(settings.artifacts), folder, table)
+    role = roles.make(role_name, parts)
+    make = functools.partial(
+        TransactionalSource,
+        role=role,
+        connection=connection,
+        worker=worker,
+        tables=tuple(tables),
+        batch_rows=settings.batch_rows,
+        gather_ms=settings.gather_ms.get(role_name, role.gather_ms),
+        fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
+        static=static,
+    )
+    run(role_name, connection, worker, folder, make)
