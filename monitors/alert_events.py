@@ -49,13 +49,17 @@ _BEGINNING_MS = -(1 << 62)
 
 
 class Told(msgspec.Struct, array_like=True):
-    """What was said of one episode: `sequence` events, the last when its path was `path`."""
+    """What was said of one episode: `sequence` events, the last when its path was `path`.
+
+    Once `retracted` it is as if it were not there, until it fires again.
+    """
 
     first_ms: int
     last_ms: int
     path: Path = Path.NONE
     sequence: int = 0
     model: str = ""
+    retracted: bool = False
 
 
 class RuleState(msgspec.Struct, array_like=True):
@@ -106,11 +110,13 @@ class Announcer:
             path = episode.path if episode else Path.NONE
             if episode is None and told.first_ms < oldest_ms:
                 continue  # its windows expired; that takes nothing back
+            if told.retracted and path in {Path.PENDING, Path.LAPSED}:
+                path = Path.NONE
             for phase in CHANGES.get((told.path, path), ()):
                 step = _step_of(phase, episode)
                 late = step is not None and step.at.start_ms <= state.folded_ms
                 events.append(self._event(told, phase, step, late=late, newest_ms=fold.last_end_ms or told.last_ms))
-            told.path = path
+            told.path = Path.NONE if told.retracted else path
             told.last_ms = episode.last_ms if episode else told.last_ms
         state.told = [told for told in state.told if told.sequence and (told.path in OPEN or told.last_ms >= oldest_ms)]
         state.folded_ms = max(state.folded_ms, fold.last_ms if fold.last_ms is not None else state.folded_ms)
@@ -130,6 +136,7 @@ class Announcer:
         self, told: Told, phase: AlertPhase, step: Step | None, *, late: bool, newest_ms: int, text: str = ""
     ) -> AlertEvent:
         told.sequence += 1
+        told.retracted = phase is _X
         told.model = step.at.model if step else told.model
         changed_ms = step.at.end_ms if step else newest_ms
         identity = alert_id(self._deployment, self._rule.name, self._feature, told.first_ms)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from monitors.summary import Summary, SummaryFormatError
+from monitors.table import MemoryTable, StateFormatError
+from monitors.windows import Series, WindowId, Windows
+from schemas.deployment import DAY_MS, HOUR_MS, Span
+from schemas.observation import Entry, Kind
+from tests.unit.monitors.evaluator_scene import SETTINGS, delta
+
+DAILY = msgspec.structs.replace(SETTINGS, drift_window=Span.DAY)
+ROWS = Series(Kind.PREDICTIONS, "m1", "")
+FIRST_DAY = WindowId(0, DAY_MS, ROWS)
+
+
+def test_a_window_is_the_sum_of_the_buckets_that_start_inside_it() -> None:
+    windows = Windows(MemoryTable(), "churn")
+    for hour in (0, 1, 23, 24):
+        windows.add(delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=10))
+    windows.settle(DAILY)
+    assert windows.due == {FIRST_DAY, WindowId(DAY_MS, 2 * DAY_MS, ROWS)}
+    assert windows.summary(FIRST_DAY) == Summary({"rows": np.array([30])})
+
+
+def test_a_window_that_was_read_sees_later_deltas_before_and_after_a_restart() -> None:
+    table = MemoryTable()
+    windows = Windows(table, "churn")
+    windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
+    assert windows.summary(FIRST_DAY).count("rows") == 10
+    windows.add(delta(Kind.PREDICTIONS, 0, rows=5))
+    windows.add(delta(Kind.PREDICTIONS, HOUR_MS, rows=1))
+    assert windows.summary(FIRST_DAY).count("rows") == 16
+    windows.flush()
+    assert Windows(table, "churn").summary(FIRST_DAY).count("rows") == 16
+
+
+def test_a_bucket_of_an_unknown_deployment_waits_for_its_settings_even_over_a_restart() -> None:
+    table = MemoryTable()
+    windows = Windows(table, "churn")
+    windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
+    windows.flush()
+    restored = Windows(table, "churn")
+    assert not restored.due
+    restored.settle(DAILY)
+    assert restored.due == {FIRST_DAY}
+
+
+def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() -> None:
+    table = MemoryTable()
+    windows = Windows(table, "churn")
+    windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
+    windows.add(delta(Kind.PREDICTIONS, DAY_MS, rows=10))
+    windows.settle(DAILY)
+    windows.flush()
+    windows.add(delta(Kind.PREDICTIONS, 0, rows=7))
+    windows.expire_buckets(Kind.PREDICTIONS, DAY_MS)
+    windows.settle(DAILY)
+    windows.flush()
+    assert windows.due == {WindowId(DAY_MS, 2 * DAY_MS, ROWS)}
+    assert Windows(table, "churn").spans(DAILY) == [WindowId(DAY_MS, 2 * DAY_MS, ROWS)]
+    assert windows.expire_windows(DAY_MS)
+    assert not windows.expire_windows(DAY_MS)
+    windows.flush()
+    assert len(list(table.scan(b"b"))) == len(list(table.scan(b"w"))) == 1
+
+
+def test_names_that_begin_alike_do_not_share_buckets() -> None:
+    table = MemoryTable()
+    for name in ("churn", "churn2", "ch"):
+        windows = Windows(table, name)
+        windows.add(delta(Kind.PREDICTIONS, 0, rows=len(name)))
+        windows.flush()
+    assert Windows(table, "churn").summary(FIRST_DAY).count("rows") == 5
+
+
+def test_newer_formats_are_refused() -> None:
+    table = MemoryTable()
+    windows = Windows(table, "churn")
+    windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
+    windows.settle(DAILY)
+    windows.flush()
+    ((key, value),) = table.scan(b"w")
+    table.set(key, b"\x09" + value[1:])
+    with pytest.raises(StateFormatError, match="format 9"):
+        Windows(table, "churn")
+    body = bytearray(Summary({"rows": np.array([1])}).encode())
+    body[1] = 9
+    with pytest.raises(SummaryFormatError, match="newer"):
+        Windows(MemoryTable(), "churn").add(Entry(Kind.PREDICTIONS, "m1", "", 0, bytes(body)))
