@@ -12,7 +12,7 @@ import polars as pl
 from schemas import encoding
 from schemas.columnar import Contract, Decoded, decode, zigzag
 from schemas.contracts import load
-from schemas.event_time import Written, event_ms
+from schemas.event_time import FIRST_MS, LAST_MS, Written, event_ms
 from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
 
 if TYPE_CHECKING:
@@ -170,16 +170,18 @@ def _meaningful(decoded: Decoded) -> Decoded:
     """Without the rows that say nothing; a withdrawal says nothing else."""
     stays = ~pl.col("withdrawn")
     frame = decoded.frame.with_columns(pl.when(stays).then("value"), pl.when(stays).then("label"))
-    silent = (stays & pl.col("value").is_null() & pl.col("label").is_null()).alias("silent")
-    infinite = (~pl.col("value").is_finite().fill_null(value=True)).alias("infinite")
-    faults = frame.select(silent, infinite)
-    bad = (faults["silent"] | faults["infinite"]).to_numpy()
+    fault = frame.select(
+        pl.when(~pl.col("timestamp_ms").is_between(FIRST_MS, LAST_MS))
+        .then(pl.lit("timestamp is not a time"))
+        .when(stays & pl.col("value").is_null() & pl.col("label").is_null())
+        .then(pl.lit("no value, no label and not withdrawn"))
+        .when(~pl.col("value").is_finite())
+        .then(pl.lit("value is not finite"))
+        .alias("reason")
+    )["reason"]
+    bad = fault.is_not_null().to_numpy()
     if not bad.any():
         return Decoded(frame, decoded.rows, decoded.mismatched, decoded.unreadable, decoded.slow)
-    lost = [
-        Unreadable(int(decoded.rows[row]), "no value, no label and not withdrawn" if is_silent else "value not finite")
-        for row in np.flatnonzero(bad).tolist()
-        for is_silent in [faults["silent"][row]]
-    ]
+    lost = [Unreadable(int(decoded.rows[row]), fault[row]) for row in np.flatnonzero(bad).tolist()]
     unreadable = sorted([*decoded.unreadable, *lost], key=lambda record: record.row)
     return Decoded(frame.filter(~bad), decoded.rows[~bad], decoded.mismatched[~bad], unreadable, decoded.slow)

@@ -11,7 +11,9 @@ Written = int | str | None
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_REACH = 1 << 53
+
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999; what is beyond is no time, as half of the world's libraries cannot say it."""
 
 
 def event_ms(written: object) -> int | None:
@@ -21,7 +23,7 @@ def event_ms(written: object) -> int | None:
     (1500, 1500, None, None)
     """
     if isinstance(written, int) and not isinstance(written, bool):
-        return written if -_REACH <= written <= _REACH else None
+        return written if FIRST_MS <= written <= LAST_MS else None
     if not isinstance(written, str):
         return None
     try:

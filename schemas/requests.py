@@ -17,6 +17,7 @@ import polars as pl
 
 from schemas.admission import Candidates, Refused, RequestRows, admit, merged
 from schemas.columnar import FRAME_BYTES, decode_framed, framings
+from schemas.event_time import FIRST_MS, LAST_MS
 from schemas.package import FeatureType
 from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
 from schemas.request_json import read_json
@@ -119,17 +120,19 @@ def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tup
     features.columns = [feature.name for feature in deployment.features]
     numeric = [f.name for f in deployment.features if f.type is FeatureType.NUMERIC and f.nullable]
     optional = {name: None if frame[name].null_count() == frame.height else frame[name].to_list() for name in OPTIONAL}
-    batch_rows = np.array(rows, np.int64)
+    at = np.array(rows, np.int64)[decoded.rows]
+    times_ms = frame["timestamp_ms"].to_numpy()
+    untimed = (times_ms < FIRST_MS) | (times_ms > LAST_MS)
     candidates = Candidates(
         deployment,
-        batch_rows[decoded.rows],
+        at,
         frame["association_id"].to_list(),
-        frame["timestamp_ms"].to_numpy(),
+        np.where(untimed, records.timestamps_ms[at], times_ms),
         optional,
         features.with_columns(pl.col(numeric).fill_null(float("nan"))) if numeric else features,
         decoded.mismatched,
         (frame["deployment"] != deployment.name).to_numpy(),
-        np.zeros(frame.height, np.bool_),
+        untimed,
     )
     unreadable = [Unreadable(rows[bad.row], bad.reason) for bad in decoded.unreadable]
     return candidates, unreadable, decoded.slow

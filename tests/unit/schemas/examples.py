@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import fastavro
@@ -37,18 +38,24 @@ PRICES = Deployment("prices", 1, Target("price", TargetType.REGRESSION), (Featur
 DEPLOYMENTS = {"loans": LOANS, "prices": PRICES}
 
 
+@cache
+def parsed(contract: Contract) -> Any:  # noqa: ANN401  # opaque to all but fastavro
+    """The contract's schema as fastavro wants it."""
+    return fastavro.parse_schema(contract.schema)
+
+
 def avro(contract: Contract, record: dict[str, Any]) -> bytes:
     """One framed value, by fastavro."""
     body = io.BytesIO()
-    fastavro.schemaless_writer(body, fastavro.parse_schema(contract.schema), record)
+    fastavro.schemaless_writer(body, parsed(contract), record)
     return contract.framing + body.getvalue()
 
 
-def unavro(contract: Contract, value: bytes) -> Any:
+def unavro(contract: Contract, value: bytes) -> Any:  # noqa: ANN401  # an Avro record is any JSON
     """The record of one framed value, by fastavro; nothing may follow it."""
     assert value.startswith(contract.framing)
     body = io.BytesIO(value[5:])
-    record = fastavro.schemaless_reader(body, fastavro.parse_schema(contract.schema), None)
+    record = fastavro.schemaless_reader(body, parsed(contract), None)
     assert not body.read()
     return record
 
@@ -65,7 +72,7 @@ def batch(rows: Sequence[tuple[bytes | str | None, bytes | None]], kafka_ms: int
     )
 
 
-def loan(association_id: str, **changes: Any) -> dict[str, Any]:
+def loan(association_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # the same
     """A good request; `changes` are of its features."""
     features: dict[str, Any] = {
         "amount": 1000.0,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.partitioner import murmur2, partitions_of
@@ -26,6 +26,7 @@ def test_keys_of_many_lengths_in_one_batch_keep_their_order() -> None:
     assert murmur2(list(KAFKA)).tolist() == list(KAFKA.values())
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40)), st.integers(1, 100))
 def test_a_partition_is_in_range_and_does_not_depend_on_the_batch(keys: list[bytes], count: int) -> None:
     partitions = partitions_of(keys, count)

@@ -1,0 +1,93 @@
+"""Bytes that are on topics for years: a change here needs a new contract beside the old one, not a new golden."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.actual import CONTRACT as ACTUAL
+from schemas.actual import encode_actual
+from schemas.columnar import schema_id
+from schemas.outcome import CONTRACT as OUTCOME
+from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
+from schemas.prediction import CONTRACT as PREDICTION
+from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encode_predictions
+from schemas.request_schema import request_contract, request_schema_id
+from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields, loan
+
+
+def test_schema_ids() -> None:
+    ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME)]
+    assert ids == [2002538967, 668639752, 1521533956]
+    assert [request_schema_id(LOANS), request_schema_id(PRICES)] == [994004662, 1459080418]
+
+
+def test_a_request() -> None:
+    assert avro(request_contract(LOANS), avro_fields(loan("a"))).hex() == (
+        "003b3f4eb602610a6c6f616e7380a0abfef962000000000000000000408f400200000000000025400a6e6f7274680206636172010200"
+    )
+
+
+def test_a_prediction() -> None:
+    columns = PredictionColumns(
+        "loans",
+        "d" * 4,
+        7,
+        ["id-1"],
+        np.array([NOW_MS]),
+        np.array([3], np.int32),
+        np.array([1_000_000]),
+        np.array([0.5]),
+        np.array([4.25]),
+        np.array([0.75]),
+        np.array([[0.25, 0.75]]),
+        ["yes"],
+        [("region=north",)],
+    )
+    assert encode_predictions(columns)[0].hex() == (
+        "00775c51d7"
+        "0869642d3180a0abfef9620680897a000000000000e03f000000000000114002000000000000e83f0400000000"
+        "0000d03f000000000000e83f0002067965730218726567696f6e3d6e6f7274680000000a6c6f616e7308646464"
+        "640e000000"
+    )
+
+
+def test_an_error() -> None:
+    value = encode_error(
+        ErrorCode.MISSING_FEATURE,
+        "amount is missing",
+        association_id="id-1",
+        deployment="loans",
+        timestamp_ms=NOW_MS,
+        source_partition=3,
+        source_offset=1_000_000,
+        response_ms=4.25,
+    )
+    assert value.hex() == (
+        "00775c51d7"
+        "0869642d3180a0abfef9620680897a000000000000000000000000000011400000000000000a6c6f616e730000"
+        "0200021e6d697373696e675f666561747572650222616d6f756e74206973206d697373696e67"
+    )
+
+
+def test_an_actual() -> None:
+    assert encode_actual("loans", "id-1", NOW_MS, label="yes").hex() == (
+        "0027daa2080869642d310a6c6f616e7380a0abfef9620002067965730000"
+    )
+
+
+def test_an_outcome() -> None:
+    said = OutcomePrediction(
+        "dddd",
+        shadow=False,
+        timestamp_ms=NOW_MS,
+        value=0.75,
+        label="yes",
+        probabilities=(0.25, 0.75),
+        segments=("region=north",),
+    )
+    outcome = Outcome("id-1", "loans", OutcomeKind.MATCHED, 1, NOW_MS + 1, label="yes", predictions=(said,))
+    assert encode_outcomes([outcome])[0].hex() == (
+        "005ab0c404"
+        "0869642d310a6c6f616e7300020082a0abfef96200020679657300000208646464640002000000000000e83f02"
+        "0679657304000000000000d03f000000000000e83f0080a0abfef9620218726567696f6e3d6e6f7274680000"
+    )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.outcome import CONTRACT, Outcome, OutcomeKind, OutcomePrediction, decode_outcomes, encode_outcomes
+from tests.unit.schemas.examples import avro, batch
+
+numbers = st.floats(allow_nan=False)
+texts = st.text(max_size=5)
+times = st.integers(-(1 << 45), 1 << 45)
+predictions = st.builds(
+    OutcomePrediction,
+    texts,
+    st.booleans(),
+    times,
+    st.none() | numbers,
+    st.none() | texts,
+    st.lists(numbers, max_size=70).map(tuple),
+    st.lists(texts, max_size=3).map(tuple),
+)
+outcomes = st.lists(
+    st.builds(
+        Outcome,
+        st.text(max_size=70),
+        texts,
+        st.sampled_from(OutcomeKind),
+        st.integers(0, 2**31 - 1),
+        times,
+        texts,
+        st.none() | numbers,
+        st.none() | texts,
+        st.none() | numbers,
+        st.none() | texts,
+        st.lists(predictions, max_size=3).map(tuple),
+    ),
+    max_size=6,
+)
+
+
+def fields(outcome: Outcome | OutcomePrediction) -> dict[str, Any]:
+    out = asdict(outcome)
+    out["timestamp"] = out.pop("timestamp_ms")
+    if isinstance(outcome, Outcome):
+        out["predictions"] = [fields(said) for said in outcome.predictions]
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in out.items()}
+
+
+@settings(deadline=None)
+@given(outcomes)
+def test_outcomes_are_the_bytes_that_fastavro_writes(written: list[Outcome]) -> None:
+    assert encode_outcomes(written) == [avro(CONTRACT, fields(outcome)) for outcome in written]
+
+
+@settings(deadline=None)
+@given(outcomes)
+def test_what_is_written_is_read_back_in_one_call(written: list[Outcome]) -> None:
+    rows = [(one.association_id, value) for one, value in zip(written, encode_outcomes(written), strict=True)]
+    decoded = decode_outcomes(batch(rows))
+    assert not decoded.slow
+    assert not decoded.mismatched.any()
+    expected = [fields(outcome) for outcome in written]
+    for one in expected:
+        one["timestamp_ms"] = one.pop("timestamp")
+    assert decoded.frame.to_dicts() == expected
