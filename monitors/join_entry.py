@@ -1,0 +1,117 @@
+"""The rules of the join for one (deployment, association ID): what a prediction or an actual changes.
+
+`monitors.join` states them in words; each change is an outcome to be. An entry holds the packed form
+(`monitors.join_state`) and looks inside only where it must, as most records meet nothing yet.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from monitors import join_state as state
+from monitors.join_prediction import PREFIX_BYTES, Packed, newest_ms, rank
+from monitors.join_state import Truth
+from schemas.outcome import OutcomeKind
+
+
+class Change(NamedTuple):
+    """What became of some predictions of an entry; `answer` and `previous` are packed actuals, empty for none."""
+
+    kind: OutcomeKind
+    revision: int
+    timestamp_ms: int
+    answer: bytes
+    previous: bytes
+    predictions: list[Packed]
+    reason: str = ""
+
+
+class Entry:
+    """One association: the first prediction of each model, and the actual in effect."""
+
+    __slots__ = ("_packed", "_truth")
+
+    def __init__(self, stored: bytes | None = None) -> None:
+        """From what the table holds (None: nothing yet). JoinFormatError where that cannot be read."""
+        self._truth: Truth | None
+        self._packed: bytes
+        self._truth, self._packed = (None, b"") if stored is None else state.decode(stored)
+
+    def encode(self) -> bytes | None:
+        """What the table is to hold; None where there is nothing to remember."""
+        if self._truth is None and not self._packed:
+            return None
+        return state.encode(self._truth, self._packed)
+
+    def predict(self, packed: list[Packed]) -> list[Change]:
+        """Take predictions in record order; what follows for them and for those they take the place of."""
+        kept = {held[0][:PREFIX_BYTES]: held for held in state.unpack_predictions(self._packed)}
+        fresh: dict[bytes, Packed] = {}
+        overtaken: list[Packed] = []
+        repeated: list[Packed] = []
+        for new in packed:
+            model = new[0][:PREFIX_BYTES]
+            held = kept.get(model)
+            if held is None:
+                kept[model] = fresh[model] = new
+                continue
+            order, held_order = rank(new), rank(held)
+            if order > held_order:
+                repeated.append(new)
+            elif order < held_order:
+                repeated.append(held)
+                if model not in fresh:
+                    overtaken.append(held)
+                kept[model] = fresh[model] = new
+        if fresh:
+            self._packed = state.pack_predictions(list(kept.values()))
+        return self._changes(list(fresh.values()), overtaken, repeated) if self._truth or repeated else []
+
+    def learn(self, timestamp_ms: int, answer: bytes) -> Change | None:
+        """Take an actual (`pack_answer`; empty: a withdrawal); what follows for the predictions that are here."""
+        truth = self._truth
+        previous = b"" if truth is None else truth.answer
+        if answer == previous:
+            return None
+        revision = 0 if truth is None else truth.revision + 1
+        if truth is not None and previous:
+            timestamp_ms = truth.timestamp_ms
+        self._truth = Truth(revision, timestamp_ms, answer)
+        if not self._packed:
+            return None
+        kind = OutcomeKind.MATCHED if not previous else OutcomeKind.CORRECTED if answer else OutcomeKind.WITHDRAWN
+        return Change(kind, revision, timestamp_ms, answer, previous, state.unpack_predictions(self._packed))
+
+    def newest_ms(self) -> int | None:
+        """Event time that the entry's age counts from; None for one that holds nothing."""
+        if self._packed:
+            return newest_ms(state.unpack_predictions(self._packed))
+        return self._truth.timestamp_ms if self._truth else None
+
+    def give_up(self) -> Change | None:
+        """What to say when the entry is removed; None where everything has been said."""
+        truth = self._truth
+        if truth is not None and truth.answer:
+            return None if self._packed else Change(OutcomeKind.UNMATCHED, *truth, b"", [], "horizon")
+        if not self._packed:
+            return None
+        return self._unanswered(OutcomeKind.EXPIRED, state.unpack_predictions(self._packed), "horizon")
+
+    def _changes(self, fresh: list[Packed], overtaken: list[Packed], repeated: list[Packed]) -> list[Change]:
+        changes = []
+        truth = self._truth
+        if truth is not None and truth.answer:
+            if overtaken:
+                revision, timestamp_ms, answer = truth
+                changes.append(
+                    Change(OutcomeKind.WITHDRAWN, revision, timestamp_ms, b"", answer, overtaken, "repeated")
+                )
+            if fresh:
+                changes.append(Change(OutcomeKind.MATCHED, *truth, b"", fresh))
+        changes += [self._unanswered(OutcomeKind.REPEATED, [each]) for each in repeated]
+        return changes
+
+    def _unanswered(self, kind: OutcomeKind, predictions: list[Packed], reason: str = "") -> Change:
+        """A change that no actual takes part in; its time is that of the newest prediction."""
+        revision = 0 if self._truth is None else self._truth.revision
+        return Change(kind, revision, newest_ms(predictions), b"", b"", predictions, reason)
