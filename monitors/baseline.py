@@ -90,10 +90,15 @@ def _holdout_outcomes(target: Target, actuals: ArrayLike | Sequence[str], said: 
         kind=pl.lit("matched"),
         previous_value=pl.lit(None, pl.Float64),
         previous_label=pl.lit(None, pl.String),
-        predictions=predictions.to_struct().reshape((rows, 1)).arr.to_list()
-        if rows
-        else pl.Series([], dtype=pl.List(predictions.to_struct().dtype)),
+        predictions=_one_each(predictions.to_struct()),
     )
+
+
+def _one_each(structs: pl.Series) -> pl.Series:
+    """Lists of one."""
+    if structs.is_empty():
+        return pl.Series([], dtype=pl.List(structs.dtype))
+    return structs.reshape((len(structs), 1)).arr.to_list()
 
 
 def _centre(target: Target, truths: pl.DataFrame) -> dict[str, float]:
