@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from schemas import encoding
-from schemas.columnar import Contract, Decoded, decode, zigzag
+from schemas.columnar import Contract, Decoded, decode, joined, zigzag
 from schemas.contracts import load
 from schemas.event_time import FIRST_MS, LAST_MS, Written, event_ms
 from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
@@ -101,17 +101,9 @@ def decode_actuals(records: Records) -> Decoded:
     is_json = np.array([value is not None and value[:1] == b"{" for value in records.values], np.bool_)
     if not is_json.any():
         return _meaningful(decode(records.values, records.keys, CONTRACT))
-    parts = []
-    for chosen, read in ((~is_json, _decode_avro), (is_json, _decode_json)):
-        rows = np.flatnonzero(chosen)
-        part = read(records.take(rows))
-        unreadable = [Unreadable(int(rows[bad.row]), bad.reason) for bad in part.unreadable]
-        parts.append(Decoded(part.frame, rows[part.rows], part.mismatched, unreadable, part.slow))
-    return _meaningful(_merged(parts))
-
-
-def _decode_avro(records: Records) -> Decoded:
-    return decode(records.values, records.keys, CONTRACT)
+    places = [np.flatnonzero(~is_json), np.flatnonzero(is_json)]
+    avro, json = (records.take(place) for place in places)
+    return _meaningful(joined([decode(avro.values, avro.keys, CONTRACT), _decode_json(json)], places))
 
 
 def _decode_json(records: Records) -> Decoded:
@@ -122,7 +114,7 @@ def _decode_json(records: Records) -> Decoded:
     series = [pl.Series(name, values, dtype) for (name, dtype), values in zip(_COLUMNS, fields, strict=True)]
     unreadable = [Unreadable(row, result) for row, result in enumerate(read) if isinstance(result, str)]
     return Decoded(
-        pl.DataFrame(series), np.array(rows, np.int64), np.array(mismatched, np.bool_), unreadable, slow=False
+        pl.DataFrame(series), np.array(rows, np.int64), np.array(mismatched, np.bool_), unreadable, slow_rows=0
     )
 
 
@@ -154,18 +146,6 @@ def _json_row(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | str:
     )
 
 
-def _merged(parts: list[Decoded]) -> Decoded:
-    rows = np.concatenate([part.rows for part in parts])
-    order = np.argsort(rows)
-    return Decoded(
-        pl.concat([part.frame for part in parts])[order],
-        rows[order],
-        np.concatenate([part.mismatched for part in parts])[order],
-        sorted((bad for part in parts for bad in part.unreadable), key=lambda bad: bad.row),
-        slow=any(part.slow for part in parts),
-    )
-
-
 def _meaningful(decoded: Decoded) -> Decoded:
     """Without the rows that say nothing; a withdrawal says nothing else."""
     stays = ~pl.col("withdrawn")
@@ -181,7 +161,7 @@ def _meaningful(decoded: Decoded) -> Decoded:
     )["reason"]
     bad = fault.is_not_null().to_numpy()
     if not bad.any():
-        return Decoded(frame, decoded.rows, decoded.mismatched, decoded.unreadable, decoded.slow)
+        return Decoded(frame, decoded.rows, decoded.mismatched, decoded.unreadable, decoded.slow_rows)
     lost = [Unreadable(int(decoded.rows[row]), fault[row]) for row in np.flatnonzero(bad).tolist()]
     unreadable = sorted([*decoded.unreadable, *lost], key=lambda record: record.row)
-    return Decoded(frame.filter(~bad), decoded.rows[~bad], decoded.mismatched[~bad], unreadable, decoded.slow)
+    return Decoded(frame.filter(~bad), decoded.rows[~bad], decoded.mismatched[~bad], unreadable, decoded.slow_rows)

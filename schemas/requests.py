@@ -67,7 +67,7 @@ def decode_requests(records: Records, deployments: Mapping[str, Deployment]) -> 
         found, bad, slow = _read_avro(records, rows, contracts[frame])
         candidates.append(found)
         unreadable += bad
-        slow_rows += len(rows) * slow
+        slow_rows += slow
     if json_rows:
         json = read_json(records, json_rows, deployments)
         candidates += json.candidates
@@ -112,7 +112,7 @@ def _sorted(records: Records) -> tuple[list[int], dict[bytes, list[int]], list[U
     return json_rows, framed, unreadable
 
 
-def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tuple[Candidates, list[Unreadable], bool]:
+def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tuple[Candidates, list[Unreadable], int]:
     part = records if len(rows) == len(records) else records.take(rows)
     decoded = decode_framed(cast("list[bytes]", part.values), part.keys, request_contract(deployment))
     frame = decoded.frame
@@ -135,4 +135,4 @@ def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tup
         untimed,
     )
     unreadable = [Unreadable(rows[bad.row], bad.reason) for bad in decoded.unreadable]
-    return candidates, unreadable, decoded.slow
+    return candidates, unreadable, decoded.slow_rows

@@ -127,6 +127,16 @@ def test_a_broken_value_is_lost_alone_wherever_it_stands(kind: str, place: int) 
     assert decoded.slow
 
 
+def test_a_few_broken_values_do_not_slow_down_a_large_batch() -> None:
+    values = [avro(CONTRACT, sample(f"id-{row}")) for row in range(2000)]
+    values[3] = values[3][:-2]
+    values[1999] += b"!"
+    decoded = decode(values, [f"id-{row}".encode() for row in range(2000)], CONTRACT)
+    assert [bad.row for bad in decoded.unreadable] == [3, 1999]
+    assert decoded.frame["association_id"].to_list() == [f"id-{row}" for row in range(2000) if row not in {3, 1999}]
+    assert 0 < decoded.slow_rows < 64
+
+
 def test_two_values_that_are_whole_only_together_are_both_unreadable() -> None:
     first, second = (avro(CONTRACT, sample(name)) for name in ("a", "b"))
     values = [first[:-2], second[:5] + first[-2:] + second[5:], avro(CONTRACT, sample("c"))]
