@@ -50,9 +50,7 @@ def _predictions(frame: pl.DataFrame) -> pl.DataFrame:
         truth_label="label",
     )
     said = outcomes.filter(pl.col("predictions").list.len() > 0).explode("predictions").unnest("predictions")
-    if "timestamp" in said.columns:
-        return said.with_columns(timestamp_ms=pl.col("timestamp").dt.epoch("ms"))
-    return said
+    return said.rename({"timestamp": "timestamp_ms"}, strict=False)
 
 
 def _bookkeeping(rows: pl.DataFrame, package: Package, bucket: Span) -> dict[SummaryKey, Summary]:

@@ -20,10 +20,11 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
     "prediction", "execution_ms" and "response_ms" in bins. Accuracy: "expected", the answered rows.
     """
     groups = group_rows(frame["timestamp_ms"].to_numpy(), frame["segments"], bucket)
-    kinds = _error_field(frame, "kind")
-    answered = kinds.is_null().to_numpy()
+    answered = frame["error_kind"].is_null().to_numpy()
     rows = groups.tally(answered)
-    counts = {"rows": rows} | _errors(groups, kinds, "error") | _errors(groups, _error_field(frame, "code"), "code")
+    counts = (
+        {"rows": rows} | _errors(groups, frame["error_kind"], "error") | _errors(groups, frame["error_code"], "code")
+    )
     bins = package_prediction_bins(package)
     outputs = bin_rows(bins, predicted_outputs(frame, package.target))
     counts["prediction"] = groups.histogram(outputs, bin_count(bins), answered)
@@ -35,13 +36,7 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
     )
 
 
-def _error_field(frame: pl.DataFrame, field: str) -> pl.Series:
-    errors = frame["error"]
-    if errors.dtype == pl.Null:
-        return pl.Series([None] * frame.height, dtype=pl.String)
-    return errors.struct.field(field).cast(pl.String)
-
-
-def _errors(groups: Groups, names: pl.Series, prefix: str) -> dict[str, Counts]:
+def _errors(groups: Groups, column: pl.Series, prefix: str) -> dict[str, Counts]:
+    names = column.cast(pl.String)
     found = names.drop_nulls().unique().sort().to_list()
     return {f"{prefix}:{name}": groups.tally((names == name).fill_null(value=False).to_numpy()) for name in found}

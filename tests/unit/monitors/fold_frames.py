@@ -19,7 +19,7 @@ SAID = pl.Struct(
         "value": pl.Float64,
         "label": pl.String,
         "probabilities": pl.List(pl.Float64),
-        "timestamp": pl.Datetime("ms", "UTC"),
+        "timestamp": pl.Int64,
         "segments": pl.List(pl.String),
     }
 )
@@ -42,7 +42,8 @@ PREDICTION: dict[str, pl.DataType | type[pl.DataType]] = {
     "execution_ms": pl.Float64,
     "response_ms": pl.Float64,
     "segments": pl.List(pl.String),
-    "error": pl.Struct({"kind": pl.String, "code": pl.String, "message": pl.String}),
+    "error_kind": pl.Enum(["data", "system"]),
+    "error_code": pl.String,
 }
 
 

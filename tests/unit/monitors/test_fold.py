@@ -51,13 +51,12 @@ def test_requests_are_counted_by_bin_bucket_and_segment() -> None:
 
 
 def test_answers_errors_and_times_are_counted() -> None:
-    bad = {"kind": "data", "code": "wrong_type", "message": None}
     frame = predictions(
         [
             {"value": 0.7, "label": "yes", "execution_ms": 1.0, "segments": ["plan=a"]},
             {"value": 0.2, "label": "no", "execution_ms": 2.0},
-            {"error": bad},
-            {"error": {"kind": "system", "code": "model_failed", "message": "x"}, "segments": ["plan=a"]},
+            {"error_kind": "data", "error_code": "wrong_type"},
+            {"error_kind": "system", "error_code": "model_failed", "segments": ["plan=a"]},
         ]
     )
     found = fold_predictions(frame, package(BINARY), Span.HOUR)
@@ -69,8 +68,8 @@ def test_answers_errors_and_times_are_counted() -> None:
     assert found[Kind.PREDICTIONS, "m", "plan=a", 0].count("error:system") == 1
 
 
-def test_an_error_column_without_errors_may_have_no_type() -> None:
-    frame = predictions([{"value": 1.0}]).with_columns(error=pl.lit(None))
+def test_error_columns_without_errors_may_have_no_type() -> None:
+    frame = predictions([{"value": 1.0}]).with_columns(error_kind=pl.lit(None), error_code=pl.lit(None))
     found = fold_predictions(frame, package(PRICE), Span.HOUR)
     assert found[Kind.PREDICTIONS, "m", "", 0].counts["prediction"].tolist() == [1, 0]
 

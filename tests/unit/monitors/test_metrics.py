@@ -206,8 +206,8 @@ def test_latency_quantiles_are_within_their_error(times: list[float], share: flo
 def test_service_metrics_count_answers_and_errors() -> None:
     frame = predictions(
         [{"value": 0.5, "execution_ms": float(time)} for time in range(1, 98)]
-        + [{"error": {"kind": "data", "code": "wrong_type", "message": ""}}] * 2
-        + [{"error": {"kind": "system", "code": "model_failed", "message": ""}}]
+        + [{"error_kind": "data", "error_code": "wrong_type"}] * 2
+        + [{"error_kind": "system", "error_code": "model_failed"}]
     )
     live = package(BINARY)
     summary = fold_predictions(frame, live, Span.DAY)[Kind.PREDICTIONS, "m", "", 0]
