@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from schemas import encoding
-from schemas.columnar import Contract, Decoded, decode, joined, zigzag
+from schemas.columnar import Decoded, decode, joined
+from schemas.contract import Contract, zigzag
 from schemas.contracts import load
 from schemas.event_time import FIRST_MS, LAST_MS, Written, event_ms
 from schemas.records import MAX_VALUE_BYTES, Records, Unreadable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columnar import zigzag
+from schemas.contract import zigzag
 from schemas.walk import varint_lengths, zigzags
 
 if TYPE_CHECKING:

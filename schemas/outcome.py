@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from schemas import encoding
-from schemas.columnar import Contract, Decoded, decode, zigzag
+from schemas.columnar import Decoded, decode
+from schemas.contract import Contract, zigzag
 from schemas.contracts import load
 from schemas.encoding import NULL
 

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from schemas import encoding
-from schemas.columnar import Contract, Decoded, decode, zigzag
+from schemas.columnar import Decoded, decode
+from schemas.contract import Contract, zigzag
 from schemas.contracts import load
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from schemas.columnar import Contract, schema_id
+from schemas.contract import Contract, schema_id
 from schemas.package import Feature, FeatureType
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from schemas.admission import Candidates, Refused, RequestRows, admit, merged
-from schemas.columnar import FRAME_BYTES, decode_framed, framings
+from schemas.columnar import decode_framed, framings
+from schemas.contract import FRAME_BYTES
 from schemas.event_time import FIRST_MS, LAST_MS
 from schemas.package import FeatureType
 from schemas.records import MAX_VALUE_BYTES, Records, Unreadable

@@ -6,7 +6,7 @@ import numpy as np
 
 from schemas.actual import CONTRACT as ACTUAL
 from schemas.actual import encode_actual
-from schemas.columnar import schema_id
+from schemas.contract import schema_id
 from schemas.outcome import CONTRACT as OUTCOME
 from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
 from schemas.prediction import CONTRACT as PREDICTION

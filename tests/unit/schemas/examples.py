@@ -16,7 +16,7 @@ from schemas.records import Records
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.columnar import Contract
+    from schemas.contract import Contract
 
 NOW_MS = 1_700_000_000_000
 

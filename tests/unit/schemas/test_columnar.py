@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.columnar import Contract, decode, schema_id, zigzag
+from schemas.columnar import decode
+from schemas.contract import Contract, schema_id, zigzag
 from schemas.records import MAX_VALUE_BYTES
 from tests.unit.schemas.examples import avro
 

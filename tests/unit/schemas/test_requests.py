@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.columnar import zigzag
+from schemas.contract import zigzag
 from schemas.package import Feature
 from schemas.prediction import ErrorCode
 from schemas.records import MAX_VALUE_BYTES
