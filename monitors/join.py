@@ -205,7 +205,7 @@ def _outcome(key: bytes, change: Change, digests: Mapping[bytes, str]) -> Outcom
     predictions = []
     context, time_ms = b"", 0
     segments: tuple[str, ...] = ()
-    for body, origin in sorted(packed):
+    for body, origin in packed:
         if origin != context:
             context = origin
             time_ms, segments = unpack_context(context)

@@ -15,7 +15,10 @@ from schemas.outcome import OutcomeKind
 
 
 class Change(NamedTuple):
-    """What became of some predictions of an entry; `answer` and `previous` are packed actuals, empty for none."""
+    """What became of some predictions of an entry; `answer` and `previous` are packed actuals, empty for none.
+
+    Predictions are in the order of `prefix`.
+    """
 
     kind: OutcomeKind
     revision: int
@@ -65,7 +68,7 @@ class Entry:
                 kept[model] = fresh[model] = new
         if fresh:
             self._packed = state.pack_predictions(list(kept.values()))
-        return self._changes(list(fresh.values()), overtaken, repeated) if self._truth or repeated else []
+        return self._changes(sorted(fresh.values()), sorted(overtaken), repeated) if self._truth or repeated else []
 
     def learn(self, timestamp_ms: int, answer: bytes) -> Change | None:
         """Take an actual (`pack_answer`; empty: a withdrawal); what follows for the predictions that are here."""

@@ -102,22 +102,25 @@ def unpack_body(body: bytes) -> Said:
     >>> unpack_body(pack_body(b"12345678", 0.25, "late", [0.75, 0.25], shadow=False))
     (b'12345678', False, 0.25, 'late', (0.75, 0.25))
     """
+    value: float | None
     try:
         prefix, flags = _BODY.unpack_from(body)
+        if flags & SAME:  # what nearly every binary prediction is
+            (value,) = _FLOAT.unpack_from(body, BODY_BYTES)
+            label = body[BODY_BYTES + 8 :].decode() if flags & LABEL else None
+            return prefix, flags & SHADOW != 0, value, label, (1.0 - value, value)
         at = BODY_BYTES
-        value: float | None = None
         probabilities: tuple[float, ...] = ()
         if flags & BINARY:
-            (value,), at = _FLOAT.unpack_from(body, at), at + 8
-            probabilities = (1.0 - value, value)
+            (positive,), at = _FLOAT.unpack_from(body, at), at + 8
+            probabilities = (1.0 - positive, positive)
         elif flags & MANY:
             (count,) = _COUNT.unpack_from(body, at)
             probabilities = struct.unpack_from(f"<{count}d", body, at + 4)
             at += 4 + 8 * count
-        if not flags & SAME:
-            value = None
-            if flags & VALUE:
-                (value,), at = _FLOAT.unpack_from(body, at), at + 8
+        value = None
+        if flags & VALUE:
+            (value,), at = _FLOAT.unpack_from(body, at), at + 8
         label = body[at:].decode() if flags & LABEL else None
     except (struct.error, UnicodeDecodeError) as error:
         raise broken(error) from error

@@ -27,6 +27,7 @@ VERSION = 1
 _OWN, _SHARED = b"\x00", b"\x01"
 _VALUE, _LABEL = 1, 2
 _LONG = 255
+_LENGTHS = [bytes((size,)) for size in range(_LONG)]
 _HEAD = bytes((VERSION,))
 _TRUTH = Struct("<Iq")
 _LENGTH = Struct("<I")
@@ -110,7 +111,12 @@ def unpack_predictions(data: bytes) -> list[Packed]:
         while at < end:
             if not shared:
                 context, at = _read(data, at, CONTEXT_BYTES)
-            body, at = _read(data, at, BODY_BYTES)
+            start = at + 1
+            body = data[start : start + data[at]]
+            if BODY_BYTES <= data[at] == len(body) < _LONG:  # `_read` without a call
+                at = start + len(body)
+            else:
+                body, at = _read(data, at, BODY_BYTES)
             predictions.append((body, context))
     except (struct.error, IndexError) as error:
         raise broken(error) from error
@@ -142,7 +148,7 @@ def decode(data: bytes) -> tuple[Truth | None, bytes]:
 
 def _sized(part: bytes) -> bytes:
     size = len(part)
-    return bytes((size,)) + part if size < _LONG else b"\xff" + _LENGTH.pack(size) + part
+    return _LENGTHS[size] + part if size < _LONG else b"\xff" + _LENGTH.pack(size) + part
 
 
 def _read(data: bytes, at: int, least: int) -> tuple[bytes, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.monitors.join_scene import CHAMPION, FIRST, NOW, SECOND, Actual, Joiner, Prediction
@@ -88,6 +88,7 @@ def run(steps: list[list[Record]]) -> Joiner:
     return joiner
 
 
+@settings(deadline=None)  # tables of frames, on machines that do other things too
 @given(st.data())
 def test_neither_interleaving_nor_batch_cut_changes_the_table_or_the_sum(data: st.DataObject) -> None:
     logs = data.draw(topics())
@@ -100,6 +101,7 @@ def test_neither_interleaving_nor_batch_cut_changes_the_table_or_the_sum(data: s
     assert net(one.outcomes) == net(two.outcomes)
 
 
+@settings(deadline=None)  # tables of frames, on machines that do other things too
 @given(st.data())
 def test_in_the_end_each_first_prediction_is_matched_once_with_the_last_actual(data: st.DataObject) -> None:
     logs = data.draw(topics())
@@ -121,6 +123,7 @@ def test_in_the_end_each_first_prediction_is_matched_once_with_the_last_actual(d
     assert repeated == len(logs[0]) + len(logs[1]) - len(first)
 
 
+@settings(deadline=None)  # tables of frames, on machines that do other things too
 @given(st.data())
 def test_the_same_input_gives_the_same_outcomes_in_the_same_order(data: st.DataObject) -> None:
     steps = data.draw(batches(data.draw(topics())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors import join_columns
@@ -123,6 +123,7 @@ ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_columns_are_packed_as_rows_are(
     rows: list[tuple[str, float | None, str | None, list[float], bool, bool, int, tuple[str, ...]]],
