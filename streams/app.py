@@ -1,28 +1,24 @@
 """The Faust app of one worker: a transactional source, one agent, a heartbeat. Everything else is the role's.
 
 Faust gives the app, the process, channels, services and supervision; its own Kafka path stays off (ARCHITECTURE section
-2 lists what it loses). Exit codes tell the supervisor what to do: see `Exit`.
+2 lists what it loses). Exit codes tell the supervisor what to do: see `streams.exits`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
 import sys
 import time
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import faust
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
 from faust.app.base import BootStrategy
 from mode import Service
 
 from schemas.observation import Heartbeat
 from schemas.topics import Topic
-from streams.source import Delivery, Fenced, OutcomeUnknown, TransactionalSource
+from streams.exits import leave
+from streams.source import Delivery, TransactionalSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -32,18 +28,6 @@ if TYPE_CHECKING:
     from streams.role import Role
 
 HEARTBEAT_S = 2.0
-
-log = logging.getLogger("watchkeeper")
-
-
-class Exit(IntEnum):
-    """Why a worker ended. FENCED and LAYOUT are not mended by a restart; the others are."""
-
-    DONE = 0
-    CRASH = 70
-    KAFKA = 75
-    FENCED = 77
-    LAYOUT = 78
 
 
 class _WithoutKafka(BootStrategy):  # type: ignore[misc]  # faust is untyped
@@ -126,23 +110,3 @@ def run(
     worker_process = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False, quiet=True)
     worker_process.spinner = None
     worker_process.execute_from_commandline()
-
-
-def leave(error: BaseException) -> None:
-    """End the process at once: staged state must not be used again, and the log is the truth."""
-    if isinstance(error, asyncio.CancelledError):
-        raise error
-    code = exit_code(error)
-    log.critical("worker ends with exit code %d (%s)", code, code.name, exc_info=error)
-    logging.shutdown()
-    os._exit(code)
-
-
-def exit_code(error: BaseException) -> Exit:
-    """What the supervisor is told."""
-    if isinstance(error, Fenced):
-        return Exit.FENCED
-    if isinstance(error, KafkaException):
-        fenced = error.args[0].code() == KafkaError.FENCED_INSTANCE_ID
-        return Exit.FENCED if fenced else Exit.KAFKA
-    return Exit.KAFKA if isinstance(error, OutcomeUnknown | TimeoutError) else Exit.CRASH

@@ -65,4 +65,6 @@ def submit(connection: Connection, what: Command, timeout_s: float = 30.0) -> Au
                     return audit
     finally:
         reader.close()
-    raise Unanswered(f"no answer to the command within {timeout_s:.0f} s: does a governor run? (`watchkeeper status --workers`)")
+    raise Unanswered(
+        f"no answer to the command within {timeout_s:.0f} s: does a governor run? (`watchkeeper status --workers`)"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import logging
 from dataclasses import dataclass
@@ -21,10 +20,7 @@ TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for n
 REQUEST_TIMEOUT_S = 15.0
 
 log = logging.getLogger("watchkeeper.kafka")
-log.setLevel(logging.WARNING)
-with contextlib.suppress(AttributeError):  # librdkafka's own lines go through our logger, quiet ones not at all
-    log.addHandler(logging.StreamHandler())
-    log.propagate = False
+QUIET = {"log_level": 4}  # librdkafka: warnings and worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class Connection:
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
             **more,
         }
-        return Consumer(self.config | settings, logger=log)
+        return Consumer(QUIET | self.config | settings, logger=log)
 
     def member(self, role: str, worker: str, *, static: bool = True) -> Consumer:
         """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs."""
@@ -92,11 +88,11 @@ class Connection:
         }
         if transactional_id:
             settings |= {"transactional.id": transactional_id, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
-        return Producer(self.config | settings, logger=log)
+        return Producer(QUIET | self.config | settings, logger=log)
 
     def admin(self) -> AdminClient:
         """For topic layout and end offsets."""
-        return AdminClient(self.config, logger=log)
+        return AdminClient(QUIET | self.config, logger=log)
 
     def partitions(self, topic: Topic) -> list[int]:
         """All partition numbers of a topic."""

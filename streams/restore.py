@@ -119,7 +119,9 @@ class _Replay:
     def run(self, stale: Callable[[], bool], report: Callable[[float], None]) -> bool:
         """Replay to the high watermark; False if the assignment changed meanwhile (what was read is kept)."""
         admin, place = self.connection.admin(), (self.topic, self.partition)
-        topic_id = str(admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(REQUEST_TIMEOUT_S).topic_id)
+        topic_id = str(
+            admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(REQUEST_TIMEOUT_S).topic_id
+        )
         end = ends(admin, [place], stable=False)[place]
         self._distrust(topic_id, end)
         at = first = self.store.position.offset
@@ -155,7 +157,9 @@ class _Replay:
     def _abort_dead_writers(self, at: int, end: int) -> None:
         """Abort the open transactions that hold the stable offset below `end`."""
         for writer in sorted(_writers(self.connection, self.topic, self.partition, at, end) - {self.own_id}):
-            log.warning("aborting the open transaction of %s, which holds back %s-%d", writer, self.topic, self.partition)
+            log.warning(
+                "aborting the open transaction of %s, which holds back %s-%d", writer, self.topic, self.partition
+            )
             producer = self.connection.producer(writer)
             producer.init_transactions(REQUEST_TIMEOUT_S)
 
@@ -196,4 +200,3 @@ def _writers(connection: Connection, topic: str, partition: int, at: int, end: i
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
-

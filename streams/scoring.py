@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from schemas.deployment import Deployment, Model
     from schemas.records import Records
     from schemas.requests import Refused, RequestRows
+    from schemas.topics import Topic
     from scorers.package import LoadedPackage
     from scorers.scoring import Scores
     from streams.batch import Effects
-    from schemas.topics import Topic
 
 
 def predict(

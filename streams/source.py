@@ -25,6 +25,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from mode import Service
 
 from streams.batch import Batch, Effects, Span, columns
+from streams.exits import Fenced, OutcomeUnknown, Stuck, leave
 from streams.failpoints import FailPoint, FailPoints
 from streams.restore import WRITER_HEADER, Job, Restorer
 from streams.tables import Position, Table
@@ -42,16 +43,9 @@ POLL_S = 0.1
 RETRY_S = 0.1
 COMMIT_S = 30.0
 STUCK_S = 60.0
+LAG_EVERY_S = 1.0
 
 log = logging.getLogger("watchkeeper.source")
-
-
-class Fenced(RuntimeError):
-    """Another worker has this worker's name: this one must end and stay ended."""
-
-
-class OutcomeUnknown(RuntimeError):
-    """Whether the transaction was committed cannot be known here; only a new start can tell."""
 
 
 @dataclass(slots=True)
@@ -80,7 +74,7 @@ Place = tuple["Topic", int]
 class TransactionalSource(Service):
     """Polls, hands over, commits. The agent calls `transact` for each delivery."""
 
-    def __init__(  # noqa: PLR0913  # the composition root passes each part by name
+    def __init__(  # the composition root passes each part by name
         self,
         *,
         role: Role,
@@ -107,6 +101,7 @@ class TransactionalSource(Service):
         self._held: dict[Place, list[Message]] = {}
         self._throttled: set[Place] = set()
         self._next_tick = time.monotonic()
+        self._measured = 0.0
         self._restorer = Restorer(
             connection, connection.group(role.name), self._id, tables, fail, current=lambda: self._generation
         )
@@ -193,6 +188,7 @@ class TransactionalSource(Service):
     def _collect(self) -> Batch | None:
         """The next batch, or None if nothing came within a poll."""
         self._resume_restored()
+        self._measure_lag()
         generation, now = self._generation, time.monotonic()
         to_tick = max(0.0, self._next_tick - now) if self.role.tick_ms else POLL_S
         messages = self._consumer.consume(1, min(POLL_S, to_tick))
@@ -270,7 +266,10 @@ class TransactionalSource(Service):
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
         while not self.should_stop:
-            batch = await self._in_thread(self._collect)
+            try:
+                batch = await self._in_thread(self._collect)
+            except Exception as error:  # noqa: BLE001  # every end of a worker is an exit code
+                leave(error)
             if batch is not None:
                 delivery = Delivery(batch, loop.create_future())
                 await self.channel.put(delivery)
@@ -342,9 +341,7 @@ class TransactionalSource(Service):
                 report = _remember(mark, before.topic_id) if i == last else None
                 while True:
                     try:
-                        self._producer.produce(
-                            topic, value, key, partition=number, headers=headers, on_delivery=report
-                        )
+                        self._producer.produce(topic, value, key, partition=number, headers=headers, on_delivery=report)
                         break
                     except BufferError:
                         self._producer.poll(RETRY_S)
@@ -379,22 +376,24 @@ class TransactionalSource(Service):
         """End a worker that makes no progress though there is something to do."""
         while not self.should_stop:
             await self.sleep(5)
-            self._measure_lag()
             idle = time.monotonic() - self.progress.moved
-            if idle > STUCK_S and any(self.progress.lag.values()) and not self.restoring:
-                message = f"no progress for {idle:.0f} s with a lag of {sum(self.progress.lag.values())} records"
-                raise TimeoutError(message)
+            lag = sum(self.progress.lag.values())
+            if idle > STUCK_S and lag and not self.restoring:
+                leave(Stuck(f"no progress for {idle:.0f} s with a lag of {lag} records"))
 
     def _measure_lag(self) -> None:
-        for topic, number in list(self._assigned):
-            place = self._kafka((topic, number))
-            if (topic, number) in self._ended:
-                lag = 0
-            else:
-                _, high = self._consumer.get_watermark_offsets(place, cached=True)
-                at = self._consumer.position([place])[0].offset
-                lag = max(0, high - max(at, 0)) if high > 0 else 0
-            self.progress.lag[f"{topic}-{number}"] = lag
+        """Records between position and end, as far as the last fetch knew; once a second."""
+        if time.monotonic() < self._measured + LAG_EVERY_S:
+            return
+        self._measured = time.monotonic()
+        for place in self._assigned:
+            lag = 0
+            if place not in self._ended:
+                kafka = self._kafka(place)
+                _, high = self._consumer.get_watermark_offsets(kafka, cached=True)
+                at = self._consumer.position([kafka])[0].offset
+                lag = max(0, high - max(at, 0))
+            self.progress.lag[f"{place[0]}-{place[1]}"] = lag
 
 
 def _remember(mark: list[Position], topic_id: str) -> Callable[[KafkaError | None, Message], None]:

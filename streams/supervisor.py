@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from streams.app import Exit
+from streams.exits import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,8 +12,9 @@ from infra import topics
 from infra.artifacts import ArtifactStore
 from schemas.topics import Layout
 from streams import roles
-from streams.app import Exit, run
+from streams.app import run
 from streams.connection import Connection
+from streams.exits import Exit
 from streams.failpoints import FailPoints
 from streams.source import TransactionalSource
 from streams.tables import Table

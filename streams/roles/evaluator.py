@@ -17,7 +17,7 @@ from schemas.observation import Summary, SummaryRecord
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
-from streams.role import PlainRole, Place
+from streams.role import Place, PlainRole
 from streams.switching import Switchboard
 from streams.tables import TableSpec
 
@@ -96,7 +96,9 @@ class EvaluatorRole(PlainRole):
             for m in metrics
         ]
         effects.send_all(Topic.METRICS, keys, [_encode(metric) for metric in metrics])
-        effects.send_all(Topic.ALERTS, [event.data.id.encode() for event in alerts], [_encode(event) for event in alerts])
+        effects.send_all(
+            Topic.ALERTS, [event.data.id.encode() for event in alerts], [_encode(event) for event in alerts]
+        )
 
     def _announce(self, effects: Effects, batch: Batch) -> None:
         present = {partition for _, partition in batch.spans}

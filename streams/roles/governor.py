@@ -13,14 +13,14 @@ from schemas.topics import Topic
 from scorers.governance import State, Tail, apply, decide, replay
 from streams.batch import Effects
 from streams.dead_letters import bury
-from streams.role import PlainRole, Place
+from streams.role import Place, PlainRole
 from streams.views import TopicView
 
 if TYPE_CHECKING:
+    from schemas.records import Records
     from streams.batch import Batch
     from streams.connection import Connection
     from streams.roles import Parts
-    from schemas.records import Records
 
 log = logging.getLogger("watchkeeper.governor")
 _decode_command = msgspec.json.Decoder(Command).decode
@@ -55,7 +55,9 @@ class Governor(PlainRole):
                 key = command.entity.encode()
                 effects.send(Topic.AUDIT, key, msgspec.json.encode(decision.audit))
                 if decision.package is not None:
-                    effects.send(Topic.PACKAGES, decision.package.digest.encode(), msgspec.json.encode(decision.package))
+                    effects.send(
+                        Topic.PACKAGES, decision.package.digest.encode(), msgspec.json.encode(decision.package)
+                    )
                 if decision.deployment is not None:
                     effects.send(Topic.DEPLOYMENTS, key, msgspec.json.encode(decision.deployment))
                 state, tail = apply(state, decision), decision.tail

@@ -24,7 +24,7 @@ from schemas.prediction import decode_predictions
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
-from streams.role import PlainRole, Place
+from streams.role import Place, PlainRole
 from streams.tables import TableSpec
 
 if TYPE_CHECKING:

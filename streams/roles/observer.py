@@ -25,7 +25,7 @@ from schemas.topics import Topic
 from scorers.scoring import segments_of
 from streams.batch import Effects
 from streams.catalog import Catalog, History, Switches
-from streams.role import PlainRole, Place
+from streams.role import Place, PlainRole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -148,7 +148,7 @@ class Observer(PlainRole):
                 continue
             package = self._catalog.package(str(digest))
             _merge(deltas[deployment.name], fold_predictions(rows, package, deployment.settings.bucket))
-            answered = rows.filter(rows["error"].struct.field("kind").is_null())
+            answered = rows.filter(rows["error_kind"].is_null())
             self._reach(topic, deployment.name, answered["partition"].to_numpy(), answered["timestamp_ms"].to_numpy())
 
     def _outcomes(self, records: Records, deltas: Deltas) -> None:
@@ -175,9 +175,7 @@ class Observer(PlainRole):
         return self._catalog.deployments.get(name)
 
     # ------------------------------------------------------------------ progress
-    def _reach(
-        self, topic: Topic, deployment: str, partitions: NDArray[np.int32], times_ms: NDArray[np.int64]
-    ) -> None:
+    def _reach(self, topic: Topic, deployment: str, partitions: NDArray[np.int32], times_ms: NDArray[np.int64]) -> None:
         for partition in np.unique(partitions).tolist():
             place = (topic, partition)
             newest = int(times_ms[partitions == partition].max())

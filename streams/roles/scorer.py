@@ -11,7 +11,7 @@ from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
 from streams.dead_letters import bury
-from streams.role import PlainRole, Place
+from streams.role import Place, PlainRole
 from streams.scoring import predict, refuse
 from streams.shelf import Shelf
 from streams.switching import Switchboard
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from schemas.requests import Requests
     from streams.batch import Batch
     from streams.roles import Parts
+
 
 class Scorer(PlainRole):
     """Serves the champion of every deployment."""

@@ -9,7 +9,7 @@ import numpy as np
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
-from streams.role import PlainRole, Place
+from streams.role import Place, PlainRole
 from streams.roles.scorer import known_requests
 from streams.scoring import predict, refuse
 from streams.shelf import Shelf
