@@ -1,11 +1,12 @@
 """What is kept of the alerts of one deployment: its rules in force, who was champion, and how far each fold has come.
 
-A fold goes on from where it was while windows close in order; a revised or late window has it recomputed from the first
-window that is kept, and so does the expiry of windows, so that a worker that restores the state says the same.
+A fold goes on from where it was while windows close in order. A revised or late window takes it back to a state saved
+before that window; the expiry of windows, and a restart, to the first window that is kept. All three say the same.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -101,13 +102,8 @@ class AlertBook:
             if kind is None or kind not in touched:
                 continue
             oldest_ms = ordered[kind][0]
-            fold = self._folds.get(key)
-            if fold is None or (fold.last_ms is not None and min(touched[kind]) <= fold.last_ms):
-                fold, starts = Fold(state.rule, carried(state, oldest_ms)), ordered[kind]
-            else:
-                starts = sorted(touched[kind])
-            self._folds[key] = fold
-            for start_ms in starts:
+            fold, from_ms = self._fold(key, state, first_ms=min(touched[kind]), oldest_ms=oldest_ms)
+            for start_ms in ordered[kind][bisect_left(ordered[kind], from_ms) :]:
                 point = self._point(index[kind][start_ms], windows, state, key[1])
                 if point is not None:
                     fold.push(point)
@@ -130,6 +126,17 @@ class AlertBook:
             self._table.set(key_of(BOOK, self._deployment), sealed(_encoder.encode(self._adopted)))
         self._changed.clear()
         self._adopted_changed = False
+
+    def _fold(self, key: RuleKey, state: RuleState, *, first_ms: int, oldest_ms: int) -> tuple[Fold, int]:
+        """The fold as it was before the first window that changed, or earlier, and the start from which to push."""
+        fold = self._folds.get(key)
+        if fold is not None and (fold.last_ms is None or first_ms > fold.last_ms):
+            return fold, first_ms
+        from_ms = fold.rewind(first_ms) if fold is not None else None
+        if fold is None or from_ms is None:
+            self._folds[key] = fold = Fold(state.rule, carried(state, oldest_ms))
+            return fold, oldest_ms
+        return fold, from_ms
 
     def _index(
         self, windows: Mapping[WindowId, Window], told: Iterable[WindowId]

@@ -12,13 +12,14 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
+from monitors.valuation import DRIFT_METRICS
 from schemas.deployment import AlertRule, Compare
 
 _CLEAR_SHARE = 0.8
-_BY_LOWER_END = "psi"
+_SAVE_EVERY = 64
 
 
 class Verdict(Enum):
@@ -108,7 +109,7 @@ def clear_level(rule: AlertRule) -> float:
 def judge(rule: AlertRule, point: Point) -> Verdict | None:
     """The verdict on one window; None where the rule has none.
 
-    `psi` is bad where even the lower end of its interval is at the limit (STATISTICS section 4).
+    A drift statistic is bad where even the lower end of its interval is at the limit (STATISTICS section 4).
 
     >>> judge(AlertRule("drift", "psi", 0.1), Point(0, 1, value=0.15, low=0.08, n=500))
     <Verdict.BETWEEN: 'between'>
@@ -121,13 +122,24 @@ def judge(rule: AlertRule, point: Point) -> Verdict | None:
     sign = 1 if rule.above else -1
     effect = sign * (point.value - shift)
     limit = sign * rule.limit
-    if rule.metric == _BY_LOWER_END and rule.above:
+    if rule.metric in DRIFT_METRICS and rule.above:
         is_bad = (point.value if point.low is None else point.low) - shift >= limit
     else:
         is_bad = effect > limit
     if is_bad:
         return Verdict.BAD
     return Verdict.CLEAR if effect < sign * clear_level(rule) else Verdict.BETWEEN
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """A fold as it was before the window that starts at `next_ms`. Of its episodes only the last can still change."""
+
+    next_ms: int
+    closed: int
+    last: Episode | None
+    recent: tuple[tuple[Verdict, Point], ...]
+    clear: tuple[Point, ...]
 
 
 class Fold:
@@ -149,9 +161,14 @@ class Fold:
         self.last_end_ms: int | None = None
         self._recent: deque[tuple[Verdict, Point]] = deque(maxlen=max(rule.of, 1))
         self._clear: deque[Point] = deque(maxlen=max(rule.clear_windows, 1))
+        self._pushed = 0
+        self._saved: list[_Saved] = []
 
     def push(self, point: Point) -> None:
         """Take in the next window."""
+        if self._pushed % _SAVE_EVERY == 0:
+            self._save(point.start_ms)
+        self._pushed += 1
         self.last_ms, self.last_end_ms = point.start_ms, point.end_ms
         verdict = judge(self._rule, point)
         if verdict is None:
@@ -176,6 +193,30 @@ class Fold:
             episode.steps.append(Step(goal, point, evidence))
             if goal is Path.RECOVERED:
                 self._recent.clear()
+
+    def rewind(self, to_ms: int) -> int | None:
+        """Forget the windows from `to_ms` on; the start from which to push again, None: from the first one kept.
+
+        Most revisions are of new windows, so a fold over thousands is not worth repeating for them.
+        """
+        while self._saved and self._saved[-1].next_ms > to_ms:
+            self._saved.pop()
+        if not self._saved:
+            return None
+        saved = self._saved.pop()
+        self._pushed = len(self._saved) * _SAVE_EVERY
+        self.episodes[saved.closed :] = [] if saved.last is None else [saved.last]
+        self._recent.clear()
+        self._recent.extend(saved.recent)
+        self._clear.clear()
+        self._clear.extend(saved.clear)
+        return saved.next_ms
+
+    def _save(self, next_ms: int) -> None:
+        last = self.episodes[-1] if self.episodes else None
+        copied = replace(last, steps=list(last.steps)) if last else None
+        closed = max(len(self.episodes) - 1, 0)
+        self._saved.append(_Saved(next_ms, closed, copied, tuple(self._recent), tuple(self._clear)))
 
     def _signal(self, path: Path, bad: tuple[Point, ...]) -> Signal:
         if path is Path.FIRING and len(self._clear) >= max(self._rule.clear_windows, 1):

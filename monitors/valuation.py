@@ -20,7 +20,7 @@ from schemas.deployment import Deployment
 from schemas.observation import AccuracyState, Kind, Metric, Reason, Status
 from schemas.package import Package
 
-DRIFT_METRIC = "psi"
+DRIFT_METRICS = frozenset({"psi", "prediction_psi"})
 COUNTED = ("rows", "error:data", "error:system", "expected", "matched", "invalid_actual", "expired")
 _ROWS = ("rows", "error:data", "error:system", "expected")
 
@@ -107,7 +107,7 @@ def _known(summary: Summary, *, closed: bool) -> tuple[float | None, AccuracySta
 
 
 def _status(name: str, value: Value, deployment: Deployment) -> tuple[Status | None, Reason | None]:
-    if name != DRIFT_METRIC:
+    if name not in DRIFT_METRICS:
         return None, value.reason
     judgement = drift_status(value, deployment.settings.thresholds)
     return judgement.status, value.reason or judgement.reason

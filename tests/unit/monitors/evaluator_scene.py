@@ -14,7 +14,7 @@ from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable
 from schemas.deployment import HOUR_MS, AlertRule, Deployment, Model, Settings, Span
 from schemas.observation import Entry, Kind, Progress, Reason, Summary, SummaryRecord
-from schemas.package import Feature, Package, Target, TargetType
+from schemas.package import Baseline, Feature, Package, Target, TargetType
 from schemas.topics import Topic
 
 TARGET = Target("left", TargetType.BINARY, ("no", "yes"))
@@ -66,6 +66,7 @@ class Known:
     champion: str = "m1"
     revision: int = 1
     hidden: set[str] = field(default_factory=set)
+    package_baseline: Baseline = field(default_factory=Baseline)
 
     def deployment(self, name: str) -> Deployment | None:
         """The same deployment under every name."""
@@ -75,7 +76,9 @@ class Known:
 
     def package(self, digest: str) -> Package | None:
         """A package of any digest."""
-        return None if digest in self.hidden else Package(digest, "1", digest, TARGET, FEATURES, "onnx")
+        if digest in self.hidden:
+            return None
+        return Package(digest, "1", digest, TARGET, FEATURES, "onnx", self.package_baseline)
 
     def change(self, *rules: AlertRule, **settings: object) -> None:
         """Put a new revision in effect."""

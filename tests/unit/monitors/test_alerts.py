@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -96,6 +98,25 @@ def test_no_episode_fires_twice_and_only_the_last_is_open(values: list[float | N
     for episode in fold.episodes:
         taken = [step.path for step in episode.steps]
         assert len(set(taken)) == len(taken)
+
+
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 299), min_size=1, max_size=3))
+def test_a_fold_that_was_rewound_and_pushed_again_is_the_same(seed: int, rewinds: list[int]) -> None:
+    draw = Random(seed)
+    points = [Point(hour, hour + 1, draw.choice([0.2, 0.09, 0.05, 0.05]), n=100) for hour in range(300)]
+    fresh, fold = Fold(SLOW), Fold(SLOW)
+    for point in points:
+        fold.push(point)
+    for hour in rewinds:
+        points[hour] = Point(hour, hour + 1, draw.choice([0.2, 0.05]), n=100)
+        resume = fold.rewind(hour)
+        assert resume is not None
+        for point in points[resume:]:
+            fold.push(point)
+    for point in points:
+        fresh.push(point)
+    assert fold.episodes == fresh.episodes
+    assert fold.last_ms == fresh.last_ms
 
 
 def test_every_change_of_an_episode_has_its_announcement() -> None:

@@ -6,14 +6,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitors.evaluator import current_values
+from monitors.evaluator import Evaluator, current_values
+from monitors.metrics import METRICS
+from monitors.metrics.psi import psi_value
 from monitors.summary import Summary as Counts
+from monitors.table import MemoryTable
 from monitors.valuation import COUNTED, revision_reason
 from schemas.deployment import DAY_MS, HOUR_MS, AlertRule, Span
 from schemas.observation import AccuracyState, Entry, Kind, Metric, Status
+from schemas.package import Baseline, NumericBins, Package
 from tests.unit.monitors.evaluator_scene import (
     DEFINITIONS,
+    FEATURES,
     SETTINGS,
+    TARGET,
     Known,
     Run,
     delta,
@@ -22,6 +28,8 @@ from tests.unit.monitors.evaluator_scene import (
     progress,
     summary,
 )
+
+TARGETED = Package("m1", "1", "m1", TARGET, FEATURES, "onnx")
 
 
 def brief(metrics: list[Metric]) -> list[tuple[float | None, bool, int, str]]:
@@ -190,6 +198,28 @@ def test_current_values_are_those_last_emitted() -> None:
     newest = {metric.window_start_ms: metric.value for metric in run.said.metrics}
     assert {metric.window_start_ms: metric.value for metric in values} == newest
     assert [metric.value for metric in values] == [0.5, 0.2, 0.3]
+
+
+def test_the_registered_metrics_are_evaluated_where_none_are_named() -> None:
+    bins = NumericBins((0.0, 1.0, 2.0), (0, 500, 500, 0, 0))
+    baseline = Baseline(rows=1_000, features={"age": bins}, prediction=bins)
+    view = Known(package_baseline=baseline)
+    evaluator = Evaluator(MemoryTable())
+    window = [0, 100, 900, 0, 0]
+    entries = (
+        delta(Kind.FEATURES, 0, rows=1_000, feature_age=window),
+        delta(Kind.PREDICTIONS, 0, rows=1_000, prediction=window),
+        delta(Kind.ACCURACY, 0, expected=1_000, matched=10),
+    )
+    evaluator.step(summary(*entries), view)
+    said = evaluator.step(progress(0, HOUR_MS), view).metrics
+    found = {(metric.metric, metric.feature): metric for metric in said}
+    assert {name for name, _ in found} <= {metric.name for metric in METRICS.values() if metric.applies(TARGETED)}
+    expected = psi_value(np.array(bins.counts), np.array(window))
+    for key in (("psi", "age"), ("prediction_psi", "")):
+        assert found[key].value == expected.value
+        assert found[key].status is Status.FAILING
+    assert all(metric.value is not None or metric.reason is not None for metric in said)
 
 
 @pytest.mark.parametrize(
