@@ -57,10 +57,11 @@ class Effects:
     alerts: list[AlertEvent] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Book:
     windows: Windows
     alerts: AlertBook
+    expired_at: tuple[int, int] | None = None  # watermark and revision
 
 
 class Evaluator:
@@ -119,8 +120,9 @@ class Evaluator:
     def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
         watermark = self.watermark(deployment.name)
         effects.alerts += book.alerts.adopt(deployment, watermark)
-        if watermark is not None:
+        if watermark is not None and (book.windows.is_waiting or book.expired_at != (watermark, deployment.revision)):
             _expire(book, deployment.settings, watermark)
+            book.expired_at = watermark, deployment.revision
         book.windows.settle(deployment.settings)
         told: list[WindowId] = []
         for window_id in sorted(book.windows.due):

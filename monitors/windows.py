@@ -13,6 +13,7 @@ Everything here but the table itself is derived from it. `flush` writes what cha
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -82,6 +83,7 @@ def window_span(settings: Settings, kind: Kind) -> Span:
     return settings.accuracy_window if kind is Kind.ACCURACY else settings.drift_window
 
 
+@lru_cache(maxsize=4096)
 def window_of(bucket_ms: int, span: Span) -> tuple[int, int]:
     """Start and end of the window that holds a bucket."""
     start_ms = int(bucket_start(np.asarray(bucket_ms, np.int64), span))
@@ -137,6 +139,11 @@ class Windows:
             fresh.add(delta)
         self._waiting.add(bucket)
         self._waiting_changed = True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are deltas that `settle` has not seen."""
+        return bool(self._waiting)
 
     def settle(self, settings: Settings) -> None:
         """Mark the windows of the buckets that changed as due."""
