@@ -129,3 +129,9 @@ def test_score_bins_pool_into_about_ten_with_the_ends_apart() -> None:
 
 def test_pooling_an_empty_baseline_leaves_two_bins() -> None:
     assert pooled_bins(NumericBins((0.5,), (0, 0, 0))).tolist() == [0, 0, 1]
+
+
+def test_exactly_a_tenth_of_the_rows_is_frequent() -> None:
+    training = [1.0, 5.0, 5.0, *range(6, 23)]
+    bins = numeric_bins(training)
+    assert bins.counts[bin_rows(bins, pl.Series([5.0]))[0]] == 2

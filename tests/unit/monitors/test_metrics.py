@@ -326,3 +326,19 @@ def test_a_baseline_keeps_training_counts_and_holdout_metrics() -> None:
     assert build_baseline(features, PRICE, training, [], []).holdout == {}
     with pytest.raises(ValueError, match="1 actuals but 2 predictions"):
         build_baseline(features, PRICE, training, [1.0], [1.0, 2.0])
+
+
+@given(st.floats(1e-3, 1e6), st.integers(1, 300))
+@settings(deadline=None, max_examples=30)
+def test_rounding_is_never_taken_for_variance(actual: float, rows: int) -> None:
+    flat = accuracy_summary(PRICE, [actual] * rows, [said(actual + 1)] * rows, Baseline())
+    assert METRICS["r2"].compute(flat, package(PRICE), "").value is None
+
+
+def test_rows_without_a_probability_are_no_part_of_the_auc() -> None:
+    answers = [said(0.9), said(0.1), said(None, "yes"), said(None, "no")]
+    summary = accuracy_summary(BINARY, ["yes", "no", "no", "yes"], answers, Baseline())
+    area = METRICS["auc"].compute(summary, package(BINARY), "")
+    assert (area.value, area.n) == (1.0, 2)
+    assert METRICS["log_loss"].compute(summary, package(BINARY), "").n == 2
+    assert METRICS["accuracy"].compute(summary, package(BINARY), "").value == 0.5
