@@ -155,7 +155,7 @@ def _categorical_rows(bins: CategoricalBins, column: pl.Series) -> Positions:
     names = column if column.dtype == pl.String else column.cast(pl.String)
     kept = len(bins.categories)
     codes = names.cast(_enum(bins), strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
-    rows = np.minimum(codes, kept)
+    rows: Positions = np.minimum(codes, kept)
     rows[codes < 0] = kept + 1  # unseen, if not missing
     rows[names.is_null().to_numpy()] = kept + 2
     return rows
