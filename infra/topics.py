@@ -29,7 +29,7 @@ class Finding:
     fatal: bool
 
 
-def create(config: Mapping[str, object], layout: Layout) -> list[str]:
+def create(config: Mapping[str, str], layout: Layout) -> list[str]:
     """Create the topics that are missing; answers their names."""
     admin = AdminClient(dict(config))
     have = set(admin.list_topics(timeout=TIMEOUT_S).topics)
@@ -47,7 +47,7 @@ def create(config: Mapping[str, object], layout: Layout) -> list[str]:
     return created
 
 
-def check(config: Mapping[str, object], layout: Layout) -> list[Finding]:
+def check(config: Mapping[str, str], layout: Layout) -> list[Finding]:
     """What is wrong, or worth a warning, with the topics on the broker."""
     admin = AdminClient(dict(config))
     have = admin.list_topics(timeout=TIMEOUT_S).topics
@@ -66,7 +66,7 @@ def check(config: Mapping[str, object], layout: Layout) -> list[Finding]:
     return findings + _check_retention(admin, layout, present)
 
 
-def require(config: Mapping[str, object], layout: Layout) -> None:
+def require(config: Mapping[str, str], layout: Layout) -> None:
     """LayoutError unless workers can start."""
     if fatal := [finding for finding in check(config, layout) if finding.fatal]:
         raise LayoutError("; ".join(f"{finding.topic} {finding.text}" for finding in fatal))

@@ -6,7 +6,7 @@ refilled from the compacted topics. `generation` marks a filled view: absent, it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import redis
@@ -54,7 +54,7 @@ class Views:
             if value is None:
                 pipeline.hdel(self._key(name), field)
             else:
-                pipeline.hset(self._key(name), field, value)  # type: ignore[arg-type]  # bytes are a value
+                pipeline.hset(self._key(name), field, value)
         pipeline.execute()
 
     def deployments(self) -> dict[str, Deployment]:
@@ -80,7 +80,8 @@ class Views:
         return sorted(found, key=lambda heartbeat: (heartbeat.role, heartbeat.worker))
 
     def _all(self, name: str) -> Sequence[tuple[str, bytes]]:
-        return [(field.decode(), value) for field, value in self._redis.hgetall(self._key(name)).items()]  # type: ignore[union-attr]
+        found = cast("dict[bytes, bytes]", self._redis.hgetall(self._key(name)))
+        return [(field.decode(), value) for field, value in found.items()]
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:view:{name}"

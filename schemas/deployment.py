@@ -62,11 +62,11 @@ class AlertRule(msgspec.Struct, frozen=True):
     """When an alert fires, and when it is over.
 
     `metric` is a metric's name (`psi`, `log_loss`, `data_error_rate`, ...). `feature` is a feature's name, "*" for each
-    watched feature on its own, "" for metrics that have none. The rule looks at closed windows of the champion: a window
-    is bad when the value is above (`above` true) or below `limit`; with `compare` = baseline, when value - baseline
-    passes it. For `psi` the lower end of the interval must be above (STATISTICS section 4, material drift). Fires when `windows` of the last `of` windows
-    are bad; over when `clear_windows` in a row are beyond `clear` (default: 0.8 of the limit) on the good side. Windows
-    with fewer than `min_rows` rows, or without a value, are neither good nor bad.
+    watched feature on its own, "" for metrics that have none. The rule looks at closed windows of the champion: a
+    window is bad when the value is above (`above` true) or below `limit`; with `compare` = baseline, when value -
+    baseline passes it. For `psi` the lower end of the interval must be above: surely drifted, not perhaps. Fires when
+    `windows` of the last `of` windows are bad; over when `clear_windows` in a row are beyond `clear` (default: 0.8 of
+    the limit) on the good side. Windows with fewer than `min_rows` rows, or without a value, are neither good nor bad.
     """
 
     name: str
@@ -83,15 +83,17 @@ class AlertRule(msgspec.Struct, frozen=True):
     severity: Severity = Severity.WARNING
 
 
-MATERIAL_DRIFT = AlertRule(name="material-drift", metric="psi", limit=0.1, feature="*", windows=2, of=3, clear_windows=6)
+MATERIAL_DRIFT = AlertRule(
+    name="material-drift", metric="psi", limit=0.1, feature="*", windows=2, of=3, clear_windows=6
+)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything about a deployment that is set, not learned.
 
-    `bucket` is the base bucket of event time; `drift_window` (drift and health) and `accuracy_window` are the windows that
-    are evaluated, each a multiple of the bucket. A window closes `grace_ms` after its end in event time. The join waits
-    `horizon_ms` for an actual. An event time more than `max_future_ms` after the record's Kafka timestamp, or more than
+    `bucket` is the base bucket of event time; `drift_window` (drift and health) and `accuracy_window` are the windows
+    that are evaluated, each a multiple of the bucket. A window closes `grace_ms` after its end in event time. The join
+    waits `horizon_ms` for an actual. An event time more than `max_future_ms` after the record's Kafka timestamp, or more than
     `max_age_ms` before it, is a data error. `segments` are categorical or boolean features whose values split every
     metric. `excluded` features are neither watched nor counted in statuses.
     """

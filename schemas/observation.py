@@ -195,7 +195,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """What a worker says of itself. `partitions`: "topic-partition" to lag in records; `restoring`: share done, 0 to 1."""
+    """What a worker says of itself.
+
+    `partitions`: lag in records by "topic-partition". `restoring`: share done, 0 to 1, of each changelog partition.
+    """
 
     role: str
     worker: str

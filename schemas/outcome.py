@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import msgspec
 import numpy as np
 
 from schemas import encoding
@@ -35,8 +35,7 @@ class OutcomeKind(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomePrediction:
+class OutcomePrediction(msgspec.Struct, frozen=True):
     """What one model had said; `model` is a package digest, `shadow` marks a challenger, the time is the request's."""
 
     model: str
@@ -48,8 +47,7 @@ class OutcomePrediction:
     segments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """One record of the topic.
 
     `revision` counts the outcomes of this association. `timestamp_ms` is the event time of the actual; for expired and

@@ -1,8 +1,8 @@
 """The model package as the rest of the system sees it: target, input features and the frozen baseline.
 
-The archive itself (artifact, golden rows) is the business of `scorers`; this is the record that the `packages` topic
-carries, so that scoring, monitoring and governance speak of one thing. Bin edges are frozen here: champion, challengers,
-old and new windows are on one scale.
+The archive itself (artifact, golden rows) is the business of `scorers`; this is the record that the topic `packages`
+carries, so that scoring, monitoring and governance speak of one thing. Bin edges are frozen here: champion and
+challengers, old and new windows are on one scale.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class TargetType(StrEnum):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """One input of a model. `nullable` features may be null or NaN in a request and are then scored and counted missing."""
+    """One input of a model.
+
+    A `nullable` feature may be null or NaN in a request; it is then scored, and counted as missing.
+    """
 
     name: str
     type: FeatureType = FeatureType.NUMERIC
@@ -59,8 +62,8 @@ class Target(msgspec.Struct, frozen=True):
 class NumericBins(msgspec.Struct, frozen=True, tag="numeric"):
     """Right-closed bins of a number (STATISTICS section 1) and their counts in the baseline.
 
-    With m `edges` e_0 < ... < e_{m-1} bin k holds e_{k-1} < x <= e_k: bin 0 is (-inf, e_0], bin m is (e_{m-1}, inf), and
-    bin m + 1 is `missing` (null or NaN), so `counts` has m + 2 entries. For a feature e_0 is just below the least and
+    With m `edges` e_0 < ... < e_{m-1} bin k holds e_{k-1} < x <= e_k: bin 0 is (-inf, e_0], bin m is (e_{m-1}, inf),
+    and bin m + 1 is `missing` (null or NaN), so `counts` has m + 2 entries. For a feature e_0 is just below the least and
     e_{m-1} is the greatest training value: bins 0 and m are the out-of-range counters, empty in the baseline.
     """
 

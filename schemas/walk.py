@@ -23,7 +23,7 @@ _DOUBLE_BYTES = 8
 _PRESENT = 2
 
 
-class Misaligned(Exception):  # noqa: N818  # an answer on the way up, not a fault
+class Misaligned(Exception):  # an answer on the way up, not a fault
     """The columns are not what the bytes say."""
 
 

@@ -14,6 +14,7 @@ import faust
 import msgspec
 from faust.app.base import BootStrategy
 from mode import Service
+from mode.types import ServiceT
 
 from schemas.observation import Heartbeat
 from schemas.topics import Topic
@@ -30,16 +31,16 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 2.0
 
 
-class _WithoutKafka(BootStrategy):  # type: ignore[misc]  # faust is untyped
+class _WithoutKafka(BootStrategy):
     """Faust's own extension point: its consumer, producer and tables stay off."""
 
     enable_kafka = False
 
-    def tables(self) -> list[object]:
+    def tables(self) -> list[ServiceT]:
         return []
 
 
-class _ChannelApp(faust.App):  # type: ignore[misc]
+class _ChannelApp(faust.App):
     BootStrategy = _WithoutKafka
 
 
@@ -88,7 +89,7 @@ def run(
     channel = app.channel(maxsize=1)
     source = make(channel=channel)
 
-    @app.service  # type: ignore[untyped-decorator]
+    @app.service
     class _Source(Service):
         async def on_start(self) -> None:
             app.flow_control.resume()
@@ -98,7 +99,7 @@ def run(
             except Exception as error:  # noqa: BLE001  # every end of a worker is an exit code
                 leave(error)
 
-    @app.agent(channel, name=role_name)  # type: ignore[untyped-decorator]
+    @app.agent(channel, name=role_name)
     async def _agent(deliveries: AsyncIterable[Delivery]) -> None:
         async for delivery in deliveries:
             try:

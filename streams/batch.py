@@ -1,7 +1,7 @@
 """What goes through an agent: a batch of records in, effects out. Both are plain data.
 
-A batch is everything that one transaction will consume. Effects are everything that it will write. A role is a function
-from the one to the other; the engine commits both together or neither.
+A batch is everything that one transaction will consume. Effects are everything that it will write. A role is a
+function from the one to the other; the engine commits both together or neither.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Span:
 class Batch:
     """Records of one transaction by topic, in log order within each partition.
 
-    `now_ms` is the engine's clock when the batch was closed; `tick` says that the role's timer is due; `caught_up` names
-    the source partitions that were at their end; `assigned` all that this worker reads.
+    `now_ms` is the engine's clock when the batch was closed; `tick` says that the role's timer is due; `caught_up`
+    names the source partitions that were at their end; `assigned` all that this worker reads.
     """
 
     records: dict[Topic, Records]
@@ -78,8 +78,8 @@ def columns(messages: Sequence[Message]) -> Records:
     """The columns of some messages of one topic."""
     count = len(messages)
     return Records(
-        keys=[message.key() for message in messages],  # type: ignore[misc]  # bytes where no deserializer is set
-        values=[message.value() for message in messages],  # type: ignore[misc]
+        keys=[message.key() for message in messages],
+        values=[message.value() for message in messages],
         partitions=np.fromiter((message.partition() for message in messages), np.int32, count),
         offsets=np.fromiter((message.offset() for message in messages), np.int64, count),
         timestamps_ms=np.fromiter((message.timestamp()[1] for message in messages), np.int64, count),

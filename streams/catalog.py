@@ -1,4 +1,4 @@
-"""The catalog: deployments and packages as this worker knows them, and which revision the scorer served from where on."""
+"""The catalog: deployments and packages as this worker knows them, and which revision served from where on."""
 
 from __future__ import annotations
 

@@ -66,5 +66,5 @@ def submit(connection: Connection, what: Command, timeout_s: float = 30.0) -> Au
     finally:
         reader.close()
     raise Unanswered(
-        f"no answer to the command within {timeout_s:.0f} s: does a governor run? (`watchkeeper status --workers`)"
+        f"no answer to the command within {timeout_s:.0f} s: does a governor run? See `watchkeeper status --workers`."
     )

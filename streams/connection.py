@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -25,9 +25,12 @@ QUIET = {"log_level": 4}  # librdkafka: warnings and worse
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A broker, the layout of our topics on it, and makers of clients. `config` is librdkafka's; it may hold secrets."""
+    """A broker, the layout of our topics on it, and makers of clients.
 
-    config: dict[str, Any]
+    `config` is librdkafka's; it may hold secrets, which `repr` leaves out.
+    """
+
+    config: dict[str, str]
     layout: Layout
 
     def __repr__(self) -> str:
@@ -92,7 +95,7 @@ class Connection:
 
     def admin(self) -> AdminClient:
         """For topic layout and end offsets."""
-        return AdminClient(QUIET | self.config, logger=log)
+        return AdminClient({**QUIET, **self.config}, logger=log)
 
     def partitions(self, topic: Topic) -> list[int]:
         """All partition numbers of a topic."""
@@ -107,8 +110,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def ends(admin: AdminClient, partitions: Iterable[tuple[str, int]], *, stable: bool) -> dict[tuple[str, int], int]:
-    """End offsets by (topic, partition): the last stable offset, or the high watermark below which one may still commit."""
+    """End offsets by (topic, partition).
+
+    The last stable ones, or else the high watermarks: a transaction below those may be open and may yet commit.
+    """
     level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
-    asked = {TopicPartition(topic, number): OffsetSpec.latest() for topic, number in partitions}
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(topic, number): latest for topic, number in partitions}
     answers = admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S) if asked else {}
     return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}

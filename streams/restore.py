@@ -3,7 +3,7 @@
 The rules that make it exact (each was paid for):
 - First the committed input offsets are read: the broker answers only when no transaction that holds offsets is pending.
 - Then the changelog is replayed, committed records only, up to the high watermark asked after that. Not to the first
-  end-of-partition event and not to the last stable offset: both stop below a transaction that is open and may yet commit.
+  end-of-partition event and not to the last stable offset: both stop below a transaction that may yet commit.
 - A dead worker's open transaction would hold us back until it times out. Its id is in the header of the records above
   the stable offset; `init_transactions` with that id aborts it at once.
 - A store from an earlier assignment is continued from its own offset, unless it cannot be trusted: its offset is beyond
@@ -17,7 +17,8 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 
@@ -93,7 +94,7 @@ class Restorer:
         for table in self.tables:
             name = self.connection.layout.name(table.spec.changelog)
             replay = _Replay(self.connection, name, job.partition, table.store(job.partition), self.own_id)
-            if not replay.run(lambda: self._stale(job), lambda share, n=name: self._report(n, job.partition, share)):
+            if not replay.run(partial(self._stale, job), partial(self._report, name, job.partition)):
                 return False
         self.fail.reach(FailPoint.RESTORE)
         return not self._stale(job)
@@ -171,7 +172,7 @@ def _read(reader: Consumer, at: int) -> tuple[dict[bytes, bytes | None], int]:
     for message in reader.consume(_CHUNK, 0.1):
         error = message.error()
         if error is None:
-            rows[message.key()] = message.value()  # type: ignore[index, assignment]  # bytes without a deserializer
+            rows[message.key()] = message.value()  # type: ignore[index]  # our changelogs have keys
             reached = message.offset() + 1  # type: ignore[operator]  # a consumed record has an offset
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code, underscored there
             reached = max(reached, message.offset() or 0)
@@ -192,7 +193,8 @@ def _writers(connection: Connection, topic: str, partition: int, at: int, end: i
             for message in reader.consume(_CHUNK, 0.2):
                 if message.error() is not None or (message.offset() or 0) >= end:
                     return found
-                found |= {str(value, "utf-8") for name, value in message.headers() or () if name == WRITER_HEADER}
+                headers = cast("list[tuple[str, bytes]]", message.headers() or [])
+                found |= {value.decode() for name, value in headers if name == WRITER_HEADER}
     finally:
         reader.close()
     return found

@@ -1,7 +1,7 @@
 """A role: what a worker does with a batch. Found in `streams.roles`, one file each, never listed.
 
-A role is a function from a batch to effects, with the tables and views that it was built with. It may keep derived state
-in memory, which it must be ready to lose: `aborted` says that what the last batch changed did not happen.
+A role is a function from a batch to effects, with the tables and views that it was built with. It may keep derived
+state in memory, which it must be ready to lose: `aborted` says that what the last batch changed did not happen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ Place = tuple["Topic", int]
 
 
 class Role(Protocol):
-    """One kind of worker. `gather_ms` is how long a batch is filled; `tick_ms` how often one without records is made."""
+    """One kind of worker.
+
+    `gather_ms` is how long a batch is filled, `tick_ms` how often one is made though there are no records.
+    """
 
     name: str
     inputs: tuple[Topic, ...]

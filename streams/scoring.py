@@ -6,7 +6,7 @@ Each readable request becomes exactly one prediction record for each model that 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encod
 from scorers.scoring import score, segments_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from schemas.deployment import Deployment, Model
     from schemas.records import Records
     from schemas.requests import Refused, RequestRows
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from scorers.package import LoadedPackage
     from scorers.scoring import Scores
     from streams.batch import Effects
+
+T = TypeVar("T")
 
 
 def predict(
@@ -67,39 +73,38 @@ def _columns(
     model: Model,
     records: Records,
     execution_ms: float,
-    keep: np.ndarray | None,  # type: ignore[type-arg]
+    keep: NDArray[np.int64] | None,
     loaded: LoadedPackage,
 ) -> PredictionColumns:
     deployment: Deployment = group.deployment
     rows = _rows(group, keep)
-    count = len(rows)
-    now_ms = _now_ms()
-
-    def chosen(column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # a list, an array or None, the same out
-        if column is None or keep is None:
-            return column
-        return column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep]
-
+    segments = segments_of(deployment, loaded.package, group.features)
     return PredictionColumns(
         deployment=deployment.name,
         model=model.digest,
         revision=deployment.revision,
-        association_ids=chosen(group.association_ids),
-        timestamps_ms=chosen(group.timestamps_ms),
+        association_ids=_kept(group.association_ids, keep),
+        timestamps_ms=group.timestamps_ms if keep is None else group.timestamps_ms[keep],
         source_partitions=records.partitions[rows],
         source_offsets=records.offsets[rows],
-        execution_ms=np.full(count, execution_ms),
-        response_ms=now_ms - records.timestamps_ms[rows].astype(np.float64),
-        values=chosen(scores.values),
-        probabilities=chosen(scores.probabilities),
-        labels=chosen(scores.labels),
-        segments=chosen(segments_of(deployment, loaded.package, group.features)),
-        request_ids=chosen(group.request_ids),
-        consumers=chosen(group.consumers),
+        execution_ms=np.full(len(rows), execution_ms),
+        response_ms=_now_ms() - records.timestamps_ms[rows].astype(np.float64),
+        values=scores.values if keep is None else scores.values[keep],
+        probabilities=scores.probabilities
+        if keep is None or scores.probabilities is None
+        else scores.probabilities[keep],
+        labels=scores.labels and _kept(scores.labels, keep),
+        segments=segments and _kept(segments, keep),
+        request_ids=group.request_ids and _kept(group.request_ids, keep),
+        consumers=group.consumers and _kept(group.consumers, keep),
     )
 
 
-def _rows(group: RequestRows, keep: np.ndarray | None) -> np.ndarray:  # type: ignore[type-arg]
+def _kept(column: Sequence[T], keep: NDArray[np.int64] | None) -> Sequence[T]:
+    return column if keep is None else [column[row] for row in keep]
+
+
+def _rows(group: RequestRows, keep: NDArray[np.int64] | None) -> NDArray[np.int64]:
     return group.rows if keep is None else group.rows[keep]
 
 

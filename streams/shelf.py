@@ -1,7 +1,7 @@
 """The shelf: models that this worker has loaded, and revisions that wait for theirs.
 
-Loading takes long enough to be felt, so a new revision's models are loaded beside the batches; only a deployment that has
-never served here is waited for.
+Loading takes long enough to be felt, so a new revision's models are loaded beside the batches; only a deployment that
+has never served here is waited for.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Faust's own Kafka path loses and doubles records, so it is switched off; this service polls confluent-kafka instead.
 Rules it keeps:
-- One batch in flight. All Kafka work is done in one thread and a rebalance happens only inside a poll, so never inside a
+- One batch in flight. All Kafka work is done in one thread and a rebalance happens only inside a poll, so never in a
   transaction. A batch that was being collected when partitions came or went is thrown away whole.
 - Order: begin, produce, flush, send offsets, commit, local write. Effects, table changes and input offsets commit
   together or not at all.
@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from mode import Service
@@ -31,7 +31,7 @@ from streams.restore import WRITER_HEADER, Job, Restorer
 from streams.tables import Position, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from faust.types import ChannelT
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from streams.connection import Connection
     from streams.role import Role
 
+PARTITION_UA: Final = -1  # let the partitioner decide
 POLL_S = 0.1
 RETRY_S = 0.1
 COMMIT_S = 30.0
@@ -208,11 +209,11 @@ class TransactionalSource(Service):
         ends: dict[Place, int] = {}
         for message in messages:
             error = message.error()
-            place = (self._inputs[message.topic()], message.partition())  # type: ignore[index]
+            place = (self._inputs[str(message.topic())], cast("int", message.partition()))
             if error is None:
-                groups.setdefault(place, []).append(message)  # type: ignore[arg-type]
+                groups.setdefault(place, []).append(message)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
-                ends[place] = len(groups.get(place, ()))  # type: ignore[index, call-overload]
+                ends[place] = len(groups.get(place, ()))
             else:
                 _raise_for(error)
         self._ended.difference_update(groups)
@@ -272,7 +273,7 @@ class TransactionalSource(Service):
                 leave(error)
             if batch is not None:
                 delivery = Delivery(batch, loop.create_future())
-                await self.channel.put(delivery)
+                await self.channel.put(delivery)  # type: ignore[arg-type]  # values too, not events only
                 await delivery.done
 
     # ------------------------------------------------------------------ the transaction
@@ -318,20 +319,22 @@ class TransactionalSource(Service):
         self.fail.reach(FailPoint.BEFORE_COMMIT)
         return [{number: mark[0] for number, mark in found.items()} for found in marks]
 
-    def _produce(self, topic: str, keys: object, values: object, partition: int | None) -> None:
+    def _produce(
+        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], partition: int | None
+    ) -> None:
         produce = self._producer.produce
-        where = {} if partition is None else {"partition": partition}
-        for key, value in zip(keys, values, strict=True):  # type: ignore[call-overload]
+        where = PARTITION_UA if partition is None else partition
+        for key, value in zip(keys, values, strict=True):
             while True:
                 try:
-                    produce(topic, value, key, **where)
+                    produce(topic, value, key, where)
                     break
                 except BufferError:  # the local queue is full: let some of it go
                     self._producer.poll(RETRY_S)
 
     def _produce_changelog(self, table: Table) -> dict[int, list[Position]]:
         topic = self.connection.layout.name(table.spec.changelog)
-        headers = [(WRITER_HEADER, self._id.encode())]
+        headers: list[tuple[str, str | bytes | None]] = [(WRITER_HEADER, self._id.encode())]
         marks: dict[int, list[Position]] = {}
         for number, rows in table.staged():
             before = table.store(number).position

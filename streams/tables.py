@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 from rocksdict import Options, Rdict, WriteBatch
@@ -107,7 +107,7 @@ class DiskStore:
     def _open(self) -> None:
         self._path.mkdir(parents=True, exist_ok=True)
         options = Options(raw_mode=True)
-        options.create_if_missing(True)
+        options.create_if_missing(True)  # noqa: FBT003  # RocksDB's own signature
         options.set_write_buffer_size(32 << 20)
         options.set_max_write_buffer_number(3)
         options.set_keep_log_file_num(2)
@@ -123,11 +123,11 @@ class DiskStore:
         return value
 
     def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        values: list[bytes | None] = self._db[list(keys)] if keys else []
-        return values
+        return cast("list[bytes | None]", self._db[list(keys)]) if keys else []
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        for key, value in self._db.items(from_key=max(prefix, start)):
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._db.items(from_key=max(prefix, start)))
+        for key, value in rows:
             if not key.startswith(prefix):
                 return
             if key != _POSITION_KEY:

@@ -49,7 +49,7 @@ class TopicView(Generic[T]):
         for message in self._reader.consume(10_000, wait_s):
             error = message.error()
             if error is None:
-                self._take(str(message.key() or b"", "utf-8"), message.value())  # type: ignore[arg-type]
+                self._take(str(message.key() or b"", "utf-8"), message.value())
                 self._at = (message.offset() or 0) + 1
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
                 self._at = max(self._at, message.offset() or 0)

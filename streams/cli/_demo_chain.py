@@ -35,7 +35,7 @@ PACED = (
     ("joiner", Topic.ACTUALS),
 )
 AHEAD = 20_000
-"""How many records the replay may be ahead of the slowest group: enough to keep all busy, and outcomes near requests."""
+"""How many records the replay may be ahead of the slowest group: all are busy, and outcomes come near requests."""
 
 PATIENCE_S = 120.0
 EMIT_S = 2.5  # the evaluator speaks at most once a second, and after a progress record
@@ -43,7 +43,7 @@ LOOK_S = 0.1
 COMMIT_MARKER = 1  # ends of topics that are written in transactions count the marker behind the last record
 
 
-class Stuck(RuntimeError):
+class StuckError(RuntimeError):
     """The chain makes no progress, or a worker was given up."""
 
 
@@ -122,12 +122,13 @@ class Chain:
 
     def _drain(self, role: str, topics: Iterable[Topic]) -> None:
         layout = self._connection.layout
+        marks = {layout.name(topic): 0 if topic in self.sent else COMMIT_MARKER for topic in topics}
         places = [(layout.name(topic), number) for topic in topics for number in self._connection.partitions(topic)]
-        goals = ends(self._admin, places, stable=True)
+        goals = {place: end - marks[place[0]] for place, end in ends(self._admin, places, stable=True).items()}
 
         def is_done() -> bool:
             done = {place: at for topic in topics for place, at in self._committed(role, topic).items()}
-            return all(done[place] >= goal - COMMIT_MARKER for place, goal in goals.items())
+            return all(done[place] >= goal for place, goal in goals.items())
 
         self._wait(is_done, f"{role} does not come to the end of {', '.join(topics)}")
 
@@ -141,4 +142,4 @@ class Chain:
 
     def _wait(self, done: Callable[[], bool], what: str = "the chain does not keep up") -> None:
         if not self.until(done, PATIENCE_S):
-            raise Stuck(f"{what} within {PATIENCE_S:.0f} s; `watchkeeper logs` shows why")
+            raise StuckError(f"{what} within {PATIENCE_S:.0f} s; `watchkeeper logs` shows why")

@@ -1,7 +1,7 @@
-"""The evaluator: summaries and progress in, metrics and alerts out. What it does is `monitors.evaluator`; here is the I/O.
+"""The evaluator: summaries and progress in, metrics and alerts out. It is `monitors.evaluator`; here is the I/O.
 
-A revision of a deployment is adopted between batches and announced in a switch record with the offset on `summaries`, so
-that a replay of the topic gives the same metrics, revisions and alerts, history included.
+A revision of a deployment is adopted between batches and announced in a switch record with the offset on `summaries`,
+so that a replay of the topic gives the same metrics, revisions and alerts, history included.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.tables import Table
 
 log = logging.getLogger("watchkeeper.evaluator")
-_decode = msgspec.msgpack.Decoder(SummaryRecord).decode  # type: ignore[var-annotated]
+_decode = msgspec.msgpack.Decoder(SummaryRecord).decode
 _encode = msgspec.json.Encoder().encode
 
 

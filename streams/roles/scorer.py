@@ -72,7 +72,7 @@ class Scorer(PlainRole):
 
 
 def known_requests(records: Records, catalog: Catalog, shelf: Shelf) -> Requests:
-    """Decode; if a row seems to be for an unknown deployment, look once to the end of `deployments` before saying so."""
+    """Decode; before a deployment is called unknown, look once to the end of `deployments`."""
     requests = decode_requests(records, shelf.serving)
     unknown = any(refused.deployment not in shelf.serving for refused in requests.refused)
     if unknown or any(unreadable.reason.startswith("unknown schema") for unreadable in requests.unreadable):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +42,7 @@ outcomes = st.lists(
 
 
 def fields(outcome: Outcome | OutcomePrediction) -> dict[str, Any]:
-    out = asdict(outcome)
+    out = msgspec.structs.asdict(outcome)
     out["timestamp"] = out.pop("timestamp_ms")
     if isinstance(outcome, Outcome):
         out["predictions"] = [fields(said) for said in outcome.predictions]

@@ -1,0 +1,109 @@
+"""What the demo sets up: model packages, and three deployments with their settings and alert rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.demo.bookings import LIVE_DAY
+from infra.demo.questions import QUESTIONS, Question
+from infra.demo.report import LOSS_OF
+from infra.demo.train import train
+from schemas.deployment import (
+    DAY_MS,
+    MATERIAL_DRIFT,
+    AlertRule,
+    Compare,
+    CreateDeployment,
+    Importance,
+    Settings,
+    Severity,
+    Span,
+)
+from schemas.package import Package, TargetType
+from streams.client import command, submit
+from streams.packages import build_package, register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infra.artifacts import ArtifactStore
+    from infra.demo.train import Trained
+    from streams.connection import Connection
+
+ACCURACY_RULE = "accuracy-drop"
+WORSE_BY = {TargetType.BINARY: 0.5, TargetType.REGRESSION: 18.0, TargetType.MULTICLASS: 0.6}
+"""How much the loss may grow over holdout: nats, euros, nats. New hotels' guests are no surprise; these are."""
+
+_EPOCH_ORDINAL = 719_163
+
+
+def deploy(
+    connection: Connection, store: ArtifactStore, report: Callable[[str], None]
+) -> dict[str, dict[str, Package]]:
+    """Train, build, register and deploy; answers packages by deployment and model name, the champion first."""
+    deployed = {}
+    for question in QUESTIONS:
+        models = train(question)
+        packages = [register(connection, store, _archive(model)) for model in models]
+        champion, *challengers = packages
+        action = CreateDeployment(
+            champion.digest, tuple(package.digest for package in challengers), settings_for(question)
+        )
+        submit(connection, command(question.deployment, action, reason="the demo's models of 2015-11-30"))
+        deployed[question.deployment] = {package.name: package for package in packages}
+        report(f"{question.deployment}: {champion.name}, shadowed by {', '.join(one.name for one in challengers)}")
+    return deployed
+
+
+def settings_for(question: Question) -> Settings:
+    """Daily buckets, weekly drift, monthly accuracy; horizon and age as a replay of years ago needs them."""
+    kind = question.target.type
+    rules = (
+        AlertRule(
+            MATERIAL_DRIFT.name,
+            "psi",
+            MATERIAL_DRIFT.limit,
+            feature="*",
+            min_rows=200,
+            windows=2,
+            of=3,
+            clear_windows=6,
+        ),
+        AlertRule(
+            ACCURACY_RULE,
+            LOSS_OF[kind],
+            WORSE_BY[kind],
+            compare=Compare.BASELINE,
+            min_rows=200,
+            severity=Severity.CRITICAL,
+        ),
+        AlertRule("data-errors", "data_error_rate", 0.01, min_rows=100, severity=Severity.CRITICAL),
+    )
+    return Settings(
+        importance=Importance.MODERATE,
+        bucket=Span.DAY,
+        drift_window=Span.WEEK,
+        accuracy_window=Span.MONTH,
+        grace_ms=DAY_MS,
+        horizon_ms=800 * DAY_MS,
+        max_age_ms=20 * 365 * DAY_MS,
+        alert_rules=rules,
+    )
+
+
+def _archive(model: Trained) -> bytes:
+    metadata = Package(
+        name=model.name,
+        version="1",
+        digest="",
+        target=model.question.target,
+        features=model.features,
+        format="onnx",
+        created_ms=(LIVE_DAY.toordinal() - _EPOCH_ORDINAL) * DAY_MS,
+        authors=("Watchkeeper demo",),
+        description=model.description,
+        training_data="hotel bookings made 2015-07-01 to 2015-11-30 with outcomes before 2015-12-01 (infra/demo/DATA.md)",
+        hyperparameters=model.hyperparameters,
+    )
+    truth = model.holdout[model.question.target.name].to_list()
+    return build_package(metadata, model.onnx, model.train, model.holdout, truth)

@@ -1,0 +1,192 @@
+"""The demo itself, on servers and workers that run: deploy, replay, act, wait, say what was seen."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from infra.artifacts import ArtifactStore
+from infra.demo import report, show
+from infra.demo.bookings import live
+from infra.demo.questions import PRICE, QUESTIONS
+from infra.demo.replay import steps
+from infra.views import Views
+from schemas.observation import AlertEvent
+from schemas.topics import Topic
+from streams.cli._demo_acts import (
+    Correction,
+    Replacement,
+    Stage,
+    make_and_mend_an_error,
+    replace_price_model,
+    with_offsets,
+)
+from streams.cli._demo_chain import Chain, StuckError
+from streams.cli._demo_setup import deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import polars as pl
+    from rich.console import Console
+
+    from infra.settings import Settings
+    from schemas.package import Package
+    from streams.connection import Connection
+    from streams.supervisor import Fleet
+
+Packages = "Mapping[str, Mapping[str, Package]]"
+
+
+class Figures(msgspec.Struct):
+    """What was measured. `requests_per_s`: through the whole chain, each scored by three models, joined and watched."""
+
+    bookings: int
+    requests: int
+    actuals: int
+    setup_s: float
+    replay_s: float
+    requests_per_s: float
+    total_s: float = 0.0
+
+
+class Summary(msgspec.Struct):
+    """What `--json` writes."""
+
+    prefix: str
+    figures: Figures
+    deployments: tuple[report.Watched, ...]
+    alerts: tuple[report.AlertStory, ...]
+    replacement: Replacement
+    correction: Correction
+
+
+def tour(
+    settings: Settings,
+    connection: Connection,
+    fleet: Fleet,
+    console: Console,
+    *,
+    bookings: int,
+    json_file: Path | None,
+    began: float,
+) -> None:
+    """Run it all; `began` is when set-up began (monotonic)."""
+
+    def check() -> None:
+        if not fleet.alive():
+            raise StuckError(f"a worker ended for good: see {settings.home / 'logs' / settings.prefix}")
+
+    views = Views(settings.redis_address(), settings.prefix)
+    chain = Chain(connection, check)
+    try:
+        stage = Stage(connection, chain, views)
+        packages = deploy(connection, ArtifactStore(settings.artifacts), console.print)
+        chosen = live(bookings)
+        setup_s = time.monotonic() - began
+        console.print(f"set up in {setup_s:.0f} s; replaying {chosen.height:,} bookings and their outcomes")
+        replay_began = time.monotonic()
+        replacement = _replay(stage, chosen, packages[PRICE.deployment], console)
+        chain.settle()
+        replay_s = time.monotonic() - replay_began
+        asked = chain.sent[Topic.REQUESTS]
+        figures = Figures(chosen.height, asked, chain.sent[Topic.ACTUALS], setup_s, replay_s, asked / replay_s)
+        console.print("all groups are done; now an error of the demo's own, and its correction")
+        correction = make_and_mend_an_error(stage, chosen)
+        chain.settle()
+        summary = _summary(settings.prefix, stage, packages, figures, replacement, correction)
+    finally:
+        chain.close()
+    figures.total_s = time.monotonic() - began
+    _show(summary, console)
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
+
+
+def _replay(stage: Stage, chosen: pl.DataFrame, packages: Mapping[str, Package], console: Console) -> Replacement:
+    """Send everything; at half of the bookings, replace the model of `booking-price`."""
+    columns = (
+        TextColumn("{task.fields[day]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:,.0f} requests/s"),
+        TimeRemainingColumn(),
+    )
+    replacement = None
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=2 * chosen.height, day="", rate=0.0)
+        began, asked = time.monotonic(), 0
+        for step in steps(chosen):
+            stage.chain.send(step.messages)
+            stage.chain.keep_pace()
+            asked += step.bookings
+            rate = asked * len(QUESTIONS) / (time.monotonic() - began)
+            progress.update(task, advance=len(step.messages) / len(QUESTIONS), day=report.day(step.until_ms), rate=rate)
+            if replacement is None and 2 * asked >= chosen.height:
+                stage.chain.keep_pace(0)
+                replacement = replace_price_model(stage, packages, asked)
+                progress.console.print(
+                    f"{PRICE.deployment}: {replacement.new} takes over from {replacement.old} ({replacement.reason})"
+                )
+    if replacement is None:
+        raise AssertionError
+    return replacement
+
+
+def _summary(
+    prefix: str,
+    stage: Stage,
+    packages: Mapping[str, Mapping[str, Package]],
+    figures: Figures,
+    replacement: Replacement,
+    correction: Correction,
+) -> Summary:
+    known = {package.digest: package for models in packages.values() for package in models.values()}
+    decode = msgspec.json.Decoder(AlertEvent).decode
+    told = report.stories(decode(message.value() or b"") for message in stage.chain.read(Topic.ALERTS))
+    deployments = stage.views.deployments()
+    found = tuple(
+        report.watched(deployments[one.deployment], known, stage.views.metrics(one.deployment), told)
+        for one in QUESTIONS
+    )
+    phases = next((tuple(change.phase for change in one.changes) for one in told if one.id == correction.alert), ())
+    return Summary(
+        prefix,
+        figures,
+        found,
+        told,
+        with_offsets(replacement, stage.chain),
+        msgspec.structs.replace(correction, phases=phases),
+    )
+
+
+def _show(summary: Summary, console: Console) -> None:
+    for table in show.everything(summary.deployments, summary.alerts):
+        console.print()
+        console.print(table)
+    console.print()
+    for text in _sentences(summary):
+        console.print(text, highlight=False)
+
+
+def _sentences(summary: Summary) -> list[str]:
+    figures, replaced, mended = summary.figures, summary.replacement, summary.correction
+    offsets = ", ".join(f"{partition}: {offset:,}" for partition, offset in replaced.offsets.items())
+    prefix = f"WATCHKEEPER_PREFIX={summary.prefix}"
+    return [
+        f"[bold]Replacement[/] of {replaced.deployment} after {replaced.after_bookings:,} bookings: {replaced.new} for "
+        f"{replaced.old}, because {replaced.reason}. Revision {replaced.revision} serves from these offsets on "
+        f"(partition: offset): {offsets}.",
+        f"[bold]Correction[/]: {mended.declared} {mended.bookings} bookings of {mended.month or 'no month'}: "
+        f"{mended.outcome}{f' (alert {mended.alert[:8]}: ' + ', '.join(mended.phases) + ')' if mended.alert else ''}.",
+        f"[bold]Measured[/]: {figures.requests:,} requests and {figures.actuals:,} outcomes in {figures.replay_s:.0f} s "
+        f"= {figures.requests_per_s:,.0f} requests/s through the whole chain; set-up {figures.setup_s:.0f} s, "
+        f"all {figures.total_s:.0f} s.",
+        f"[bold]Look around[/]: export {prefix}; watchkeeper up; in another terminal, with the same setting: "
+        "watchkeeper status; watchkeeper tail predictions; watchkeeper tail alerts; watchkeeper dead-letters list",
+    ]
