@@ -25,7 +25,7 @@ class Refused(RuntimeError):
 
 
 class Unanswered(TimeoutError):
-    """No answer came in time: is a governor running?"""
+    """No answer came in time; perhaps no governor runs."""
 
 
 def command(entity: str, action: Action, *, reason: str = "", by: str | None = None) -> Command:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ MAX_MESSAGE_BYTES = 4 << 20
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
 REQUEST_TIMEOUT_S = 15.0
 
-log = logging.getLogger("watchkeeper.kafka")
 QUIET = {"log_level": 4}  # librdkafka: warnings and worse
 
 
@@ -63,7 +61,7 @@ class Connection:
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
             **more,
         }
-        return Consumer(QUIET | self.config | settings, logger=log)
+        return Consumer(QUIET | self.config | settings)
 
     def member(self, role: str, worker: str, *, static: bool = True) -> Consumer:
         """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs."""
@@ -91,11 +89,11 @@ class Connection:
         }
         if transactional_id:
             settings |= {"transactional.id": transactional_id, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
-        return Producer(QUIET | self.config | settings, logger=log)
+        return Producer(QUIET | self.config | settings)
 
     def admin(self) -> AdminClient:
         """For topic layout and end offsets."""
-        return AdminClient({**QUIET, **self.config}, logger=log)
+        return AdminClient({**QUIET, **self.config})
 
     def partitions(self, topic: Topic) -> list[int]:
         """All partition numbers of a topic."""

@@ -111,7 +111,7 @@ def batches(log: Log, cuts: Iterable[Cut]) -> Iterator[Batch]:
     """
     reached = dict.fromkeys(log, 0)
     last = Cut()
-    for last in cuts:  # noqa: B007  # the clock of the last batch is that of the cut before it
+    for last in cuts:  # the clock of the last batch is that of the cut before it
         if (batch := _batch(log, reached, last)) is not None:
             yield batch
     rest = Cut([(place, len(records)) for place, records in log.items()], now_ms=last.now_ms)

@@ -51,16 +51,17 @@ def predict(
 def refuse(
     effects: Effects, topic: Topic, records: Records, refused: Refused, model: str = "", revision: int = 0
 ) -> None:
-    """Answer a request that cannot be scored."""
+    """Answer a request that cannot be scored. Where its time is what is wrong, the answer has Kafka's."""
+    received_ms = int(records.timestamps_ms[refused.row])
     value = encode_error(
         refused.code,
         refused.message,
         association_id=refused.association_id,
         deployment=refused.deployment,
-        timestamp_ms=refused.timestamp_ms,
+        timestamp_ms=received_ms if refused.code is ErrorCode.BAD_TIME else refused.timestamp_ms,
         source_partition=int(records.partitions[refused.row]),
         source_offset=int(records.offsets[refused.row]),
-        response_ms=_now_ms() - float(records.timestamps_ms[refused.row]),
+        response_ms=_now_ms() - received_ms,
         model=model,
         revision=revision,
     )

@@ -45,6 +45,7 @@ RETRY_S = 0.1
 COMMIT_S = 30.0
 STUCK_S = 60.0
 LAG_EVERY_S = 1.0
+TWIN_S = 4.0  # the group answers a heartbeat within 1.5 s
 
 log = logging.getLogger("watchkeeper.source")
 
@@ -292,6 +293,7 @@ class TransactionalSource(Service):
             self._commit()
         except KafkaException as error:
             if not error.args[0].txn_requires_abort():
+                self._look_for_twin()
                 raise
             log.warning("transaction aborted: %s", error.args[0].str())
             self._rewind(batch)
@@ -359,6 +361,19 @@ class TransactionalSource(Service):
                 raise
             raise OutcomeUnknown(str(failure)) from error
 
+    def _look_for_twin(self) -> None:
+        """After a fatal error: Fenced, if the group says that another member has our name.
+
+        The producer alone cannot tell a twin from a transaction that timed out while this process was suspended, after
+        which a restart is right.
+        """
+        limit = time.monotonic() + TWIN_S
+        while time.monotonic() < limit:
+            for message in self._consumer.consume(100, 0.1):
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    _raise_for(error)
+
     def _rewind(self, batch: Batch) -> None:
         for table in self.tables:
             table.discard()
@@ -422,8 +437,10 @@ def _retried(call: Callable[[], object]) -> None:
 
 
 def _raise_for(error: KafkaError) -> None:
-    if error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED):  # noqa: SLF001
+    """End for what cannot be mended; the rest librdkafka mends by itself."""
+    lost = error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001  # public, though underscored
+    if lost and "group.instance.id" in error.str():  # the code says only that it is fatal
         raise Fenced(error.str())
-    if error.fatal():
+    if lost:
         raise KafkaException(error)
     log.warning("consumer: %s", error.str())

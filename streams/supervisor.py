@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 BACKOFF_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 CALM_S = 30.0  # a worker that ran this long starts again without delay
 PATIENCE_S = 20.0
+PROGRAM = (sys.executable, "-m", "streams.cli", "worker")
 LOOK_S = 0.1
 
 
 @dataclass(slots=True)
 class Child:
-    """One worker: its process now, and how often and why it ended."""
+    """One worker: its process now, how often and why it ended; `once` is added to the environment of its next start."""
 
     role: str
     worker: str
@@ -35,6 +36,7 @@ class Child:
     rested: int = 0
     start_at: float | None = None
     given_up: bool = False
+    once: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -43,13 +45,20 @@ class Child:
 
 
 class Fleet:
-    """Workers of this machine. `environment` is what they get; their output goes to one log file each in `logs`."""
+    """Workers of this machine. `environment` is what they get; their output goes to one log file each in `logs`.
+
+    `program` is called with a role and `--name` and the worker's name.
+    """
 
     def __init__(
-        self, logs: Path, environment: Mapping[str, str] | None = None, report: Callable[[str], None] = print
+        self,
+        logs: Path,
+        environment: Mapping[str, str] | None = None,
+        report: Callable[[str], None] = print,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self.children: list[Child] = []
-        self._logs, self._report = logs, report
+        self._logs, self._report, self._program = logs, report, program
         self._environment = dict(os.environ if environment is None else environment)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -84,6 +93,17 @@ class Fleet:
                 process.kill()
                 process.wait()
 
+    def retire(self, child: Child, patience_s: float = PATIENCE_S) -> None:
+        """Tell one worker to stop, for good."""
+        with self._lock:
+            self.children.remove(child)
+        child.process.terminate()
+        try:
+            child.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+
     def alive(self) -> bool:
         """Whether every worker runs or is about to."""
         return not any(child.given_up for child in self.children)
@@ -91,7 +111,7 @@ class Fleet:
     def _spawn(self, role: str, worker: str, extra: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         with (self._logs / f"{role}-{worker}.log").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker", role, "--name", worker],
+                [*self._program, role, "--name", worker],
                 env=self._environment | dict(extra or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -111,7 +131,8 @@ class Fleet:
         now = time.monotonic()
         if child.start_at is not None:
             if now >= child.start_at:
-                child.process, child.started, child.start_at = self._spawn(child.role, child.worker), now, None
+                extra, child.once = child.once, {}
+                child.process, child.started, child.start_at = self._spawn(child.role, child.worker, extra), now, None
             return
         code = child.process.poll()
         if code is None:

@@ -32,8 +32,18 @@ def connect(settings: Settings) -> Connection:
     return Connection(settings.kafka_config(), layout)
 
 
-def work(settings: Settings, role_name: str, worker: str, *, static: bool = True) -> None:
-    """Run a worker until it is stopped. Ends the process with a code of `streams.app.Exit`."""
+def work(
+    settings: Settings,
+    role_name: str,
+    worker: str,
+    *,
+    static: bool = True,
+    source: type[TransactionalSource] = TransactionalSource,
+) -> None:
+    """Run a worker until it is stopped. Ends the process with a code of `streams.app.Exit`.
+
+    `source` is there for the tests that break the engine on purpose.
+    """
     logging.basicConfig(
         level=logging.WARNING, format=f"%(asctime)s %(levelname)s {role_name}/{worker} %(message)s", stream=sys.stderr
     )
@@ -53,7 +63,7 @@ def work(settings: Settings, role_name: str, worker: str, *, static: bool = True
     parts = roles.Parts(connection, settings, ArtifactStore(settings.artifacts), folder, table)
     role = roles.make(role_name, parts)
     make = functools.partial(
-        TransactionalSource,
+        source,
         role=role,
         connection=connection,
         worker=worker,

@@ -50,6 +50,7 @@ class Joiner(PlainRole):
     def __init__(self, catalog: Catalog, table: Table, partition_count: int) -> None:
         self._catalog, self._table, self._count = catalog, table, partition_count
         self._clocks: dict[int, EventClock] = defaultdict(EventClock)
+        self._accepted: dict[int, list[int]] = {}
         self._cursors: dict[int, bytes] = {}
         self._digests: dict[bytes, str] = {}
         self.forwarded = self.skipped = 0
@@ -114,7 +115,7 @@ class Joiner(PlainRole):
         outcomes: list[Outcome] = []
         for partition, found in joined.items():
             self._table.partition(partition).staged.update(found.writes)
-            self._clocks[partition].update(found.event_times_ms)
+            self._accepted[partition] = found.event_times_ms
             outcomes += found.outcomes
         return outcomes
 
@@ -146,8 +147,17 @@ class Joiner(PlainRole):
         deployment = self._catalog.deployments.get(name)
         return deployment.settings.horizon_ms if deployment else 1 << 62
 
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+        for partition, times_ms in self._accepted.items():
+            self._clocks[partition].update(times_ms)
+        self._accepted = {}
+
+    def aborted(self) -> None:
+        self._accepted = {}
+
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
         self._clocks.clear()
+        self._accepted = {}
         self._cursors.clear()
 
 
