@@ -39,17 +39,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitors import join_columns
-from monitors.join_entry import Entry
-from monitors.join_prediction import unpack_body, unpack_context
-from monitors.join_state import pack_answer, unpack_answer, unpack_key
-from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction
+from monitors.join_entry import Change, Entry
+from monitors.join_outcomes import outcome_of
+from monitors.join_state import pack_answer, unpack_key
+from schemas.outcome import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
 
-    from monitors.join_entry import Change
     from monitors.join_prediction import Packed
     from schemas.deployment import Deployment
 
@@ -59,22 +58,24 @@ BAD_TIME = "bad_time"
 UNKNOWN_DEPLOYMENT = "unknown_deployment"
 
 
-class UnknownModelError(LookupError):
-    """A stored prediction is of a model whose package is not known here: the packages must be read further."""
-
-
 @dataclass(frozen=True, slots=True)
 class Joined:
     """What a batch comes to in one partition.
 
-    `writes`: new value by key of the table; None removes it. `outcomes`: those of an ID in the order of its records,
-    IDs in the order of their first record (predictions before actuals), rejected actuals last. `event_times_ms`: of
-    the accepted records, for the partition's `EventClock`.
+    `writes`: new value by key of the table; None removes it. `changes`, each an outcome, with the key of their entry:
+    those of an ID in the order of its records, IDs in the order of their first record (predictions before actuals).
+    `rejected`: outcomes of actuals that do not count. `event_times_ms`: of the accepted records, for the partition's
+    `EventClock`.
     """
 
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
-    outcomes: list[Outcome] = field(default_factory=list)
+    changes: list[tuple[bytes, Change]] = field(default_factory=list)
+    rejected: list[Outcome] = field(default_factory=list)
     event_times_ms: list[int] = field(default_factory=list)
+
+    def outcomes(self, digests: Mapping[bytes, str]) -> list[Outcome]:
+        """All outcomes as records; for the topic `join_outcomes.encode_changes` is quicker."""
+        return [outcome_of(key, change, digests) for key, change in self.changes] + self.rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +94,30 @@ def join(
     get: Get,
     *,
     deployments: Mapping[str, Deployment],
-    digests: Mapping[bytes, str],
 ) -> dict[int, Joined]:
     """Join a batch with the table; the answer is by partition, in ascending order.
 
     `predictions`: the columns of a prediction, `partition` of the record and `shadow`; served ones and challengers' in
     any order between the two. `actuals`: the columns of an actual, `partition`, and `received_ms`, Kafka's timestamp.
     Rows of one topic and partition are in record order. `get` answers, for a partition, the stored values of some keys
-    in their order. `digests`: digest by `join_columns.prefix_of` it, for every package. UnknownModelError where one is
-    missing, JoinFormatError where a stored value cannot be read.
+    in their order. JoinFormatError where a stored value cannot be read.
     """
     arrived: defaultdict[int, _Arrived] = defaultdict(_Arrived)
     if predictions is not None and len(predictions):
         _take_predictions(predictions, arrived)
     if actuals is not None and len(actuals):
         _take_actuals(actuals, deployments, arrived)
-    return {partition: _join(partition, arrived[partition], get, digests) for partition in sorted(arrived)}
+    return {partition: _join(partition, arrived[partition], get) for partition in sorted(arrived)}
 
 
 def sweep(
     clock_ms: int,
     entries: Iterable[tuple[bytes, bytes]],
     horizon_ms_of: Callable[[str], int],
-    *,
-    digests: Mapping[bytes, str],
 ) -> Joined:
     """Give up on those of these stored entries that are older than their deployment's horizon at `clock_ms`.
 
-    Outcomes come in the order of the entries.
+    Changes come in the order of the entries.
     """
     joined = Joined()
     for key, stored in entries:
@@ -131,12 +128,12 @@ def sweep(
         joined.writes[key] = None
         change = entry.give_up()
         if change is not None:
-            joined.outcomes.append(_outcome(key, change, digests))
+            joined.changes.append((key, change))
     return joined
 
 
-def _join(partition: int, arrived: _Arrived, get: Get, digests: Mapping[bytes, str]) -> Joined:
-    joined = Joined(event_times_ms=arrived.event_times_ms)
+def _join(partition: int, arrived: _Arrived, get: Get) -> Joined:
+    joined = Joined(rejected=arrived.rejected, event_times_ms=arrived.event_times_ms)
     said, came = arrived.predictions, arrived.actuals
     keys = list(dict.fromkeys([*said, *came]))
     for key, stored in zip(keys, get(partition, keys) if keys else (), strict=True):
@@ -149,9 +146,7 @@ def _join(partition: int, arrived: _Arrived, get: Get, digests: Mapping[bytes, s
         written = entry.encode()
         if written != stored:
             joined.writes[key] = written
-        for change in changes:
-            joined.outcomes.append(_outcome(key, change, digests))
-    joined.outcomes.extend(arrived.rejected)
+        joined.changes.extend([(key, change) for change in changes])
     return joined
 
 
@@ -198,25 +193,3 @@ def _refusal(deployment: Deployment | None, ahead_ms: int) -> str:
         return UNKNOWN_DEPLOYMENT
     settings = deployment.settings
     return "" if -settings.max_age_ms <= ahead_ms <= settings.max_future_ms else BAD_TIME
-
-
-def _outcome(key: bytes, change: Change, digests: Mapping[bytes, str]) -> Outcome:
-    kind, revision, timestamp_ms, answer, previous, packed, reason = change
-    predictions = []
-    context, time_ms = b"", 0
-    segments: tuple[str, ...] = ()
-    for body, origin in packed:
-        if origin != context:
-            context = origin
-            time_ms, segments = unpack_context(context)
-        prefix, shadow, value, label, probabilities = unpack_body(body)
-        model = digests.get(prefix)
-        if model is None:
-            message = f"no known package has a digest that starts with {prefix.hex()}"
-            raise UnknownModelError(message)
-        predictions.append(OutcomePrediction(model, shadow, time_ms, value, label, probabilities, segments))
-    deployment, association_id = unpack_key(key)
-    now, before = unpack_answer(answer), unpack_answer(previous)
-    return Outcome(
-        association_id, deployment, kind, revision, timestamp_ms, reason, *now, *before, predictions=tuple(predictions)
-    )

@@ -28,11 +28,19 @@ _SCALARS: dict[str, pl.DataType] = {
 def schema_id(schema: dict[str, Any]) -> int:
     """The id of a schema: the first four bytes of the SHA-256 of its canonical JSON, as a positive 32-bit integer.
 
+    A `doc` is not part of it: explaining a field better does not make another schema.
+
     >>> schema_id({"type": "record", "name": "R", "fields": []})
     1469761962
     """
-    canonical = msgspec.json.encode(schema, order="deterministic")
+    canonical = msgspec.json.encode(_undocumented(schema), order="deterministic")
     return int.from_bytes(hashlib.sha256(canonical).digest()[:4], "big") & 0x7FFFFFFF
+
+
+def _undocumented(part: Any) -> Any:  # noqa: ANN401  # an Avro schema is any JSON
+    if isinstance(part, dict):
+        return {name: _undocumented(value) for name, value in part.items() if name != "doc"}
+    return [_undocumented(value) for value in part] if isinstance(part, list) else part
 
 
 def framing(schema: dict[str, Any]) -> bytes:

@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from monitors.event_clock import EventClock
-from monitors.join import join, sweep
+from monitors.join import Joined, join, sweep
 from monitors.join_columns import prefix_of
+from monitors.join_outcomes import encode_changes
 from schemas.actual import decode_actuals
 from schemas.outcome import encode_outcomes
 from schemas.partitioner import partitions_of
@@ -28,7 +29,8 @@ from streams.role import Place, PlainRole
 from streams.tables import TableSpec
 
 if TYPE_CHECKING:
-    from schemas.outcome import Outcome
+    from collections.abc import Iterable
+
     from schemas.records import Records
     from streams.batch import Batch
     from streams.roles import Parts
@@ -59,12 +61,11 @@ class Joiner(PlainRole):
         effects = Effects()
         self._catalog.refresh()
         frames = {topic: self._read(effects, topic, records) for topic, records in batch.records.items()}
-        outcomes = self._join(frames)
+        for joined in self._join(frames):
+            self._send(effects, joined)
         if batch.tick:
             for partition in sorted(self._table.live):
-                outcomes += self._sweep(partition)
-        keys = [outcome.association_id.encode() for outcome in outcomes]
-        effects.send_all(Topic.OUTCOMES, keys, encode_outcomes(outcomes))
+                self._send(effects, self._sweep(partition))
         return effects
 
     def _read(self, effects: Effects, topic: Topic, records: Records) -> pl.DataFrame:
@@ -101,23 +102,25 @@ class Joiner(PlainRole):
         self.forwarded = total
         effects.send_all(topic, records.keys, records.values)
 
-    def _join(self, frames: dict[Topic, pl.DataFrame]) -> list[Outcome]:
+    def _join(self, frames: dict[Topic, pl.DataFrame]) -> Iterable[Joined]:
         predictions = [frames[topic] for topic in (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS) if topic in frames]
         actuals = frames.get(Topic.ACTUALS)
         self._know_models(predictions, actuals)
-        joined = join(
+        parts = join(
             pl.concat(predictions) if predictions else None,
             actuals,
             lambda partition, keys: self._table.partition(partition).multi_get(keys),
             deployments=self._catalog.deployments,
-            digests=self._digests,
         )
-        outcomes: list[Outcome] = []
-        for partition, found in joined.items():
-            self._table.partition(partition).staged.update(found.writes)
-            self._accepted[partition] = found.event_times_ms
-            outcomes += found.outcomes
-        return outcomes
+        for partition, joined in parts.items():
+            self._table.partition(partition).staged.update(joined.writes)
+            self._accepted[partition] = joined.event_times_ms
+        return parts.values()
+
+    def _send(self, effects: Effects, joined: Joined) -> None:
+        effects.send_all(Topic.OUTCOMES, *encode_changes(joined.changes, self._digests))
+        ids = [outcome.association_id.encode() for outcome in joined.rejected]
+        effects.send_all(Topic.OUTCOMES, ids, encode_outcomes(joined.rejected))
 
     def _know_models(self, frames: list[pl.DataFrame], actuals: pl.DataFrame | None) -> None:
         """Look to the ends of the views before a name or a model is called unknown."""
@@ -129,19 +132,19 @@ class Joiner(PlainRole):
         if len(self._digests) != len(packages):
             self._digests = {prefix_of(digest): digest for digest in packages}
 
-    def _sweep(self, partition: int) -> list[Outcome]:
+    def _sweep(self, partition: int) -> Joined:
         """Look at some more entries of a partition, round and round, for those beyond their horizon."""
         now_ms = self._clocks[partition].now()
         if now_ms is None:
-            return []
+            return Joined()
         table = self._table.partition(partition)
         entries = list(islice(table.store.scan(b"", self._cursors.get(partition, b"")), SWEPT_PER_TICK))
         full = len(entries) == SWEPT_PER_TICK
         self._cursors[partition] = entries[-1][0] + b"\0" if full else b""
         fresh = [(key, value) for key, value in entries if key not in table.staged]
-        swept = sweep(now_ms, fresh, self._horizon_ms, digests=self._digests)
+        swept = sweep(now_ms, fresh, self._horizon_ms)
         table.staged.update(swept.writes)
-        return swept.outcomes
+        return swept
 
     def _horizon_ms(self, name: str) -> int:
         deployment = self._catalog.deployments.get(name)

@@ -17,13 +17,13 @@ from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields
 
 def test_schema_ids() -> None:
     ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME)]
-    assert ids == [2002538967, 668639752, 1521533956]
-    assert [request_schema_id(LOANS), request_schema_id(PRICES)] == [994004662, 1459080418]
+    assert ids == [1643322355, 620570651, 976226443]
+    assert [request_schema_id(LOANS), request_schema_id(PRICES)] == [2127540049, 6630320]
 
 
 def test_a_request() -> None:
     assert avro(request_contract(LOANS), avro_fields(loan("a"))).hex() == (
-        "003b3f4eb602610a6c6f616e7380a0abfef962000000000000000000408f400200000000000025400a6e6f7274680206636172010200"
+        "007ecfaf5102610a6c6f616e7380a0abfef962000000000000000000408f400200000000000025400a6e6f7274680206636172010200"
     )
 
 
@@ -44,7 +44,7 @@ def test_a_prediction() -> None:
         [("region=north",)],
     )
     assert encode_predictions(columns)[0].hex() == (
-        "00775c51d7"
+        "0061f31bf3"
         "0869642d3180a0abfef9620680897a000000000000e03f000000000000114002000000000000e83f0400000000"
         "0000d03f000000000000e83f0002067965730218726567696f6e3d6e6f7274680000000a6c6f616e7308646464"
         "640e000000"
@@ -63,7 +63,7 @@ def test_an_error() -> None:
         response_ms=4.25,
     )
     assert value.hex() == (
-        "00775c51d7"
+        "0061f31bf3"
         "0869642d3180a0abfef9620680897a000000000000000000000000000011400000000000000a6c6f616e730000"
         "0200021e6d697373696e675f666561747572650222616d6f756e74206973206d697373696e67"
     )
@@ -71,7 +71,7 @@ def test_an_error() -> None:
 
 def test_an_actual() -> None:
     assert encode_actual("loans", "id-1", NOW_MS, label="yes").hex() == (
-        "0027daa2080869642d310a6c6f616e7380a0abfef9620002067965730000"
+        "0024fd281b0869642d310a6c6f616e7380a0abfef9620002067965730000"
     )
 
 
@@ -87,7 +87,7 @@ def test_an_outcome() -> None:
     )
     outcome = Outcome("id-1", "loans", OutcomeKind.MATCHED, 1, NOW_MS + 1, label="yes", predictions=(said,))
     assert encode_outcomes([outcome])[0].hex() == (
-        "005ab0c404"
+        "003a30088b"
         "0869642d310a6c6f616e7300020082a0abfef96200020679657300000208646464640002000000000000e83f02"
         "0679657304000000000000d03f000000000000e83f0080a0abfef9620218726567696f6e3d6e6f7274680000"
     )

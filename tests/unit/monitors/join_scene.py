@@ -10,8 +10,9 @@ import polars as pl
 
 from monitors.join import Joined, join, sweep
 from monitors.join_columns import prefix_of
+from monitors.join_outcomes import encode_changes
 from schemas.deployment import Deployment, Model
-from schemas.outcome import Outcome
+from schemas.outcome import Outcome, encode_outcomes
 from schemas.package import Target, TargetType
 
 CHAMPION, FIRST, SECOND = (sha256(name).hexdigest() for name in (b"champion", b"first", b"second"))
@@ -112,12 +113,11 @@ class Joiner:
             actual_frame(actuals),
             lambda _, keys: [self.table.get(key) for key in keys],
             deployments=DEPLOYMENTS,
-            digests=DIGESTS,
         )
         return [outcome for part in joined.values() for outcome in self._commit(part)]
 
     def sweep(self, clock_ms: int, horizon_ms: int = 10_000) -> list[Outcome]:
-        return self._commit(sweep(clock_ms, list(self.table.items()), lambda _: horizon_ms, digests=DIGESTS))
+        return self._commit(sweep(clock_ms, list(self.table.items()), lambda _: horizon_ms))
 
     def _commit(self, joined: Joined) -> list[Outcome]:
         for key, value in joined.writes.items():
@@ -125,5 +125,9 @@ class Joiner:
                 self.table.pop(key, None)
             else:
                 self.table[key] = value
-        self.outcomes += joined.outcomes
-        return joined.outcomes
+        outcomes = joined.outcomes(DIGESTS)
+        said = outcomes[: len(joined.changes)]
+        ids = [outcome.association_id.encode() for outcome in said]
+        assert encode_changes(joined.changes, DIGESTS) == (ids, encode_outcomes(said)), "both ways say the same"
+        self.outcomes += outcomes
+        return outcomes

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from monitors.event_clock import EventClock
-from monitors.join import UnknownModelError, join, sweep
+from monitors.join import join, sweep
+from monitors.join_outcomes import UnknownModelError
 from monitors.join_prediction import JoinFormatError
 from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction
 from tests.unit.monitors.join_scene import (
     CHALLENGER,
     CHAMPION,
     DEPLOYMENTS,
-    DIGESTS,
     FIRST,
     KEY,
     NOW,
@@ -35,7 +35,7 @@ def said(outcome: Outcome) -> set[str]:
 
 
 def answer(model: str, p: float, label: str, *, shadow: bool) -> OutcomePrediction:
-    return OutcomePrediction(model, shadow, NOW, p, label, (1 - p, p), ("carrier=AA",))
+    return OutcomePrediction(model, shadow, NOW, p, label, (), ("carrier=AA",))
 
 
 def kinds(outcomes: list[Outcome]) -> list[str]:
@@ -231,7 +231,6 @@ def test_partitions_are_joined_apart_with_their_own_event_times() -> None:
         actual_frame([Actual(id="d", partition=2)]),
         get,
         deployments=DEPLOYMENTS,
-        digests=DIGESTS,
     )
     assert asked == [(1, [b"flights\0a"]), (2, [b"flights\0d"]), (3, [b"flights\0b", b"flights\0c"])]
     assert [part.event_times_ms for part in joined.values()] == [[NOW], [NOW + 1000], [NOW, NOW]]
@@ -239,11 +238,11 @@ def test_partitions_are_joined_apart_with_their_own_event_times() -> None:
 
 def test_deployments_do_not_meet_over_the_same_id() -> None:
     frame = prediction_frame([Prediction()])
-    joined = join(frame, None, lambda _, keys: [None] * len(keys), deployments=DEPLOYMENTS, digests=DIGESTS)
+    joined = join(frame, None, lambda _, keys: [None] * len(keys), deployments=DEPLOYMENTS)
     assert list(joined[0].writes) == [KEY]
     other = actual_frame([Actual(deployment="trains")])
     trains = {"trains": DEPLOYMENTS["flights"]}
-    joined = join(None, other, lambda _, keys: [None] * len(keys), deployments=trains, digests=DIGESTS)
+    joined = join(None, other, lambda _, keys: [None] * len(keys), deployments=trains)
     assert list(joined[0].writes) == [b"trains\0a"]
 
 
@@ -257,7 +256,7 @@ def test_outcomes_come_in_the_order_of_the_ids_and_rejections_last(joiner: Joine
 def test_an_unknown_model_is_named(joiner: Joiner) -> None:
     joiner.step(Prediction())
     with pytest.raises(UnknownModelError, match=CHAMPION[:16]):
-        sweep(NOW + 20_000, joiner.table.items(), lambda _: 0, digests={})
+        sweep(NOW + 20_000, joiner.table.items(), lambda _: 0).outcomes({})
 
 
 def test_bytes_that_are_no_state_are_refused(joiner: Joiner) -> None:
