@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from schemas.deployment import Deployment, Switch
     from schemas.package import Package
     from schemas.topics import Layout
-    from streams.batch import Send
-    from streams.role import Place, Role
+    from streams.batch import Effects, Send
+    from streams.role import Place
 
 Log = dict["Place", Records]
 """The records of each partition, in log order."""
@@ -198,7 +198,17 @@ def rows_of(table: Table) -> dict[tuple[int, bytes], bytes]:
     return {(number, key): value for number in sorted(table.live) for key, value in table.live[number].store.scan(b"")}
 
 
-def run(role: Role, given: Iterable[Batch], table: Table | None = None) -> Iterator[Send]:
+class Worked(Protocol):
+    """What a replay needs of a role."""
+
+    def process(self, batch: Batch) -> Effects:
+        """Effects of a batch; table writes are staged."""
+
+    def committed(self, batch: Batch) -> None:
+        """They are committed."""
+
+
+def run(role: Worked, given: Iterable[Batch], table: Table | None = None) -> Iterator[Send]:
     """Feed batches to a role, commit each, hand on what it sends. A lazy iterator: read it to its end."""
     for batch in given:
         effects = role.process(batch)

@@ -1,0 +1,189 @@
+"""Promises (a) and (b) of the engine's event time: what one recorded log comes to, however cut and interleaved."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from schemas.deployment import Switch
+from schemas.observation import Metric
+from schemas.topics import Topic
+from streams.batch import Batch, Send
+from streams.connection import Connection
+from streams.replay import (
+    Cut,
+    FixedCatalog,
+    Log,
+    RecordedSwitches,
+    Recorder,
+    at_switches,
+    batches,
+    memory_table,
+    rows_of,
+    run,
+)
+from streams.roles.evaluator import EvaluatorRole
+from streams.roles.joiner import Joiner
+from streams.roles.observer import Observer
+from tests.laws.replay_scene import LAYOUT, NOW, Scene, everything, record
+
+JOINED = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
+OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
+PARTITIONS = range(LAYOUT.partitions)
+TICK_MS = 1_500
+Rows = dict[tuple[int, bytes], bytes]
+any_plan = pytest.mark.parametrize("seed", range(12))
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return record(tmp_path_factory.mktemp("artifacts"))
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a chain came to."""
+
+    join: Rows
+    windows: Rows
+    sends: list[Send]
+
+    def values(self) -> dict[bytes, Metric]:
+        """The last of each metric, bookkeeping of emission apart."""
+        last: dict[bytes, Metric] = {}
+        for send in self.sends:
+            if send.topic is Topic.METRICS:
+                for key, value in zip(send.keys, send.values, strict=True):
+                    metric = msgspec.json.decode(value or b"", type=Metric)
+                    plain = msgspec.structs.replace(metric, closed=False, revision=0, revision_reason="", state=None)
+                    last[key or b""] = plain
+        return last
+
+    def buckets(self) -> Rows:
+        """The counts behind every window."""
+        return {place: value for place, value in self.windows.items() if place[1].startswith(b"b")}
+
+
+def cuts(log: Log, rng: random.Random, *, ticks: bool = True) -> list[Cut]:
+    """Some interleaving of the partitions, cut somewhere, with ticks here and there; everything in the end."""
+    places = sorted(place for place, records in log.items() if len(records))
+    plan = []
+    for number in range(rng.randrange(16)):
+        turns = [(rng.choice(places), rng.randint(1, 40)) for _ in range(rng.randint(1, 6))]
+        plan.append(Cut(turns, tick=ticks and rng.random() < 0.5, now_ms=NOW + number * TICK_MS))
+    return [*plan, everything(log, now_ms=NOW + len(plan) * TICK_MS)]
+
+
+def last_ticks(plan: list[Cut]) -> list[Cut]:
+    """Time goes on after the log's end, until every window may speak and close."""
+    at_ms = plan[-1].now_ms
+    return [*plan, *(Cut(tick=True, now_ms=at_ms + after_ms) for after_ms in (2_000, 4_000, 60_000, 62_000, 64_000))]
+
+
+def join(scene: Scene, plan: list[Cut]) -> tuple[Rows, Log]:
+    table = memory_table(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, PARTITIONS)
+    role = Joiner(scene.catalog(), table, LAYOUT.partitions)
+    recorder = Recorder(LAYOUT)
+    recorder.take(run(role, batches(scene.part(*JOINED), plan), table), NOW)
+    return rows_of(table), recorder.log(Topic.OUTCOMES)
+
+
+def observe(scene: Scene, log: Log, plan: list[Cut]) -> Log:
+    connection = Connection({}, LAYOUT)
+    role = Observer(connection, scene.catalog(), scene.history(), scene.served())
+    recorder = Recorder(LAYOUT)
+    recorder.take(run(role, batches(log, last_ticks(plan))), NOW)
+    return recorder.log(Topic.SUMMARIES)
+
+
+def evaluate(catalog: FixedCatalog, given_: Iterable[Batch]) -> tuple[Rows, list[Send]]:
+    table = memory_table(Topic.WINDOWS_CHANGELOG, Topic.SUMMARIES, PARTITIONS)
+    sends = list(run(EvaluatorRole(catalog, table), given_, table))
+    return rows_of(table), sends
+
+
+def whole_chain(scene: Scene, seed: int) -> Said:
+    rng = random.Random(seed)
+    joined, outcomes = join(scene, cuts(scene.part(*JOINED), rng))
+    log = scene.part(*OBSERVED) | outcomes
+    summaries = observe(scene, log, cuts(log, rng))
+    windows, sends = evaluate(scene.catalog(), batches(summaries, cuts(summaries, rng, ticks=False)))
+    return Said(joined, windows, sends)
+
+
+@pytest.fixture(scope="module")
+def plain(scene: Scene) -> Said:
+    """Everything in one batch."""
+    joined, outcomes = join(scene, [everything(scene.part(*JOINED))])
+    log = scene.part(*OBSERVED) | outcomes
+    summaries = observe(scene, log, [everything(log)])
+    windows, sends = evaluate(scene.catalog(), batches(summaries, [everything(summaries)]))
+    return Said(joined, windows, sends)
+
+
+@pytest.fixture(scope="module")
+def summaries(scene: Scene) -> Log:
+    """A recorded log of summaries and progress, of a chain that worked in small steps."""
+    _, outcomes = join(scene, [everything(scene.part(*JOINED))])
+    log = scene.part(*OBSERVED) | outcomes
+    steps = [Cut([(place, 10) for place in log], tick=True, now_ms=NOW + at * TICK_MS) for at in range(20)]
+    return observe(scene, log, [*steps, everything(log, now_ms=NOW + 20 * TICK_MS)])
+
+
+def test_the_recorded_log_has_something_of_everything(scene: Scene, plain: Said) -> None:
+    assert {switch.revision for switch in scene.switches if switch.role == "scorer"} == {1, 2}
+    metrics = plain.values().values()
+    assert {"psi", "log_loss", "data_error_rate", "coverage"} <= {metric.metric for metric in metrics}
+    assert sum(metric.value or 0 for metric in metrics if metric.metric == "requests" and not metric.segment) > 0
+    assert plain.join
+    assert any(send.topic is Topic.ALERTS for send in plain.sends)
+
+
+@any_plan
+def test_a_no_cut_and_no_interleaving_changes_tables_or_last_values(scene: Scene, plain: Said, seed: int) -> None:
+    said = whole_chain(scene, seed)
+    assert said.join == plain.join
+    assert said.buckets() == plain.buckets()
+    assert said.values() == plain.values()
+
+
+def work_with_two_revisions(scene: Scene, log: Log, plan: list[Cut]) -> tuple[Rows, list[Send]]:
+    """As a worker does: the second revision is adopted between two batches, and a switch record says where."""
+    catalog = scene.catalog()
+    given_ = list(batches(log, plan))
+
+    def adopting() -> Iterator[Batch]:
+        for number, batch in enumerate(given_):
+            catalog.adopt([scene.deployments[number * 2 >= len(given_)]])
+            yield batch
+
+    return evaluate(catalog, adopting())
+
+
+@any_plan
+def test_b_the_recorded_summaries_give_the_same_history_in_any_cut(scene: Scene, summaries: Log, seed: int) -> None:
+    rng = random.Random(seed)
+    windows, sends = work_with_two_revisions(scene, summaries, cuts(summaries, rng, ticks=False))
+    switches = [
+        msgspec.json.decode(value or b"", type=Switch)
+        for send in sends
+        if send.topic is Topic.SWITCHES
+        for value in send.values
+    ]
+    catalog = FixedCatalog((), scene.packages)
+    recorded = RecordedSwitches("evaluator", switches)
+    again = batches(summaries, cuts(summaries, rng, ticks=False))
+    replayed = evaluate(catalog, at_switches(again, catalog, scene.history(), recorded, Topic.SUMMARIES))
+    assert replayed[0] == windows
+    for topic in (Topic.METRICS, Topic.ALERTS):
+        assert history(replayed[1], topic) == history(sends, topic)
+
+
+def history(sends: list[Send], topic: Topic) -> list[tuple[bytes | None, bytes | None]]:
+    """Every record of a topic in the order of sending; one deployment, so one partition of summaries."""
+    found = [send for send in sends if send.topic is topic]
+    return [pair for send in found for pair in zip(send.keys, send.values, strict=True)]
