@@ -63,8 +63,8 @@ class NumericBins(msgspec.Struct, frozen=True, tag="numeric"):
     """Right-closed bins of a number (STATISTICS section 1) and their counts in the baseline.
 
     With m `edges` e_0 < ... < e_{m-1} bin k holds e_{k-1} < x <= e_k: bin 0 is (-inf, e_0], bin m is (e_{m-1}, inf),
-    and bin m + 1 is `missing` (null or NaN), so `counts` has m + 2 entries. For a feature e_0 is just below the least and
-    e_{m-1} is the greatest training value: bins 0 and m are the out-of-range counters, empty in the baseline.
+    and bin m + 1 is `missing` (null or NaN), so `counts` has m + 2 entries. For a feature e_0 is just below the least
+    and e_{m-1} is the greatest training value: bins 0 and m are the out-of-range counters, empty in the baseline.
     """
 
     edges: tuple[float, ...]
