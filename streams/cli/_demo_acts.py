@@ -1,4 +1,4 @@
-"""The two things that the demo does on purpose: it replaces a model half way, and sends wrong outcomes it then corrects.
+"""What the demo does on purpose: it replaces a model half way, and sends wrong outcomes, which it then corrects.
 
 Both say so: the command has a reason, the correction is declared in the summary.
 """
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 WRONG_BOOKINGS = 300
 IN_CENTS = 100.0
 PATIENCE_S = 45.0
+_FOREVER_MS = 1 << 62
 _LOSS = LOSS_OF[PRICE.target.type]
 _CLEAR = 0.8 * WORSE_BY[PRICE.target.type]  # what is clear of the rule has no alert of its own to be mixed up with
 
@@ -83,6 +84,7 @@ def replace_price_model(stage: Stage, packages: Mapping[str, Package], after_boo
             reason="the former champion stays beside it, to compare",
         ),
     )
+    stage.chain.until(lambda: _in_effect(stage.views, audit.after), PATIENCE_S)
     return Replacement(PRICE.deployment, old.name, new.name, reason, after_bookings, audit.after - 1)
 
 
@@ -91,9 +93,9 @@ def with_offsets(replacement: Replacement, chain: Chain) -> Replacement:
     found = (msgspec.json.decode(message.value() or b"", type=Switch) for message in chain.read(Topic.SWITCHES))
     offsets: dict[int, int] = {}
     for switch in found:
-        if switch.deployment == replacement.deployment and switch.role == "scorer":
-            if switch.revision >= replacement.revision:  # a partition without requests in between skips a revision
-                offsets.setdefault(switch.partition, switch.first_offset)
+        ours = switch.deployment == replacement.deployment and switch.role == "scorer"
+        if ours and switch.revision >= replacement.revision:  # a partition without requests in between skips one
+            offsets.setdefault(switch.partition, switch.first_offset)
     return msgspec.structs.replace(replacement, offsets=dict(sorted(offsets.items())))
 
 
@@ -105,7 +107,7 @@ def make_and_mend_an_error(stage: Stage, live: pl.DataFrame) -> Correction:
     )
     quiet = _quiet_month(stage.views)
     if quiet is None:
-        return Correction(PRICE.deployment, declared, "not done: no closed month without an alert of its own")
+        return Correction(PRICE.deployment, declared, "not done, as no closed month is free of alerts")
     start_ms, end_ms = quiet
     chosen = live.filter((pl.col("made_ms") >= start_ms) & (pl.col("made_ms") < end_ms)).head(WRONG_BOOKINGS)
     before = {alert.id: alert.sequence for alert in _alerts(stage.views)}
@@ -127,33 +129,51 @@ def make_and_mend_an_error(stage: Stage, live: pl.DataFrame) -> Correction:
     return msgspec.structs.replace(act, outcome=outcome, alert=found.id if found else "")
 
 
+def _in_effect(views: Views, revision: int) -> bool:
+    """Whether scorer and shadow say that they work with it; until then, a request may lack one of its challengers."""
+    said = {one.role: one.revisions.get(PRICE.deployment, 0) for one in views.workers()}
+    return all(said.get(role, 0) >= revision for role in ("scorer", "shadow"))
+
+
 def _why(metrics: list[Metric], old: Package, new: Package) -> str:
-    """The last closed month in which both were measured, else what holdout says."""
-    by_month: dict[int, dict[str, float]] = {}
+    """The last closed month in which both were measured and the new one was better, else what holdout says."""
+    by_month: dict[int, dict[str, Metric]] = {}
     for metric in metrics:
         if metric.metric == _LOSS and metric.closed and metric.value is not None:
-            by_month.setdefault(metric.window_start_ms, {})[metric.model] = metric.value
-    for start_ms, values in sorted(by_month.items(), reverse=True):
-        if values.get(new.digest, float("inf")) < values.get(old.digest, 0.0):
-            return f"{_LOSS} {values[new.digest]:.1f} against {values[old.digest]:.1f} in {day(start_ms)[:7]}"
-    known = [package.baseline.holdout[_LOSS] for package in (new, old)]
-    return f"{_LOSS} {known[0]:.1f} against {known[1]:.1f} on holdout"
+            by_month.setdefault(metric.window_start_ms, {})[metric.model] = metric
+    for start_ms, found in sorted(by_month.items(), reverse=True):
+        if {old.digest, new.digest} <= found.keys():
+            better, worse = found[new.digest], found[old.digest]
+            if (better.value or 0.0) < (worse.value or 0.0):
+                known = f"with {better.coverage or 0.0:.0%} of the outcomes known"
+                return f"{_LOSS} {better.value:.1f} against {worse.value:.1f} in {day(start_ms)[:7]}, {known}"
+    known_losses = [package.baseline.holdout[_LOSS] for package in (new, old)]
+    return f"{_LOSS} {known_losses[0]:.1f} against {known_losses[1]:.1f} on holdout"
 
 
 def _quiet_month(views: Views) -> tuple[int, int] | None:
-    """The last closed month whose loss, and that of the months beside it, is clear of the accuracy rule."""
+    """The last closed month that is clear of the accuracy rule, with the months beside it, and touched by no alert."""
     champion = views.deployments()[PRICE.deployment].champion.digest
     ours = [one for one in views.metrics(PRICE.deployment) if one.metric == _LOSS and one.model == champion]
     closed = [one for one in ours if one.closed and not one.segment]
     calm = [_is_calm(one) for one in closed]
+    rang = [_reach(alert) for alert in _alerts(views)]
     for number in range(len(closed) - 1, -1, -1):
-        if all(calm[max(0, number - 1) : number + 2]):
+        beside = closed[max(0, number - 1) : number + 2]
+        span = (beside[0].window_start_ms, beside[-1].window_end_ms)
+        if all(calm[max(0, number - 1) : number + 2]) and not any(a < span[1] and b >= span[0] for a, b in rang):
             return closed[number].window_start_ms, closed[number].window_end_ms
     return None
 
 
 def _is_calm(metric: Metric) -> bool:
     return metric.value is not None and metric.baseline is not None and metric.value - metric.baseline < _CLEAR
+
+
+def _reach(alert: Alert) -> tuple[int, int]:
+    """From when to when an alert was, in event time."""
+    open_ended = alert.phase in {AlertPhase.PENDING, AlertPhase.FIRING}
+    return alert.since_ms, _FOREVER_MS if open_ended else alert.changed_ms
 
 
 def _alerts(views: Views) -> list[Alert]:

@@ -14,7 +14,7 @@ from infra.demo.bookings import live
 from infra.demo.questions import PRICE, QUESTIONS
 from infra.demo.replay import steps
 from infra.views import Views
-from schemas.observation import AlertEvent
+from schemas.observation import AlertEvent, Metric
 from schemas.topics import Topic
 from streams.cli._demo_acts import (
     Correction,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from schemas.package import Package
     from streams.connection import Connection
     from streams.supervisor import Fleet
-
-Packages = "Mapping[str, Mapping[str, Package]]"
 
 
 class Figures(msgspec.Struct):
@@ -147,11 +145,13 @@ def _summary(
     correction: Correction,
 ) -> Summary:
     known = {package.digest: package for models in packages.values() for package in models.values()}
-    decode = msgspec.json.Decoder(AlertEvent).decode
+    decode, decode_metric = msgspec.json.Decoder(AlertEvent).decode, msgspec.json.Decoder(Metric).decode
     told = report.stories(decode(message.value() or b"") for message in stage.chain.read(Topic.ALERTS))
+    history = (message.value() for message in stage.chain.read(Topic.METRICS))
+    closings = report.first_closings(decode_metric(value) for value in history if value)
     deployments = stage.views.deployments()
     found = tuple(
-        report.watched(deployments[one.deployment], known, stage.views.metrics(one.deployment), told)
+        report.watched(deployments[one.deployment], known, stage.views.metrics(one.deployment), told, closings)
         for one in QUESTIONS
     )
     phases = next((tuple(change.phase for change in one.changes) for one in told if one.id == correction.alert), ())
@@ -166,27 +166,48 @@ def _summary(
 
 
 def _show(summary: Summary, console: Console) -> None:
-    for table in show.everything(summary.deployments, summary.alerts):
+    for part in show.everything(summary.deployments, summary.alerts, summary.correction.alert):
         console.print()
-        console.print(table)
+        console.print(part)
     console.print()
     for text in _sentences(summary):
         console.print(text, highlight=False)
 
 
 def _sentences(summary: Summary) -> list[str]:
-    figures, replaced, mended = summary.figures, summary.replacement, summary.correction
-    offsets = ", ".join(f"{partition}: {offset:,}" for partition, offset in replaced.offsets.items())
-    prefix = f"WATCHKEEPER_PREFIX={summary.prefix}"
     return [
-        f"[bold]Replacement[/] of {replaced.deployment} after {replaced.after_bookings:,} bookings: {replaced.new} for "
-        f"{replaced.old}, because {replaced.reason}. Revision {replaced.revision} serves from these offsets on "
-        f"(partition: offset): {offsets}.",
-        f"[bold]Correction[/]: {mended.declared} {mended.bookings} bookings of {mended.month or 'no month'}: "
-        f"{mended.outcome}{f' (alert {mended.alert[:8]}: ' + ', '.join(mended.phases) + ')' if mended.alert else ''}.",
-        f"[bold]Measured[/]: {figures.requests:,} requests and {figures.actuals:,} outcomes in {figures.replay_s:.0f} s "
-        f"= {figures.requests_per_s:,.0f} requests/s through the whole chain; set-up {figures.setup_s:.0f} s, "
-        f"all {figures.total_s:.0f} s.",
-        f"[bold]Look around[/]: export {prefix}; watchkeeper up; in another terminal, with the same setting: "
-        "watchkeeper status; watchkeeper tail predictions; watchkeeper tail alerts; watchkeeper dead-letters list",
+        _replaced(summary.replacement),
+        _mended(summary.correction),
+        _measured(summary.figures),
+        _next(summary.prefix),
     ]
+
+
+def _replaced(one: Replacement) -> str:
+    offsets = ", ".join(f"{partition}: {offset:,}" for partition, offset in one.offsets.items())
+    return (
+        f"[bold]Replacement[/] by command after {one.after_bookings:,} bookings: {one.deployment} serves {one.new} for "
+        f"{one.old} ({one.reason}). Revision {one.revision} is in effect from these offsets of `requests` on "
+        f"(partition: offset): {offsets}."
+    )
+
+
+def _mended(one: Correction) -> str:
+    what = f"{one.bookings} bookings of {one.month}: {one.outcome}" if one.month else one.outcome
+    alert = f" (alert {one.alert[:8]}: {', '.join(one.phases)})" if one.alert else ""
+    return f"[bold]Correction[/]: {one.declared} {what}{alert}."
+
+
+def _measured(one: Figures) -> str:
+    return (
+        f"[bold]Measured[/]: {one.requests:,} requests, each scored by three models, and {one.actuals:,} outcomes in "
+        f"{one.replay_s:.0f} s = {one.requests_per_s:,.0f} requests/s through the whole chain; set-up "
+        f"{one.setup_s:.0f} s, in all {one.total_s:.0f} s."
+    )
+
+
+def _next(prefix: str) -> str:
+    return (
+        f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
+        "the same setting: `watchkeeper status`, `watchkeeper tail predictions`, `watchkeeper tail alerts`."
+    )

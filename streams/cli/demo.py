@@ -1,7 +1,7 @@
 """`watchkeeper demo`: the main job on real bookings, from training to alerts, in a few minutes.
 
-Rules: everything is under a topic prefix of its own; whatever happens, the workers are stopped at the end, and the local
-servers too if the demo started them.
+Rules: everything is under a topic prefix of its own; whatever happens, the workers are stopped at the end, and the
+local servers too if the demo started them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 ALL_BOOKINGS = 89_263
+PIPED_WIDTH = 140  # where no terminal says how wide it is
 
 
 @click.command()
@@ -52,6 +53,8 @@ def demo(bookings: int, json_file: Path | None, *, keep: bool) -> None:
     from streams.cli._demo_tour import tour  # noqa: PLC0415
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
     began = time.monotonic()
     try:
         with ExitStack() as on_exit:

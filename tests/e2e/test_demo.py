@@ -1,0 +1,146 @@
+"""The demo as a person runs it: on servers that it starts, to the end and interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from infra.demo.bookings import live
+from infra.demo.questions import CANCELLATION, PRICE, QUESTIONS, Question
+from infra.demo.train import train
+from infra.local import stack
+from schemas.package import Package
+from scorers.formats.onnx import FORMAT
+
+BOOKINGS = 3_000
+SLOWEST_S = 400
+
+pytestmark = pytest.mark.timeout(SLOWEST_S + 60)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("demo")
+    yield folder
+    stack.down(folder, report=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def summary(home: Path) -> dict[str, Any]:
+    with started(home, "--bookings", str(BOOKINGS), "--json", str(home / "summary.json")) as process:
+        said, _ = process.communicate(timeout=SLOWEST_S)
+    assert process.returncode == 0, said
+    assert "Look around" in said
+    return msgspec.json.decode((home / "summary.json").read_bytes(), type=dict[str, Any])
+
+
+def started(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "demo", *arguments],
+        env=os.environ | {"WATCHKEEPER_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def of(summary: dict[str, Any], question: Question) -> dict[str, Any]:
+    return next(one for one in summary["deployments"] if one["name"] == question.deployment)
+
+
+def predicted(question: Question) -> dict[str, NDArray[np.float64]]:
+    """What each model says to the replayed bookings, without Watchkeeper between."""
+    return {
+        model.name: np.asarray(
+            FORMAT.load(model.onnx, Package(model.name, "1", "", question.target, model.features, "onnx")).predict(
+                live(BOOKINGS)
+            )
+        )
+        for model in train(question)
+    }
+
+
+def running(home: Path) -> list[psutil.Process]:
+    """Every process that works for this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get("WATCHKEEPER_HOME") == str(home) or str(home) in " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if ours and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.deployment)
+def test_every_booking_is_answered_once_and_without_an_error(summary: dict[str, Any], question: Question) -> None:
+    found = of(summary, question)
+    assert (found["rows"], found["data_errors"], found["system_errors"]) == (BOOKINGS, 0, 0)
+    assert summary["figures"]["requests"] == summary["figures"]["actuals"] == BOOKINGS * len(QUESTIONS)
+
+
+def test_the_error_of_every_price_model_is_what_its_predictions_say(summary: dict[str, Any]) -> None:
+    truth = live(BOOKINGS)["adr"].to_numpy()
+    (month,) = of(summary, PRICE)["months"]
+    said = {score["model"]: score["value"] for score in month["scores"]}
+    assert said == {
+        name: pytest.approx(float(np.sqrt(np.mean((values - truth) ** 2))), rel=1e-6)
+        for name, values in predicted(PRICE).items()
+    }
+    assert (month["coverage"], {score["n"] for score in month["scores"]}) == (1.0, {BOOKINGS})
+
+
+def test_the_log_loss_of_every_cancellation_model_is_what_its_probabilities_say(summary: dict[str, Any]) -> None:
+    truth, rows = (live(BOOKINGS)["is_canceled"] == "true").to_numpy().astype(int), np.arange(BOOKINGS)
+    (month,) = of(summary, CANCELLATION)["months"]
+    said = {score["model"]: score["value"] for score in month["scores"]}
+    assert said == {
+        name: pytest.approx(float(-np.log(np.clip(values[rows, truth], 1e-15, 1)).mean()), rel=1e-6)
+        for name, values in predicted(CANCELLATION).items()
+    }
+
+
+def test_drift_of_the_season_is_seen_and_fires(summary: dict[str, Any]) -> None:
+    found = of(summary, CANCELLATION)
+    assert found["status"] == "failing"
+    assert {"arrival_week", "lead_time"} <= {one["feature"] for one in found["drift"] if one["status"] == "failing"}
+    fired = {one["feature"] for one in summary["alerts"] if one["deployment"] == CANCELLATION.deployment}
+    assert "arrival_week" in fired
+
+
+def test_the_model_is_replaced_half_way_from_known_offsets_on(summary: dict[str, Any]) -> None:
+    replaced = summary["replacement"]
+    assert of(summary, PRICE)["champion"] == replaced["new"] == "booking-price-boosted"
+    assert of(summary, PRICE)["revision"] == 3
+    assert replaced["after_bookings"] >= BOOKINGS / 2
+    assert sum(replaced["offsets"].values()) == replaced["after_bookings"] * len(QUESTIONS)
+
+
+def test_afterwards_nothing_runs(summary: dict[str, Any], home: Path) -> None:
+    assert summary["prefix"].startswith("demo-")
+    assert running(home) == []
+
+
+def test_an_interrupted_demo_stops_its_workers_and_its_servers(home: Path) -> None:
+    with started(home) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("set up in"):
+                break
+        time.sleep(2)
+        assert len(running(home)) > len(QUESTIONS)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SLOWEST_S)
+    assert process.returncode not in {0, None}
+    assert running(home) == []

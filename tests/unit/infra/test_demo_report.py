@@ -1,0 +1,132 @@
+"""The demo's summary: what it says of metrics and alerts, and that it can be shown."""
+
+import io
+
+from rich.console import Console
+
+from infra.demo import report, show
+from infra.demo.questions import PRICE
+from schemas.deployment import Deployment, Model, Severity
+from schemas.observation import AccuracyState, Alert, AlertEvent, AlertPhase, Evidence, Metric, Status
+from schemas.package import Baseline, Package
+
+DAY = 86_400_000
+NEW, OLD = Model("a" * 64, "booking-price-boosted", "1"), Model("b" * 64, "booking-price-linear", "1")
+DEPLOYMENT = Deployment("booking-price", 3, PRICE.target, PRICE.features, NEW, (OLD,))
+PACKAGES = {
+    model.digest: Package(
+        model.name, "1", model.digest, PRICE.target, PRICE.features, "onnx", Baseline(holdout={"rmse": loss})
+    )
+    for model, loss in ((NEW, 22.7), (OLD, 32.9))
+}
+
+
+def metric(
+    name: str, value: float, model: Model = NEW, day: int = 0, n: int = 100, feature: str = "", coverage: float = 1.0
+) -> Metric:
+    return Metric(
+        DEPLOYMENT.name,
+        model.digest,
+        name,
+        day * DAY,
+        (day + 7) * DAY,
+        n,
+        feature=feature,
+        value=value,
+        coverage=coverage,
+        status=(Status.FAILING if value > 0.25 else Status.PASSING) if name == "psi" else None,
+        closed=True,
+        state=AccuracyState.FINAL if name == "rmse" else None,
+    )
+
+
+def event(sequence: int, phase: AlertPhase, alert: str = "x", feature: str = "") -> AlertEvent:
+    evidence = (Evidence(31 * DAY, 59 * DAY, 75.3, 6_897),) if phase is AlertPhase.FIRING else ()
+    data = Alert(
+        id=alert,
+        deployment=DEPLOYMENT.name,
+        rule="accuracy-drop",
+        metric="rmse",
+        feature=feature,
+        segment="",
+        model=NEW.digest,
+        severity=Severity.CRITICAL,
+        phase=phase,
+        sequence=sequence,
+        since_ms=31 * DAY,
+        changed_ms=59 * DAY,
+        limit=25.0,
+        windows=evidence,
+    )
+    return AlertEvent(f"{alert}-{sequence}", "/", "watchkeeper.alert", "", "", data)
+
+
+def test_a_request_is_counted_once_however_many_models_answered_it() -> None:
+    metrics = [metric("requests", 100.0), metric("requests", 100.0, OLD), metric("requests", 40.0, OLD, day=7, n=40)]
+    assert report.watched(DEPLOYMENT, PACKAGES, metrics, (), {}).rows == 140
+
+
+def test_errors_are_counted_from_their_rates() -> None:
+    metrics = [metric("data_error_rate", 0.02), metric("system_error_rate", 0.0)]
+    found = report.watched(DEPLOYMENT, PACKAGES, metrics, (), {})
+    assert (found.data_errors, found.system_errors) == (2, 0)
+
+
+def test_the_status_is_that_of_the_last_closed_window_and_earlier_ones_are_counted() -> None:
+    metrics = [
+        metric("psi", 0.4, feature="lead_time"),
+        metric("psi", 0.05, feature="lead_time", day=7),
+        metric("psi", 0.02, feature="adults", day=7),
+    ]
+    found = report.watched(DEPLOYMENT, PACKAGES, metrics, (), {})
+    assert found.status == "passing"
+    assert [(one.feature, one.windows, one.of) for one in found.drift] == [("lead_time", 1, 2), ("adults", 0, 1)]
+
+
+def test_where_the_champion_changed_inside_a_window_the_longer_part_is_taken() -> None:
+    metrics = [metric("psi", 0.4, n=30, feature="adults"), metric("psi", 0.02, OLD, n=70, feature="adults")]
+    (found,) = report.drifted(metrics, DEPLOYMENT)
+    assert (found.psi, found.n) == (0.02, 70)
+
+
+def test_a_month_has_all_models_and_what_was_said_at_its_close() -> None:
+    early, late = metric("rmse", 44.0, n=30, coverage=0.3), metric("rmse", 30.3)
+    closings = report.first_closings([early, late])
+    found = report.watched(DEPLOYMENT, PACKAGES, [late, metric("rmse", 35.3, OLD)], (), closings)
+    (month,) = found.months
+    assert [(score.model, score.value) for score in month.scores] == [(NEW.name, 30.3), (OLD.name, 35.3)]
+    assert (month.month, month.coverage, month.first_value, month.first_coverage) == ("1970-01", 1.0, 44.0, 0.3)
+    assert found.holdout == {NEW.name: 22.7, OLD.name: 32.9}
+
+
+def test_an_alert_is_told_from_beginning_to_end_in_its_own_order() -> None:
+    phases = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.RESOLVED, AlertPhase.RETRACTED)
+    events = [event(number, phase) for number, phase in enumerate(phases, 1)]
+    (story,) = report.stories(reversed(events))
+    assert [change.phase for change in story.changes] == ["firing", "resolved", "retracted"]
+    assert story.changes[0].windows == ("1970-02-01: 75.3 (6,897 rows)",)
+    assert story.phase == "retracted"
+
+
+def test_an_alert_that_was_only_pending_is_no_story() -> None:
+    assert report.stories([event(1, AlertPhase.PENDING), event(2, AlertPhase.RESOLVED)]) == ()
+
+
+def test_only_alerts_that_fire_now_are_open() -> None:
+    told = report.stories(
+        [event(1, AlertPhase.FIRING), event(1, AlertPhase.FIRING, "y"), event(2, AlertPhase.RESOLVED)]
+    )
+    assert report.watched(DEPLOYMENT, PACKAGES, [], told, {}).open_alerts == 1
+
+
+def test_the_tables_show_what_was_found() -> None:
+    told = report.stories([event(1, AlertPhase.FIRING, "y", "lead_time"), event(1, AlertPhase.FIRING)])
+    metrics = [metric("rmse", 30.3), metric("psi", 0.4, feature="lead_time"), metric("requests", 100.0)]
+    found = [report.watched(DEPLOYMENT, PACKAGES, metrics, told, {})]
+    out = io.StringIO()
+    console = Console(file=out, width=160)
+    for part in show.everything(found, told, "x"):
+        console.print(part)
+    said = out.getvalue()
+    for word in ("30.3", "22.7", "lead_time", "failing", "the demo's own error", "2 fired, of which now 2 firing"):
+        assert word in said
