@@ -1,0 +1,1 @@
+"""Programs for other environments: they stand alone and import nothing of ours."""
