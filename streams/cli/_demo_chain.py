@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infra.demo.replay import Message as Record
     from streams.connection import Connection
 
+SENT = (Topic.REQUESTS, Topic.ACTUALS)
 # in the order of the data: when one stage is done, the inputs of the next are complete
 STAGES = (
     ("scorer", (Topic.REQUESTS,)),
@@ -28,18 +29,14 @@ STAGES = (
     ("evaluator", (Topic.SUMMARIES,)),
     ("projector", (Topic.METRICS, Topic.ALERTS, Topic.DEPLOYMENTS)),
 )
-PACED = (
-    ("scorer", Topic.REQUESTS),
-    ("shadow", Topic.REQUESTS),
-    ("observer", Topic.REQUESTS),
-    ("joiner", Topic.ACTUALS),
-)
-AHEAD = 20_000
-"""How many records the replay may be ahead of the slowest group: all are busy, and outcomes come near requests."""
+PACED = STAGES[:4]
+AHEAD = 5_000
+"""How many records a group may be behind on a topic while the replay goes on. A month passes in seconds here: with more,
+months would close before the outcomes known by then are joined."""
 
 PATIENCE_S = 120.0
 EMIT_S = 2.5  # the evaluator speaks at most once a second, and after a progress record
-LOOK_S = 0.1
+LOOK_S = 0.05
 COMMIT_MARKER = 1  # ends of topics that are written in transactions count the marker behind the last record
 
 
@@ -59,7 +56,7 @@ class Chain:
 
     def send(self, records: Iterable[Record]) -> None:
         """Produce these; returns before they are acknowledged."""
-        names = {topic: self._connection.layout.name(topic) for topic in (Topic.REQUESTS, Topic.ACTUALS)}
+        names = {topic: self._connection.layout.name(topic) for topic in SENT}
         for record in records:
             while True:
                 try:
@@ -118,19 +115,29 @@ class Chain:
         self._groups.clear()
 
     def _behind(self) -> int:
-        return max(self.sent[topic] - sum(self._committed(role, topic).values()) for role, topic in PACED)
+        """How many records the slowest group has yet to read of a topic."""
+        goals = self._ends({topic for _, topics in PACED for topic in topics})
+        return max(
+            sum(goals[place] - at for place, at in self._committed(role, topic).items())
+            for role, topics in PACED
+            for topic in topics
+        )
 
     def _drain(self, role: str, topics: Iterable[Topic]) -> None:
-        layout = self._connection.layout
-        marks = {layout.name(topic): 0 if topic in self.sent else COMMIT_MARKER for topic in topics}
-        places = [(layout.name(topic), number) for topic in topics for number in self._connection.partitions(topic)]
-        goals = {place: end - marks[place[0]] for place, end in ends(self._admin, places, stable=True).items()}
+        goals = self._ends(topics)
 
         def is_done() -> bool:
             done = {place: at for topic in topics for place, at in self._committed(role, topic).items()}
             return all(done[place] >= goal for place, goal in goals.items())
 
         self._wait(is_done, f"{role} does not come to the end of {', '.join(topics)}")
+
+    def _ends(self, topics: Iterable[Topic]) -> dict[tuple[str, int], int]:
+        """Up to where there are records; what a group has committed when it has read them all."""
+        layout = self._connection.layout
+        marks = {layout.name(topic): 0 if topic in SENT else COMMIT_MARKER for topic in topics}
+        places = [(layout.name(topic), number) for topic in topics for number in self._connection.partitions(topic)]
+        return {place: max(0, end - marks[place[0]]) for place, end in ends(self._admin, places, stable=True).items()}
 
     def _committed(self, role: str, topic: Topic) -> dict[tuple[str, int], int]:
         if role not in self._groups:

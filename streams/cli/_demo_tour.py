@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from streams.supervisor import Fleet
 
 
+EVENTS_PER_STEP = 600
+
+
 class Figures(msgspec.Struct):
     """What was measured. `requests_per_s`: through the whole chain, each scored by three models, joined and watched."""
 
@@ -119,7 +122,7 @@ def _replay(stage: Stage, chosen: pl.DataFrame, packages: Mapping[str, Package],
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=2 * chosen.height, day="", rate=0.0)
         began, asked = time.monotonic(), 0
-        for step in steps(chosen):
+        for step in steps(chosen, events_per_step=EVENTS_PER_STEP):
             stage.chain.send(step.messages)
             stage.chain.keep_pace()
             asked += step.bookings
