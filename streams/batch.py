@@ -80,7 +80,7 @@ def columns(messages: Sequence[Message]) -> Records:
     return Records(
         keys=[message.key() for message in messages],
         values=[message.value() for message in messages],
-        partitions=np.fromiter((message.partition() for message in messages), np.int32, count),
-        offsets=np.fromiter((message.offset() for message in messages), np.int64, count),
-        timestamps_ms=np.fromiter((message.timestamp()[1] for message in messages), np.int64, count),
+        partitions=np.fromiter([message.partition() for message in messages], np.int32, count),
+        offsets=np.fromiter([message.offset() for message in messages], np.int64, count),
+        timestamps_ms=np.fromiter([message.timestamp()[1] for message in messages], np.int64, count),
     )

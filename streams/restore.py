@@ -126,6 +126,8 @@ class _Replay:
         end = ends(admin, [place], stable=False)[place]
         self._distrust(topic_id, end)
         at = first = self.store.position.offset
+        if self.store.position.topic_id != topic_id:  # an empty store: whose rows it will hold
+            self.store.write({}, Position(at, topic_id, _wall_ms()))
         if at >= end:
             return True
         reader = self.connection.consumer("restore", **{"enable.partition.eof": True})

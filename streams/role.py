@@ -18,12 +18,14 @@ Place = tuple["Topic", int]
 class Role(Protocol):
     """One kind of worker.
 
-    `gather_ms` is how long a batch is filled, `tick_ms` how often one is made though there are no records.
+    `gather_ms` is how long a batch is filled, `batch_rows` how many records it takes at most (None: as the settings
+    say), `tick_ms` how often one is made though there are no records.
     """
 
     name: str
     inputs: tuple[Topic, ...]
     gather_ms: int
+    batch_rows: int | None
     tick_ms: int | None
 
     def process(self, batch: Batch) -> Effects:
@@ -49,6 +51,7 @@ class PlainRole:
     """Answers for roles that need none of the hooks."""
 
     gather_ms = 100
+    batch_rows: int | None = None
     tick_ms: int | None = None
 
     def assigned(self, places: frozenset[Place]) -> None:

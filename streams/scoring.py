@@ -43,7 +43,9 @@ def predict(
     good[list(scores.failed)] = False
     keep = None if good.all() else np.flatnonzero(good)
     columns = _columns(group, scores, model, records, execution_ms, keep, loaded)
-    effects.send_all(topic, [records.keys[row] for row in _rows(group, keep)], encode_predictions(columns))
+    rows = _rows(group, keep)
+    keys = records.keys if len(rows) == len(records) else [records.keys[row] for row in rows.tolist()]
+    effects.send_all(topic, keys, encode_predictions(columns))
     for row, (code, message) in sorted(scores.failed.items()):
         _failed(effects, topic, records, group, model, row, code, message, execution_ms)
 

@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from mode import Service
@@ -208,18 +208,27 @@ class TransactionalSource(Service):
         """Records by source partition; a partition has ended while its last event is the end."""
         groups: dict[Place, list[Message]] = {}
         ends: dict[Place, int] = {}
+        last: tuple[str | None, int | None] = (None, None)
+        append = list[Message]().append
         for message in messages:
             error = message.error()
-            place = (self._inputs[str(message.topic())], cast("int", message.partition()))
             if error is None:
-                groups.setdefault(place, []).append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
+                here = (message.topic(), message.partition())
+                if here != last:  # records come in runs of one partition
+                    append, last = groups.setdefault(self._place(message), []).append, here
+                append(message)
+                continue
+            place = self._place(message)
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
                 ends[place] = len(groups.get(place, ()))
             else:
                 _raise_for(error)
         self._ended.difference_update(groups)
         self._ended.update(place for place, seen in ends.items() if seen == len(groups.get(place, ())))
         return self._gate(groups)
+
+    def _place(self, message: Message) -> Place:
+        return self._inputs[str(message.topic())], cast("int", message.partition())
 
     def _gate(self, groups: dict[Place, list[Message]]) -> dict[Place, list[Message]]:
         """Hold back records that the role may not read yet; they come first in a later batch."""
@@ -343,10 +352,14 @@ class TransactionalSource(Service):
             mark = marks.setdefault(number, [before])
             last = len(rows) - 1
             for i, (key, value) in enumerate(rows.items()):
-                report = _remember(mark, before.topic_id) if i == last else None
+                more: dict[str, Any] = {}
+                if i == 0:  # one header is enough to find the writer by
+                    more["headers"] = headers
+                if i == last:
+                    more["on_delivery"] = _remember(mark, before.topic_id)
                 while True:
                     try:
-                        self._producer.produce(topic, value, key, partition=number, headers=headers, on_delivery=report)
+                        self._producer.produce(topic, value, key, number, **more)
                         break
                     except BufferError:
                         self._producer.poll(RETRY_S)

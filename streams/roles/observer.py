@@ -54,6 +54,7 @@ class Observer(PlainRole):
 
     name = "observer"
     inputs = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES)
+    batch_rows = 50_000  # a fold costs by the call
     tick_ms = 1_000
 
     def __init__(self, connection: Connection, catalog: Catalog, history: History, switches: Switches) -> None:
