@@ -31,8 +31,8 @@ STAGES = (
 )
 PACED = STAGES[:4]
 AHEAD = 5_000
-"""How many records a group may be behind on a topic while the replay goes on. A month passes in seconds here: with more,
-months would close before the outcomes known by then are joined."""
+"""How many records a group may be behind on a topic while the replay goes on. A month passes in seconds here: were it
+more, months would close before the outcomes known by then are joined."""
 
 PATIENCE_S = 120.0
 EMIT_S = 2.5  # the evaluator speaks at most once a second, and after a progress record
