@@ -21,7 +21,7 @@ COMMIT_MARKER = 1
 
 
 def run(options: Options) -> list[Row]:
-    """Requests without actuals through scorer, shadow and joiner; then the joiner's folder when the worker has ended."""
+    """Requests without actuals through scorer, shadow and joiner; then the folder of the joiner, ended."""
     pending = options.scaled(PENDING, least=20_000)
     with rig() as built:
         producer = built.connection.producer()
