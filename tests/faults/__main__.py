@@ -1,0 +1,63 @@
+"""`python -m tests.faults`: the kill suite. Exit code 1 if anything was lost, doubled or wrong, or nothing proved."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from infra.local import stack
+from tests.faults.suite import Report, long, run, short
+
+
+def main() -> int:
+    """Run the suite as asked."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="the form that `make test` runs, some two minutes")
+    parser.add_argument("--kills", type=int, default=20, help="kills per role in the long form")
+    parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same order of faults")
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the report for programs")
+    parser.add_argument("--keep", type=Path, default=None, metavar="FOLDER", help="keep logs and data there")
+    asked = parser.parse_args()
+    seed = random.randrange(1 << 31) if asked.seed is None else asked.seed
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that servers and workers are stopped on the way out
+    say(f"seed {seed}")
+    with tempfile.TemporaryDirectory(prefix="watchkeeper-faults-") as folder:
+        home = asked.keep or Path(folder)
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            report = run(home, short(seed) if asked.short else long(seed, asked.kills), say)
+        finally:
+            stack.down(home, report=lambda _text: None)
+    show(report)
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(dataclasses.asdict(report), indent=1))
+    return 1 if report.failures else 0
+
+
+def show(report: Report) -> None:
+    """The summary for people."""
+    print(f"\nseed {report.seed}: {report.requests:,} requests at {report.requests_per_s:,.0f}/s")
+    for title in ("seconds", "faults", "kills", "points", "exits", "aborted", "compared"):
+        print(f"\n{title}")
+        for name, value in sorted(getattr(report, title).items()):
+            print(f"  {name:<56} {value:>12,}")
+    print()
+    for failure in report.failures:
+        print(f"FAILED  {failure}")
+    print(f"{len(report.failures)} failures" if report.failures else "nothing lost, nothing doubled, nothing wrong")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The faults: what can be done to a running installation, by hand on its processes, each as one plain function.
+
+Only processes of the fleet and of the suite's own stack are ever touched, by their process objects.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil
+import redis
+
+from infra.local import stack
+from streams.failpoints import FailPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.supervisor import Child
+    from tests.faults.scene import Scene
+
+FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
+IN_TRANSACTION = (FailPoint.AFTER_PRODUCE, FailPoint.BEFORE_OFFSETS, FailPoint.BEFORE_COMMIT)
+WITH_TABLES = ("joiner", "evaluator")
+STOPPED_S = 12.0  # longer than the session (6 s) and the transaction (10 s)
+BROKER_AWAY_S = 20.0
+POINT_TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Chaos:
+    """Does things to a scene and remembers what. `points` counts fail points that were armed and then reached."""
+
+    scene: Scene
+    rng: random.Random
+    say: Callable[[str], None]
+    done: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    _armed: list[tuple[Child, int, str]] = field(default_factory=list)
+    _to_stop: dict[str, float | None] = field(default_factory=dict)  # worker -> since when it is stopped
+
+    def watch(self, over: threading.Event) -> None:
+        """Wake those that have slept long enough, until it is over and nobody sleeps: the body of a thread."""
+        while not over.wait(0.1) or any(self._to_stop.values()):
+            for child in list(self.scene.fleet.children):
+                if child.name in self._to_stop and _status(child) == psutil.STATUS_STOPPED:
+                    self._wake(child)
+
+    def _wake(self, child: Child) -> None:
+        since = self._to_stop[child.name]
+        if since is None:
+            self.say(f"{child.name} is stopped inside its transaction")
+            self._to_stop[child.name] = time.monotonic()
+        elif time.monotonic() - since > STOPPED_S:
+            del self._to_stop[child.name]
+            child.process.send_signal(signal.SIGCONT)
+            self.say(f"{child.name} goes on")
+            self.done[f"SIGSTOP for {STOPPED_S:.0f} s"] += 1
+            self.points[f"{child.role} {FailPoint.BEFORE_COMMIT}"] += 1
+
+    def pick(self, role: str) -> Child:
+        """A running worker of a role that no other fault is waiting for."""
+        limit = time.monotonic() + POINT_TIMEOUT_S
+        while True:
+            self._look()
+            if time.monotonic() > limit:  # a point that is never passed: wait for it no longer
+                self._armed = [each for each in self._armed if each[0].role != role]
+            busy = {id(child) for child, _, _ in self._armed}
+            ours = [child for child in self._workers(role) if child.start_at is None and child.process.poll() is None]
+            if free := [child for child in ours if id(child) not in busy and child.name not in self._to_stop]:
+                return self.rng.choice(free)
+            time.sleep(0.2)
+
+    def kill(self, role: str) -> None:
+        """SIGKILL at a random moment."""
+        child = self.pick(role)
+        self.say(f"SIGKILL {child.name}")
+        child.process.kill()
+        self.done["SIGKILL at random"] += 1
+
+    def kill_at(self, role: str, point: FailPoint, passes: int = 1) -> None:
+        """SIGKILL, and once it is back, SIGKILL by itself at a named point."""
+        child = self.pick(role)
+        self.say(f"SIGKILL {child.name}, and again at {point}:{passes}")
+        child.once = {FAIL_POINT: f"{point}:{passes}"}
+        self._armed.append((child, len(child.exits) + 1, f"{role} {point}"))
+        child.process.kill()
+        self.done["SIGKILL at random"] += 1
+
+    def stop_in_commit(self, role: str) -> None:
+        """SIGKILL, and once it is back, SIGSTOP between sending the offsets and the commit, and SIGCONT 12 s later."""
+        child = self.pick(role)
+        self.say(f"SIGKILL {child.name}, and SIGSTOP before a commit")
+        child.once = {FAIL_POINT: f"{FailPoint.BEFORE_COMMIT}:{self.rng.randint(1, 4)}:stop"}
+        self._to_stop[child.name] = None
+        child.process.kill()
+        self.done["SIGKILL at random"] += 1
+
+    def roll(self, role: str) -> None:
+        """SIGTERM the workers of a role one after the other, the next when the last is back."""
+        self.say(f"rolling restart of {role}")
+        for child in self._workers(role):
+            count = len(child.exits)
+            child.process.send_signal(signal.SIGTERM)
+            limit = time.monotonic() + POINT_TIMEOUT_S
+            while len(child.exits) == count or child.start_at is not None:
+                assert time.monotonic() < limit, f"{child.name} did not stop on SIGTERM"
+                time.sleep(0.1)
+            self.done["SIGTERM"] += 1
+
+    def come_and_go(self, role: str, stay_s: float = 8.0) -> None:
+        """A worker joins and leaves again."""
+        self.say(f"a worker of {role} joins and leaves")
+        name = f"guest{self.done['joined and left']}"
+        self.scene.fleet.start([role], [name])
+        time.sleep(stay_s)
+        self.scene.fleet.retire(next(child for child in self._workers(role) if child.worker == name))
+        self.done["joined and left"] += 1
+
+    def kill_broker(self) -> None:
+        """The broker is SIGKILLed and away for 20 s."""
+        self.say(f"SIGKILL of the broker, away for {BROKER_AWAY_S:.0f} s")
+        stack.kill_broker(self.scene.home)
+        time.sleep(BROKER_AWAY_S)
+        stack.start_broker(self.scene.home, report=lambda _text: None)
+        self.done["broker killed"] += 1
+
+    def kill_redis(self) -> None:
+        """Redis is SIGKILLed, and comes back with nothing."""
+        self.say("SIGKILL of Redis, which comes back empty")
+        stack.kill_redis(self.scene.home)
+        time.sleep(3.0)
+        stack.start_redis(self.scene.home, report=lambda _text: None)
+        with redis.Redis.from_url(self.scene.settings.redis_address()) as client:
+            client.flushall()
+        self.done["Redis killed and emptied"] += 1
+
+    def settle(self) -> None:
+        """Wait until every worker runs, and every point that was armed was reached, or will not be any more."""
+        limit = time.monotonic() + POINT_TIMEOUT_S
+        while time.monotonic() < limit:
+            self._look()
+            if (
+                not self._armed
+                and not self._to_stop
+                and all(child.process.poll() is None for child in self.scene.fleet.children)
+            ):
+                return
+            time.sleep(0.2)
+
+    def kills(self) -> Counter[str]:
+        """Deaths by SIGKILL, by role."""
+        found: Counter[str] = Counter()
+        for child in self.scene.fleet.children:
+            found[child.role] += child.exits.count(-signal.SIGKILL)
+        return found
+
+    def met(self) -> int:
+        """Fail points inside a transaction that were reached."""
+        return sum(count for name, count in self.points.items() if name.split(" ")[1] in IN_TRANSACTION)
+
+    def _look(self) -> None:
+        waiting = []
+        for child, before, name in self._armed:
+            if len(child.exits) > before:
+                self.points[name] += child.exits[before] == -signal.SIGKILL
+            else:
+                waiting.append((child, before, name))
+        self._armed = waiting
+
+    def _workers(self, role: str) -> list[Child]:
+        return [child for child in self.scene.fleet.children if child.role == role]
+
+
+def points_of(role: str) -> list[FailPoint]:
+    """The named points that a role passes."""
+    return [point for point in FailPoint if point is not FailPoint.RESTORE or role in WITH_TABLES]
+
+
+def _status(child: Child) -> str:
+    try:
+        return str(psutil.Process(child.process.pid).status())
+    except psutil.Error:
+        return ""

@@ -1,0 +1,110 @@
+"""The checker: everything that the workers left on the log and in Redis against the ledger and a clean fold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from schemas.deployment import Audit, Deployment
+from schemas.package import Package
+from schemas.topics import Topic
+from scorers.governance import replay, verify_chain
+from tests.faults.findings import Findings
+from tests.faults.fresh import Fresh, load
+from tests.faults.log import newest, partitions, read
+from tests.faults.rows import check_answers, check_join, check_ledger, check_letters
+from tests.faults.windows import check_buckets, check_counts, check_metrics, check_replay
+
+if TYPE_CHECKING:
+    from tests.faults.load import Ledger
+    from tests.faults.scene import Scene
+
+WRITES = {
+    "scorer": (Topic.PREDICTIONS,),
+    "shadow": (Topic.SHADOW_PREDICTIONS,),
+    "joiner": (Topic.OUTCOMES, Topic.JOIN_CHANGELOG),
+    "observer": (Topic.SUMMARIES,),
+    "evaluator": (Topic.METRICS, Topic.WINDOWS_CHANGELOG),
+    "governor": (Topic.AUDIT,),
+}
+
+_audit = msgspec.json.Decoder(Audit).decode
+
+
+def check(scene: Scene, ledger: Ledger) -> Findings:
+    """All checks, after the workers have ended."""
+    findings = Findings()
+    deployments, packages = _check_governance(scene, ledger, findings)
+    fresh = Fresh(deployments, packages)
+    seen: Counter[tuple[str, int]] = Counter()
+    net: Counter[tuple[int, str]] = Counter()
+    unreadable = actuals = 0
+    for number in scene.connection.partitions(Topic.REQUESTS):
+        partition = load(scene.connection, number, deployments)
+        fresh.entries = {}
+        fresh.feed(partition)
+        check_answers(scene, partition, findings, seen)
+        check_join(scene, partition, fresh, findings, net)
+        unreadable += len(partition.requests.unreadable)
+        actuals += partition.actuals.height
+    findings.same("actuals on the log", actuals, ledger.actuals)
+    check_ledger(scene, ledger, findings, seen, net)
+    check_letters(scene, ledger, findings, unreadable)
+    stored = check_buckets(scene, fresh, findings)
+    check_counts(scene, ledger, stored, findings)
+    check_metrics(scene, fresh, findings)
+    check_replay(scene, findings)
+    _check_views(scene, findings)
+    return findings
+
+
+def aborted(scene: Scene, *, sample: bool) -> dict[str, int]:
+    """By role: records that were produced in transactions which never committed, so that no consumer may see them.
+
+    `sample`: look at partition 0 of each topic only.
+    """
+    found = {}
+    for role, topics in WRITES.items():
+        every = committed = 0
+        for topic, number in partitions(scene.connection, *topics):
+            if sample and number:
+                continue
+            every += len(read(scene.connection, topic, number, committed=False))
+            committed += len(read(scene.connection, topic, number))
+        found[role] = every - committed
+    return found
+
+
+def _check_governance(
+    scene: Scene, ledger: Ledger, findings: Findings
+) -> tuple[dict[str, Deployment], dict[str, Package]]:
+    """The chain holds, each command was answered once, and what is deployed is what the chain says."""
+    raw = read(scene.connection, Topic.AUDIT, 0).values
+    findings.same("first broken record of the audit chain", verify_chain([value or b"" for value in raw]), None)
+    audits = [_audit(value or b"") for value in raw]
+    answered = Counter(audit.command.id for audit in audits)
+    findings.none("commands answered twice", [key for key, count in answered.items() if count > 1])
+    findings.none("commands not answered", [said.id for said in ledger.commands if said.id not in answered])
+    findings.numbers["audit records"] += len(audits)
+    state, _, _ = replay(audits)
+    for topic, expected in ((Topic.DEPLOYMENTS, state.deployments), (Topic.PACKAGES, state.packages)):
+        kept = newest(read(scene.connection, topic, 0))
+        wanted = {name.encode(): msgspec.json.encode(value) for name, value in expected.items()}
+        findings.same_rows(topic.value, kept, wanted)
+    return dict(state.deployments), dict(state.packages)
+
+
+def _check_views(scene: Scene, findings: Findings) -> None:
+    """Redis holds the newest record of each key, and nothing else."""
+    views, connection = scene.views(), scene.connection
+    for topic in (Topic.METRICS, Topic.ALERTS, Topic.DEPLOYMENTS, Topic.PACKAGES):
+        expected: dict[bytes, bytes] = {}
+        for number in connection.partitions(topic):
+            expected |= newest(read(connection, topic, number))
+        names = [topic.value]
+        if topic is Topic.METRICS:
+            names = [f"metrics:{name}" for name in sorted(views.deployments())]
+        found = {field.encode(): value for name in names for field, value in views._all(name)}
+        findings.same_rows(f"view of {topic}", found, expected)

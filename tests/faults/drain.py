@@ -1,0 +1,94 @@
+"""Waiting until the chain has worked off everything, and then stopping it so that nothing moves under the checker."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from confluent_kafka import KafkaException, TopicPartition
+
+from schemas.observation import Summary, SummaryRecord
+from schemas.topics import Topic
+from tests.faults.log import messages, wait_for_stable
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+    from streams.connection import Connection
+    from tests.faults.scene import Scene
+
+# in the order in which records flow; ticks go on for ever, so that only deltas count for the evaluator
+CHAIN = {
+    "governor": (Topic.GOVERNANCE,),
+    "scorer": (Topic.REQUESTS,),
+    "shadow": (Topic.REQUESTS,),
+    "joiner": (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS),
+    "observer": (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES),
+    "evaluator": (Topic.SUMMARIES,),
+    "projector": (Topic.METRICS, Topic.ALERTS, Topic.DEPLOYMENTS, Topic.PACKAGES),
+}
+WRITTEN: list[Topic] = [topic for topic in Topic if topic is not Topic.HEARTBEATS]
+EMISSION_S = 3.0  # a window speaks at most once a second
+PASSES = 2  # offsets may be committed a moment before the records of the same transaction can be read
+
+_decode = msgspec.msgpack.Decoder(SummaryRecord).decode
+
+
+class NotDrainedError(AssertionError):
+    """The chain did not work off its input in time: something is stuck."""
+
+
+def drain(scene: Scene, timeout_s: float) -> float:
+    """Wait until nothing is pending; stop the workers, the projector last. Answers the seconds it took."""
+    began = time.monotonic()
+    left = _wait(scene, tuple(CHAIN), began + timeout_s)
+    if left:
+        raise NotDrainedError(f"after {timeout_s:.0f} s this was not worked off: {left}")
+    time.sleep(EMISSION_S)
+    for child in [child for child in scene.fleet.children if child.role != "projector"]:
+        scene.fleet.retire(child)
+    if left := _wait(scene, ("projector",), time.monotonic() + 60):
+        raise NotDrainedError(f"the projector did not work off {left}")
+    scene.fleet.stop()
+    if not wait_for_stable(scene.connection, WRITTEN):
+        raise NotDrainedError("a transaction is open though all workers have ended")
+    return time.monotonic() - began
+
+
+def _wait(scene: Scene, roles: tuple[str, ...], limit: float) -> dict[str, int]:
+    quiet = 0
+    while True:
+        left: dict[str, int] = {}
+        for role in roles:  # once all above are done, what a role reads does not grow any more
+            if count := pending(scene.connection, role):
+                left[role] = count
+        quiet = 0 if left else quiet + 1
+        if quiet == PASSES or time.monotonic() > limit:
+            return left
+        time.sleep(1.0)
+
+
+def pending(connection: Connection, role: str) -> int:
+    """Records that a role has yet to work on; -1 where the broker does not say."""
+    places = [(topic, number) for topic in CHAIN[role] for number in connection.partitions(topic)]
+    group = connection.consumer(connection.group(role))
+    try:
+        asked = [TopicPartition(connection.layout.name(topic), number) for topic, number in places]
+        committed = group.committed(asked, 20)
+        count = 0
+        for (topic, number), place in zip(places, committed, strict=True):
+            low, high = group.get_watermark_offsets(place, 20)
+            if max(place.offset, low) < high:
+                found = messages(connection, topic, number, max(place.offset, 0))
+                count += sum(_matters(topic, message) for message in found)
+    except KafkaException:
+        return -1
+    else:
+        return count
+    finally:
+        group.close()
+
+
+def _matters(topic: Topic, message: Message) -> bool:
+    return topic is not Topic.SUMMARIES or isinstance(_decode(message.value() or b""), Summary)

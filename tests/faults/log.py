@@ -1,0 +1,76 @@
+"""Reading what is on the log, partition by partition, as a consumer would: committed records, or all of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+
+from streams.batch import columns
+from streams.connection import ends
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from confluent_kafka import Message
+
+    from schemas.records import Records
+    from schemas.topics import Topic
+    from streams.connection import Connection
+
+
+def read(connection: Connection, topic: Topic, partition: int, *, committed: bool = True) -> Records:
+    """All records of a partition."""
+    return columns(messages(connection, topic, partition, OFFSET_BEGINNING, committed=committed))
+
+
+def messages(
+    connection: Connection, topic: Topic, partition: int, first: int, *, committed: bool = True
+) -> list[Message]:
+    """The records of a partition from an offset to its end."""
+    level = "read_committed" if committed else "read_uncommitted"
+    reader = connection.consumer("faults-check", **{"enable.partition.eof": True, "isolation.level": level})
+    found: list[Message] = []
+    try:
+        reader.assign([TopicPartition(connection.layout.name(topic), partition, first)])
+        while True:
+            # a batch waits until it is full or its time is over
+            for message in reader.consume(1, 1.0) + reader.consume(10_000, 0.02):
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return found
+    finally:
+        reader.close()
+
+
+def partitions(connection: Connection, *topics: Topic) -> Iterator[tuple[Topic, int]]:
+    """Each partition of each of these topics."""
+    for topic in topics:
+        for number in connection.partitions(topic):
+            yield topic, number
+
+
+def newest(records: Records) -> dict[bytes, bytes]:
+    """What a compacted topic would keep."""
+    kept: dict[bytes, bytes] = {}
+    for key, value in zip(records.keys, records.values, strict=True):
+        if value is None:
+            kept.pop(key or b"", None)
+        else:
+            kept[key or b""] = value
+    return kept
+
+
+def wait_for_stable(connection: Connection, topics: list[Topic], timeout_s: float = 40.0) -> bool:
+    """Whether no transaction is open on these topics, in the end."""
+    places = [(connection.layout.name(topic), number) for topic, number in partitions(connection, *topics)]
+    limit = time.monotonic() + timeout_s
+    admin = connection.admin()
+    while time.monotonic() < limit:
+        if ends(admin, places, stable=True) == ends(admin, places, stable=False):
+            return True
+        time.sleep(0.5)
+    return False

@@ -1,0 +1,184 @@
+"""A run: load, faults, drain, check. The short form takes two minutes, the long one up to twenty."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streams.failpoints import FailPoint
+from tests.faults.chaos import IN_TRANSACTION, Chaos, points_of
+from tests.faults.check import aborted, check
+from tests.faults.drain import NotDrainedError, drain
+from tests.faults.findings import Findings
+from tests.faults.load import Load
+from tests.faults.scene import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.faults.load import Ledger
+    from tests.faults.scene import Scene
+
+ROLES = ("scorer", "shadow", "joiner", "observer", "evaluator", "governor", "projector")
+WORKERS = {"scorer": 3, "shadow": 2, "joiner": 2, "observer": 2, "evaluator": 2, "governor": 2, "projector": 2}
+FEW = dict.fromkeys(ROLES, 1) | {"joiner": 2}
+SHORT_ROLES = ("scorer", "joiner", "observer", "evaluator")
+WARM_UP_S = 4.0
+SAMPLED_FROM = 200_000  # requests from which on aborted records are counted in one partition only
+
+Step = tuple["Callable[..., object]", tuple[object, ...]]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did and found, for people and programs."""
+
+    seed: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    requests: int = 0
+    requests_per_s: float = 0.0
+    faults: dict[str, int] = field(default_factory=dict)
+    kills: dict[str, int] = field(default_factory=dict)
+    points: dict[str, int] = field(default_factory=dict)
+    exits: dict[str, int] = field(default_factory=dict)
+    aborted: dict[str, int] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run goes. `kills` per role, `per_s` requests, `pauses_s` between faults."""
+
+    seed: int
+    kills: int
+    per_s: float
+    workers: dict[str, int]
+    roles: tuple[str, ...] = ROLES
+    everything: bool = True
+    pauses_s: tuple[float, float] = (1.0, 3.0)
+    least_requests: int = 0
+    program: Sequence[str] | None = None
+
+
+def short(seed: int) -> Plan:
+    """A kill at random and one before the commit for each of four roles, and one worker stopped in its commit."""
+    return Plan(seed, 2, 1_000, FEW, SHORT_ROLES, everything=False, pauses_s=(0.5, 1.5))
+
+
+def long(seed: int, kills: int = 20) -> Plan:
+    """Everything, under at least 2,000 requests a second and 100,000 in all."""
+    return Plan(seed, kills, 2_200, WORKERS, least_requests=100_000)
+
+
+def run(home: Path, plan: Plan, say: Callable[[str], None]) -> Report:
+    """Run a plan on a stack in `home`."""
+    report, began = Report(plan.seed), time.monotonic()
+    scene = lay_out(home, plan.workers, *([] if plan.program is None else [plan.program]))
+    say(f"{len(scene.fleet.children)} workers, topics under {scene.prefix}")
+    try:
+        report.seconds["set-up"] = time.monotonic() - began
+        ledger, chaos = _under_load(scene, plan, report, say)
+        report.seconds["drain"] = _drained(scene, report, say)
+    finally:
+        scene.fleet.stop()
+    _look_back(scene, ledger, chaos, plan, report, say)
+    report.seconds = {name: round(seconds, 1) for name, seconds in report.seconds.items()}
+    return report
+
+
+def _under_load(scene: Scene, plan: Plan, report: Report, say: Callable[[str], None]) -> tuple[Ledger, Chaos]:
+    load = Load(scene, plan.per_s, plan.seed)
+    chaos = Chaos(scene, random.Random(plan.seed), lambda text: say(f"{load.ledger.count:>9,} requests  {text}"))
+    over = threading.Event()
+    watcher = threading.Thread(target=chaos.watch, args=(over,), name="watcher", daemon=True)
+    load.start()
+    watcher.start()
+    began = time.monotonic()
+    time.sleep(WARM_UP_S)
+    for act, arguments in steps(chaos, plan):
+        act(*arguments)
+        time.sleep(chaos.rng.uniform(*plan.pauses_s))
+    chaos.settle()
+    _top_up(chaos, plan)
+    over.set()
+    watcher.join(60)
+    while load.ledger.count < plan.least_requests and load.is_alive():
+        time.sleep(0.5)
+    report.kills, report.faults, report.points = dict(chaos.kills()), dict(chaos.done), dict(chaos.points)
+    ledger = load.finish()
+    report.seconds["load and faults"] = time.monotonic() - began
+    report.requests, report.requests_per_s = ledger.count, round(ledger.count / load.seconds, 1)
+    for child in scene.fleet.children:
+        for code in child.exits:
+            name = f"{child.role} {code}"
+            report.exits[name] = report.exits.get(name, 0) + 1
+        if child.given_up:
+            report.failures.append(f"{child.name} ended with {child.exits[-1]} and was not started again")
+    return ledger, chaos
+
+
+def steps(chaos: Chaos, plan: Plan) -> list[Step]:
+    """The faults of a plan in the order that its seed gives. A pair of kills is one at random and one at a point."""
+    found: list[Step] = []
+    for role in plan.roles:
+        names = points_of(role) if plan.everything else [FailPoint.BEFORE_COMMIT]
+        for number in range((plan.kills + 1) // 2):
+            point = names[number % len(names)]
+            passes = 1 if point not in IN_TRANSACTION else chaos.rng.randint(1, 8)
+            found.append((chaos.kill_at, (role, point, passes)))
+        if plan.everything and role not in ("governor", "projector"):
+            found.append((chaos.stop_in_commit, (role,)))
+            found.append((chaos.come_and_go, (role,)))
+        if plan.everything:
+            found.append((chaos.roll, (role,)))
+    if not plan.everything:
+        found.append((chaos.stop_in_commit, ("joiner",)))
+    else:
+        found += [(chaos.kill_broker, ()), (chaos.kill_redis, ())]
+    chaos.rng.shuffle(found)
+    return found
+
+
+def _top_up(chaos: Chaos, plan: Plan) -> None:
+    """More kills where a point was not reached."""
+    for role in plan.roles:
+        for _ in range(plan.kills):
+            if chaos.kills()[role] >= plan.kills:
+                break
+            chaos.kill(role)
+            time.sleep(chaos.rng.uniform(*plan.pauses_s))
+    chaos.settle()
+
+
+def _drained(scene: Scene, report: Report, say: Callable[[str], None]) -> float:
+    say("the load has ended; waiting until everything is worked off")
+    began = time.monotonic()
+    try:
+        return drain(scene, 180)
+    except NotDrainedError as error:
+        report.failures.append(str(error))
+        return time.monotonic() - began
+
+
+def _look_back(
+    scene: Scene, ledger: Ledger, chaos: Chaos, plan: Plan, report: Report, say: Callable[[str], None]
+) -> None:
+    say("comparing with the ledger")
+    began = time.monotonic()
+    findings: Findings = check(scene, ledger)
+    report.failures += findings.faults
+    report.compared = dict(findings.numbers)
+    report.aborted = aborted(scene, sample=ledger.count > SAMPLED_FROM)
+    if not any(report.aborted.values()) and not chaos.met():
+        report.failures.append("no fault met an open transaction: this run proved nothing")
+    for role in plan.roles:
+        if report.kills.get(role, 0) < plan.kills:
+            report.failures.append(f"{role} was killed {report.kills.get(role, 0)} times, {plan.kills} were asked")
+    if plan.everything and ledger.count / max(report.seconds["load and faults"], 1) < 2_000:
+        say(f"warning: the load was {report.requests_per_s} requests/s")
+    report.seconds["check"] = time.monotonic() - began

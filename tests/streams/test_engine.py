@@ -1,0 +1,198 @@
+"""The engine with a toy role on a real broker: nothing lost, nothing doubled, tables exact; broken engines are seen.
+
+Each engine goes through the fault that its broken rule is there for; the right one goes through all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra import topics
+from infra.local.stack import Stack
+from schemas.topics import Layout, Topic
+from streams.connection import Connection
+from streams.supervisor import Child, Fleet
+from tests.faults.log import newest, read
+from tests.streams.toy import COUNT, ROLE
+
+KEYS = 37
+FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
+TIMEOUT_S = 60.0
+ASLEEP_S = 9.5  # longer than the session (6 s) and the rebalance after it, shorter than the transaction (10 s)
+
+
+@dataclass(slots=True)
+class Toy:
+    """Workers of the toy role on topics of their own, and what was sent to them."""
+
+    connection: Connection
+    fleet: Fleet
+    sent: int = 0
+    counts: Counter[bytes] = field(default_factory=Counter)
+
+    def send(self, count: int, per_s: float = 1_000.0) -> None:
+        """Send some more records, at a rate."""
+        producer = self.connection.producer()
+        began = time.monotonic()
+        for number in range(self.sent, self.sent + count):
+            key = b"k%d" % (number % KEYS)
+            producer.produce(self.connection.layout.name(Topic.REQUESTS), b"%d" % number, key)
+            self.counts[key] += 1
+            if number % 50 == 0:
+                producer.poll(0)
+                time.sleep(max(0.0, began + (number - self.sent) / per_s - time.monotonic()))
+        self.sent += count
+        assert producer.flush(30) == 0
+
+    def answers(self) -> Counter[bytes | None]:
+        """How often each value is in the committed output."""
+        found: Counter[bytes | None] = Counter()
+        for number in self.connection.partitions(Topic.PREDICTIONS):
+            found.update(read(self.connection, Topic.PREDICTIONS, number).values)
+        return found
+
+    def table(self) -> dict[bytes, int]:
+        """The changelog's newest counts."""
+        rows: dict[bytes, int] = {}
+        for number in self.connection.partitions(Topic.JOIN_CHANGELOG):
+            for key, value in newest(read(self.connection, Topic.JOIN_CHANGELOG, number)).items():
+                rows[key] = rows.get(key, 0) + COUNT.unpack(value)[0]
+        return rows
+
+    def faults(self, patience_s: float = 30.0) -> set[str]:
+        """What is wrong when no more output comes: "lost", "doubled", "table"."""
+        limit = time.monotonic() + patience_s
+        while len(answers := self.answers()) < self.sent and time.monotonic() < limit:
+            time.sleep(0.5)
+        self.fleet.stop()
+        answers = self.answers()
+        found = {"lost"} if len(answers) < self.sent else set()
+        found |= {"doubled"} if any(count > 1 for count in answers.values()) else set()
+        return found | ({"table"} if self.table() != self.counts else set())
+
+    def child(self, worker: str) -> Child:
+        """A worker by name."""
+        return next(child for child in self.fleet.children if child.worker == worker)
+
+
+@pytest.fixture
+def toy(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Toy]]:
+    """Makes a toy: `toy(engine, workers)`."""
+    fleets: list[Fleet] = []
+
+    def make(engine: str, workers: int = 2, partitions: int = 2, **first: str) -> Toy:
+        layout = Layout(f"toy{time.time_ns() // 1_000_000}", partitions)
+        connection = Connection({"bootstrap.servers": stack.kafka}, layout)
+        topics.create(connection.config, layout)
+        environment = os.environ | {
+            "TOY_BROKER": stack.kafka,
+            "TOY_PREFIX": layout.prefix,
+            "TOY_PARTITIONS": str(partitions),
+            "TOY_FOLDER": str(tmp_path / layout.prefix),
+        }
+        program = [sys.executable, "-m", "tests.streams.toy", engine]
+        fleet = Fleet(tmp_path / "logs", environment, report=lambda _text: None, program=program)
+        fleets.append(fleet)
+        made = Toy(connection, fleet)
+        fleet.start([ROLE], ["0"], **first)
+        if workers > 1:
+            fleet.start([ROLE], [str(number) for number in range(1, workers)])
+        return made
+
+    yield make
+    for fleet in fleets:
+        fleet.stop()
+
+
+@contextmanager
+def stopped(child: Child, for_s: float) -> Iterator[None]:
+    """Wait until a worker has stopped itself; let it go on some seconds after that, at the end of the block."""
+    wait_until(lambda: psutil.Process(child.process.pid).status() == psutil.STATUS_STOPPED)
+    since = time.monotonic()
+    yield
+    time.sleep(max(0.0, since + for_s - time.monotonic()))
+    child.process.send_signal(signal.SIGCONT)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    limit = time.monotonic() + TIMEOUT_S
+    while not true():
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("point", ["after_produce", "before_offsets", "before_commit", "after_commit"])
+def test_a_worker_killed_at_any_point_loses_and_doubles_nothing(toy: Callable[..., Toy], point: str) -> None:
+    made = toy("right", 1, **{FAIL_POINT: f"{point}:3"})
+    made.send(3_000)
+    wait_until(lambda: bool(made.child("0").exits))
+    made.send(1_000)
+    assert made.child("0").exits[0] == -signal.SIGKILL
+    assert made.faults() == set()
+
+
+def test_a_worker_killed_while_it_restores_or_is_assigned_starts_again(toy: Callable[..., Toy]) -> None:
+    made = toy("right", 1)
+    made.send(2_000)
+    for count, point in enumerate(("restore", "rebalance")):
+        made.child("0").once = {FAIL_POINT: f"{point}:1"}
+        made.child("0").process.kill()
+        wait_until(lambda count=count: len(made.child("0").exits) == 2 * count + 2)  # type: ignore[misc]
+        made.send(500)
+    assert set(made.child("0").exits) == {-signal.SIGKILL}
+    assert made.faults() == set()
+
+
+def test_a_sigterm_with_a_backlog_loses_nothing(toy: Callable[..., Toy]) -> None:
+    made = toy("right", 2)
+    for _ in range(3):
+        made.send(5_000, per_s=50_000)
+        for child in made.fleet.children:
+            child.process.send_signal(signal.SIGTERM)
+        time.sleep(1.0)
+    assert made.faults() == set()
+
+
+def run_stopped_before_its_commit(made: Toy) -> set[str]:
+    made.send(2_000)
+    with stopped(made.child("0"), ASLEEP_S):
+        made.send(4_000)
+    made.send(1_000)
+    return made.faults()
+
+
+def test_a_worker_that_sleeps_before_its_commit_and_then_commits_leaves_tables_exact(toy: Callable[..., Toy]) -> None:
+    assert run_stopped_before_its_commit(toy("right", 2, **{FAIL_POINT: "before_commit:3:stop"})) == set()
+
+
+def test_restoring_to_the_stable_end_is_seen(toy: Callable[..., Toy]) -> None:
+    assert "table" in run_stopped_before_its_commit(toy("stable-end", 2, **{FAIL_POINT: "before_commit:3:stop"}))
+
+
+def test_aborts_are_repeated(toy: Callable[..., Toy]) -> None:
+    made = toy("aborting", 1)
+    made.send(4_000)
+    assert made.faults() == set()
+
+
+def test_an_abort_without_a_rewind_is_seen(toy: Callable[..., Toy]) -> None:
+    made = toy("no-rewind", 1)
+    made.send(4_000)
+    assert "lost" in made.faults(patience_s=8.0)
+
+
+def test_offsets_committed_before_the_outputs_are_seen(toy: Callable[..., Toy]) -> None:
+    made = toy("early-offsets", 1, **{FAIL_POINT: "before_commit:3"})
+    made.send(3_000)
+    assert "lost" in made.faults(patience_s=12.0)

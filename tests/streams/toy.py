@@ -1,0 +1,71 @@
+"""A toy role for tests of the engine: it counts how often each key came, and sends every record on."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.topics import Layout, Topic
+from streams import app
+from streams.batch import Effects
+from streams.connection import Connection
+from streams.failpoints import FailPoints
+from streams.role import PlainRole
+from streams.tables import Table, TableSpec
+from tests.faults.broken import ENGINES
+
+if TYPE_CHECKING:
+    from streams.batch import Batch
+
+COUNT = struct.Struct("<q")
+ROLE = "count"
+
+
+class Count(PlainRole):
+    """Keys are counted in a table on disk; values go to the output as they are."""
+
+    name = ROLE
+    inputs: tuple[Topic, ...] = (Topic.REQUESTS,)
+    gather_ms = 20
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def process(self, batch: Batch) -> Effects:
+        effects = Effects()
+        for records in batch.records.values():
+            for key, partition in zip(records.keys, records.partitions.tolist(), strict=True):
+                rows = self._table.partition(partition)
+                (count,) = COUNT.unpack(rows.get(key or b"") or bytes(8))
+                rows.set(key or b"", COUNT.pack(count + 1))
+            effects.send_all(Topic.PREDICTIONS, records.keys, records.values)
+        return effects
+
+
+def main(engine: str, role: str, worker: str) -> None:
+    """Run one worker; broker, prefix, partitions and folder come by the environment."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    layout = Layout(os.environ["TOY_PREFIX"], int(os.environ["TOY_PARTITIONS"]))
+    connection = Connection({"bootstrap.servers": os.environ["TOY_BROKER"]}, layout)
+    folder = Path(os.environ["TOY_FOLDER"]) / worker
+    table = Table(TableSpec(Topic.JOIN_CHANGELOG, Topic.REQUESTS, on_disk=True), folder)
+    make = functools.partial(
+        ENGINES[engine],
+        role=Count(table),
+        connection=connection,
+        worker=worker,
+        tables=(table,),
+        batch_rows=500,
+        gather_ms=Count.gather_ms,
+        fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
+    )
+    app.run(role, connection, worker, folder, make)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[4])
