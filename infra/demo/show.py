@@ -114,7 +114,7 @@ def drift_alerts(found: Sequence[AlertStory]) -> Table:
         chosen += sorted(ours, key=lambda one: (one.phase == AlertPhase.FIRING, one.since, one.feature))[:_MOST_DRIFTED]
     table = Table(title="Alerts of drift", title_justify="left", caption_justify="left")
     more = len(of_drift) - len(chosen)
-    table.caption = f"and {more} more: watchkeeper tail alerts" if more > 0 else None
+    table.caption = f"and {more} more: watchkeeper alerts" if more > 0 else None
     for column in ("deployment", "feature", "fired at", "because of weeks from", "now", "since"):
         table.add_column(column, overflow="fold")
     for one in chosen:
