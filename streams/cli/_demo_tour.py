@@ -212,6 +212,6 @@ def _measured(one: Figures) -> str:
 def _next(prefix: str) -> str:
     return (
         f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
-        "the same setting: `watchkeeper status`, `watchkeeper metrics booking-price --metric rmse`, `watchkeeper alerts`, "
-        "`watchkeeper tail predictions`."
+        "the same setting: `watchkeeper status`, `watchkeeper metrics booking-price --metric rmse`, "
+        "`watchkeeper alerts`, `watchkeeper tail predictions`."
     )
