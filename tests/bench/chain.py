@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from schemas.topics import Topic
 from tests.bench.trend import rate, since, slope
 from tests.bench.watching import INPUTS, Offsets, cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from schemas.topics import Topic
     from streams.supervisor import Fleet
     from tests.bench.rig import Rig
 
@@ -44,6 +44,12 @@ class Group:
     rate: float
     lag: float
     holds: bool
+
+
+def offered(samples: Samples, start: float, wanted: float) -> float:
+    """Requests per second that were really sent; `wanted` where that is it but for a hundredth."""
+    found = rate(since(samples.written["scorer", Topic.REQUESTS], start))
+    return wanted if found >= (1 - GROWING) * wanted else found
 
 
 def groups(samples: Samples, start: float, offered: float) -> list[Group]:

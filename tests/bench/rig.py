@@ -45,7 +45,7 @@ MODELS = {"champion": 1.0, "rival": 0.9, "weak": 0.2}
 """A champion and two challengers, by how much of the true slopes each knows."""
 
 CHAIN = ("scorer", "shadow", "joiner", "observer", "evaluator", "projector", "governor")
-READY_S = 90.0
+READY_S = 180.0
 LOOK_S = 0.1
 _TRAINING_ROWS = 5_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -94,6 +95,16 @@ def wait_until(done: Callable[[], bool], timeout_s: float, what: str, look_s: fl
             message = f"{what} did not come to be within {timeout_s:.0f} s"
             raise TooSlow(message)
         time.sleep(look_s)
+
+
+def end(process: subprocess.Popen[bytes], patience_s: float = 30.0) -> None:
+    """Tell a process to stop, and kill it if it does not."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def cpu_s(processes: Mapping[str, int]) -> dict[str, float]:

@@ -28,15 +28,17 @@ def run(options: Options) -> list[Row]:
     with rig() as built:
         samples, end = _drive(built, seconds)
     judged = end - JUDGED * seconds
-    found = chain.groups(samples, judged, RATE)
-    costs = chain.cpu_per_request(samples, found, judged, RATE)
+    sent = chain.offered(samples, judged, RATE)
+    found = chain.groups(samples, judged, sent)
+    costs = chain.cpu_per_request(samples, found, judged, sent)
+    print(f"  {number(sent)} requests/s and as many actuals were sent")
     for group in found:
         verdict = "holds" if group.holds else "GROWS"
         print(
             f"  {group.role:<10} lag {number(group.lag):>9} requests, {group.growth:+9.1f}/s {verdict}"
             f"  works off {number(group.rate)}/s"
         )
-    rows = [Row("chain.requests_per_s", chain.chain_rate(found, RATE), "requests/s", RATE)]
+    rows = [Row("chain.requests_per_s", chain.chain_rate(found, sent), "requests/s", RATE)]
     rows += [Row(f"chain.cpu_us.{name}", cost, "us/request") for name, cost in costs.items()]
     return [*rows, Row("chain.cpu_us.all", sum(costs.values()), "us/request")]
 

@@ -23,7 +23,7 @@ from schemas.topics import Topic
 from tests.bench.report import Row
 from tests.bench.rig import FEATURES, NAME, Rig, features, rig
 from tests.bench.trend import backlog_rate
-from tests.bench.watching import LOOK_S, Offsets, TooSlow
+from tests.bench.watching import LOOK_S, Offsets, TooSlow, end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,8 +137,7 @@ def _rate(built: Rig, records: int) -> float:
                     message = f"the evaluator took {done} of {records} records"
                     raise TooSlow(message)
         finally:
-            worker.terminate()
-            worker.wait(30)
+            end(worker)
             offsets.close()
     return backlog_rate(points, records)
 

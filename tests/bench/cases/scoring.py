@@ -27,7 +27,7 @@ from tests.bench.report import Row
 from tests.bench.rig import FEATURES, NAME, Rig, rig, slopes
 from tests.bench.traffic import chunks, send
 from tests.bench.trend import backlog_rate
-from tests.bench.watching import LOOK_S, Offsets, TooSlow
+from tests.bench.watching import LOOK_S, Offsets, TooSlow, end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,13 +122,16 @@ class _Contest:
             self._forget_group()
         with (self._built.home / f"{target}.log").open("wb") as log:
             process = subprocess.Popen(
-                self.starters[name](target), env=self._built.environment, stdout=log, stderr=subprocess.STDOUT
+                self.starters[name](target),
+                env=self._built.environment,
+                cwd=None if ours else self._built.home,  # Quix makes a folder where it stands
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
             try:
                 return backlog_rate(self._watch(target, process), self._rows)
             finally:
-                process.terminate()
-                process.wait(30)
+                end(process)
 
     def close(self) -> None:
         """Let go of the clients."""
@@ -164,7 +167,7 @@ class _Contest:
         return [str(environments.python(name)), *self._place(name, target)]
 
     def _place(self, name: str, target: str) -> list[str]:
-        return [str(Path(foreign.__path__[0], f"with_{name}.py")), self._broker, self._source, target]
+        return [str(Path(foreign.__path__[0], f"with_{name}.py").resolve()), self._broker, self._source, target]
 
 
 _BATCH = str(BATCH_ROWS)

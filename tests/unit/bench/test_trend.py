@@ -1,16 +1,17 @@
 """What the measurements are computed with."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.topics import Topic
-from tests.bench.chain import Samples, chain_rate, groups
+from schemas.topics import COPARTITIONED, Topic
+from tests.bench.chain import Samples, chain_rate, groups, offered
 from tests.bench.report import Row
 from tests.bench.trend import backlog_rate, percentile, rate, slope
 from tests.bench.watching import INPUTS
-
 
 
 @given(
@@ -81,3 +82,18 @@ def test_records_of_a_topic_that_is_read_last_count_as_much_as_those_of_the_firs
     samples.read["joiner", Topic.ACTUALS] = [(float(at), 0.0) for at in range(61)]
     joiner = next(group for group in groups(samples, 0.0, 1_000) if group.role == "joiner")
     assert joiner.rate == pytest.approx(750)
+
+
+def test_a_producer_that_cannot_send_so_fast_is_not_taken_for_a_chain_that_keeps_up() -> None:
+    assert offered(sampled(), 0.0, 1_005) == 1_005
+    assert offered(sampled(), 0.0, 2_000) == pytest.approx(1_000)
+
+
+@pytest.mark.parametrize("role", INPUTS)
+def test_the_benches_watch_what_the_role_reads(role: str) -> None:
+    module = importlib.import_module(f"streams.roles.{role}")
+    (found,) = [part for part in vars(module).values() if getattr(part, "name", None) == role]
+    assert set(INPUTS[role]) <= set(found.inputs)
+    assert {topic for topic, each in INPUTS[role].items() if each} == set(found.inputs) & set(COPARTITIONED) - {
+        Topic.OUTCOMES
+    }
