@@ -3,9 +3,9 @@
 Rules:
 - A value is Confluent framing (a zero byte, four bytes of schema id) and the Avro body. Ids are content addresses.
 - The bodies of a batch, joined, are the block of an Avro object container, which polars decodes in one call. There a
-  malformed value can swallow a part of its neighbour, so afterwards the columns are walked over the joined bytes: each
-  row must end where its value ends, and every union index and boolean must be as the specification has it. That is
-  exact: no encoding is shorter than the canonical one, so the rows cannot have taken other bytes than their own.
+  malformed value could swallow a part of its neighbour, so the joined bytes are walked first: each row must end where
+  its value ends, and every union index and boolean must be as the specification has it. What passes is a canonical
+  value per row, so no row can take other bytes than its own.
 - Where polars fails or a row does not fit, the batch is decoded in parts, and the smallest parts that fail one value at
   a time; only the bad ones are lost, and what is good or bad does not depend on how the batch was cut.
 - A key that differs from the association ID is no failure of the decoder: the row is marked.
@@ -144,13 +144,13 @@ def _in_one_call(bodies: list[bytes], contract: Contract) -> pl.DataFrame | None
     head = contract.header + zigzag(len(bodies)) + zigzag(size)
     container = b"".join((head, *bodies, SYNC))
     try:
-        frame = pl.read_avro(io.BytesIO(container))
-        joined = np.frombuffer(container, np.uint8, size, len(head))
-        if frame.height != len(bodies) or not contract.walk.fits(frame, joined, ends):
+        if not contract.walk.fits(np.frombuffer(container, np.uint8, offset=len(head)), ends):
             return None
+        frame = pl.read_avro(io.BytesIO(container))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return None
-    return frame if all(_in_range(frame[name], symbols) for name, symbols in contract.enums.items()) else None
+    whole = frame.height == len(bodies)
+    return frame if whole and all(_in_range(frame[name], symbols) for name, symbols in contract.enums.items()) else None
 
 
 def _one_by_one(bodies: list[bytes], contract: Contract) -> tuple[pl.DataFrame, list[int], list[tuple[int, str]]]:
@@ -177,14 +177,22 @@ def _one(body: bytes, contract: Contract) -> dict[str, Any] | str:
 
 
 def _in_range(column: pl.Series, symbols: list[str]) -> bool:
-    return bool(column.is_between(0, len(symbols) - 1).all())
+    if column.null_count() == len(column):
+        return True
+    return cast("int", column.min()) >= 0 and cast("int", column.max()) < len(symbols)
 
 
 def _finished(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    enums = [
-        pl.col(name).replace_strict(list(range(len(symbols))), symbols, return_dtype=pl.String)
-        for name, symbols in contract.enums.items()
-    ]
-    if enums:
-        frame = frame.with_columns(enums)
-    return frame.rename({"timestamp": "timestamp_ms"})
+    for name, symbols in contract.enums.items():
+        frame = frame.with_columns(_named(frame[name], symbols))
+    frame.columns = ["timestamp_ms" if name == "timestamp" else name for name in frame.columns]
+    return frame
+
+
+def _named(codes: pl.Series, symbols: list[str]) -> pl.Series:
+    """An enum's symbols. In most batches all rows have the same one, or none has one."""
+    if codes.null_count() == len(codes):
+        return codes.cast(pl.String)
+    if not codes.null_count() and codes.min() == codes.max():
+        return pl.Series(codes.name, [symbols[codes[0]]]).new_from_index(0, len(codes))
+    return pl.Series(codes.name, symbols).gather(codes)

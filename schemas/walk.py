@@ -1,80 +1,214 @@
-"""Do decoded columns account for every byte they came from? The guard of the columnar Avro path.
+"""Do the bytes of a batch hold just one value per row? The guard of the columnar Avro path.
 
-Each column says how long its canonical encoding is, so the walk knows, for all rows at once, where each field of each
-row must begin, and looks at the bytes that polars takes on trust: union indices and booleans. Items of arrays are only
-measured.
+The walk goes through the fields of the schema for all rows at once, as the specification has it: where a row's field
+begins is where the one before it ended, a string takes as many bytes as it says, a long ends at its first byte without
+the high bit. Union indices and booleans must be what they can be, numbers must be canonical (none longer than needed,
+arrays in one block), and each row must end where its value ends. A decoder that follows the specification then cannot
+take a byte of a neighbour.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     Longs = NDArray[np.int64]
+    Step = Callable[["Bytes", Longs], Longs]
+
+PADDING = 16
+"""So many bytes must follow the last value: numbers are read eight bytes at a time."""
 
 _DOUBLE_BYTES = 8
 _PRESENT = 2
+_WINDOW = 8
+_MOST_VARINT = 10
+_MOST_LENGTH = 4  # bytes of a text's length or an array's count: 2**27, far beyond the greatest value
+_MOST_ITEMS = 256  # arrays of records and texts are walked item by item; values with more are decoded one by one
+_HIGH, _LOW = 0x80, 0x7F
+_HIGHS = np.uint64(0x8080808080808080)
 
 
 class Misaligned(Exception):  # an answer on the way up, not a fault
-    """The columns are not what the bytes say."""
+    """The bytes are not values of the schema, canonical and one per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Joined values and at least `PADDING` bytes more: one by one, and the eight from each as a number."""
+
+    single: NDArray[np.uint8]
+    eight: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, joined: NDArray[np.uint8]) -> Bytes:
+        """Two views, nothing is copied."""
+        eight: NDArray[np.uint64] = np.ndarray((joined.size - _WINDOW + 1,), "<u8", joined, strides=(1,))
+        return cls(joined, eight)
 
 
 class Walk:
-    """The walk over one record schema; what it measures of each column is set up once."""
+    """The walk over one record schema."""
 
     def __init__(self, record: dict[str, Any]) -> None:
-        self._fields = [(field["name"], field["type"]) for field in record["fields"]]
-        self._measures = [m for name, kind in self._fields for m in _measures(pl.col(name), kind, name)]
-        self._items = {
-            name: Walk(kind["items"]) if isinstance(kind["items"], dict) else None
-            for name, kind in self._fields
-            if isinstance(kind, dict) and kind["type"] == "array"
-        }
+        self._end = _step(record)
 
-    def fits(self, frame: pl.DataFrame, joined: NDArray[np.uint8], ends: Longs) -> bool:
-        """Whether row i of `frame` is just the bytes of `joined` from `ends[i - 1]` (0 for the first) to `ends[i]`."""
-        at = np.concatenate([np.zeros(1, np.int64), ends[:-1]])
+    def fits(self, padded: NDArray[np.uint8], ends: Longs) -> bool:
+        """Whether the bytes from `ends[i - 1]` (0 for the first) to `ends[i]` are one value, for each i."""
+        starts = np.zeros(ends.size, np.int64)
+        starts[1:] = ends[:-1]
         try:
-            return bool(np.array_equal(self._ends(frame, at, joined), ends))
-        except Misaligned:
+            return bool(np.array_equal(self._end(Bytes.of(padded), starts), ends))
+        except (Misaligned, IndexError):  # or beyond the last byte
             return False
 
-    def _ends(self, frame: pl.DataFrame, at: Longs, joined: NDArray[np.uint8] | None) -> Longs:
-        measured = {column.name: column.to_numpy() for column in frame.select(self._measures)}
-        for name, kind in self._fields:
-            if name in self._items:
-                at = at + self._array_bytes(frame[name], kind["items"], self._items[name])
-            else:
-                at = _end(measured, name, kind, at, joined)
+
+def _step(kind: Any) -> Step:  # noqa: ANN401  # an Avro schema is any JSON
+    """From where a field of this type begins in each row to where it ends."""
+    match kind:
+        case list():
+            return _optional(_step(next(branch for branch in kind if branch != "null")))
+        case {"type": "record"}:
+            return _record([_step(field["type"]) for field in kind["fields"]])
+        case {"type": "array"}:
+            return _doubles if kind["items"] == "double" else _array(_step(kind["items"]))
+    return {"string": _text, "long": _long, "double": _double, "boolean": _boolean}[kind]
+
+
+def _double(_: Bytes, at: Longs) -> Longs:
+    return at + _DOUBLE_BYTES
+
+
+def _boolean(data: Bytes, at: Longs) -> Longs:
+    if data.single[at].max(initial=0) > 1:
+        raise Misaligned
+    return at + 1
+
+
+def _text(data: Bytes, at: Longs) -> Longs:
+    lengths, after = _counts(data, at)
+    return after + lengths
+
+
+def _doubles(data: Bytes, at: Longs) -> Longs:
+    counts, after = _counts(data, at)
+    return _closed(data, counts, after + counts * _DOUBLE_BYTES)
+
+
+def _record(steps: list[Step]) -> Step:
+    def end(data: Bytes, at: Longs) -> Longs:
+        for step in steps:
+            at = step(data, at)
         return at
 
-    @staticmethod
-    def _array_bytes(column: pl.Series, items: Any, walk: Walk | None) -> Longs:  # noqa: ANN401
-        """One block with its count and the closing zero; only the zero where empty."""
-        counts = column.list.len().to_numpy().astype(np.int64)
-        heads = np.where(counts > 0, varint_lengths((counts << 1).view(np.uint64)), 0)
-        if items == "double":
-            whole: Longs = heads + counts * _DOUBLE_BYTES + 1
-            return whole
-        flat = column.filter(counts > 0).explode()
-        if flat.is_empty():
-            return np.ones(counts.size, np.int64)
-        if walk:
-            sizes = walk._ends(flat.struct.unnest(), np.zeros(len(flat), np.int64), None)  # noqa: SLF001  # its own kind
-        else:
-            sizes = _text_bytes(flat.str.len_bytes().to_numpy().astype(np.int64))
-        until = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        last = np.cumsum(counts)
-        total: Longs = until[last] - until[last - counts] + heads + 1
-        return total
+    return end
+
+
+def _optional(inner: Step) -> Step:
+    def end(data: Bytes, at: Longs) -> Longs:
+        branches = data.single[at]
+        least, most = branches.min(initial=_PRESENT), branches.max(initial=0)
+        after = at + 1
+        if not most:
+            return after
+        if least == most == _PRESENT:
+            return inner(data, after)
+        if (branches & ~np.uint8(_PRESENT)).any():
+            raise Misaligned
+        present = np.flatnonzero(branches)
+        after[present] = inner(data, after[present])
+        return after
+
+    return end
+
+
+def _array(item: Step) -> Step:
+    def end(data: Bytes, at: Longs) -> Longs:
+        counts, after = _counts(data, at)
+        most = int(counts.max(initial=0))
+        if most > _MOST_ITEMS:
+            raise Misaligned
+        for number in range(most):
+            if (counts > number).all():
+                after = item(data, after)
+            else:
+                rows = np.flatnonzero(counts > number)
+                after[rows] = item(data, after[rows])
+        return _closed(data, counts, after)
+
+    return end
+
+
+def _closed(data: Bytes, counts: Longs, after: Longs) -> Longs:
+    """Behind the zero that closes an array; an empty one is nothing else, so its count was that zero."""
+    filled = counts > 0
+    if data.single[after[filled]].any():
+        raise Misaligned
+    return after + filled
+
+
+def _counts(data: Bytes, at: Longs) -> tuple[Longs, Longs]:
+    """Lengths or counts, which are not negative, and where they end."""
+    firsts = data.single[at]
+    if firsts.max(initial=0) < _HIGH:
+        zigzagged, after = firsts.astype(np.int64), at + 1
+    else:
+        after = _long(data, at)
+        widths = after - at
+        if widths.max() > _MOST_LENGTH:
+            raise Misaligned
+        zigzagged = _varints(data.eight[at], widths)
+    if (zigzagged & 1).any():
+        raise Misaligned
+    return zigzagged >> 1, after
+
+
+def _varints(eight: NDArray[np.uint64], widths: Longs) -> Longs:
+    """Unsigned numbers of so many bytes, eight at most."""
+    least, most = int(widths.min()), int(widths.max())
+    total = np.zeros(eight.size, np.uint64)
+    for place in range(most):
+        bits = ((eight >> np.uint64(8 * place)) & np.uint64(_LOW)) << np.uint64(7 * place)
+        total += bits if place < least else np.where(widths > place, bits, np.uint64(0))
+    return total.view(np.int64)
+
+
+def _long(data: Bytes, at: Longs) -> Longs:
+    """Where varints end: all of the first one's width, as times and offsets of a batch nearly always are, or not."""
+    eight = data.eight[at]
+    if not eight.size:
+        return at
+    width = int(_widths(eight[:1])[0])
+    if width <= _WINDOW:
+        stop = np.uint64(_HIGH << 8 * (width - 1))
+        highs = _HIGHS & np.uint64((1 << 8 * width) - 1)
+        last = np.uint64(_LOW << 8 * (width - 1))
+        if ((eight & highs) == highs ^ stop).all() and (width == 1 or (eight & last).all()):
+            return at + width
+    return at + _canonical_widths(data, at, eight)
+
+
+def _canonical_widths(data: Bytes, at: Longs, eight: NDArray[np.uint64]) -> Longs:
+    widths = _widths(eight)
+    long = np.flatnonzero(widths > _WINDOW)
+    widths[long] += data.single[at[long] + _WINDOW] >= _HIGH
+    lasts = data.single[at + widths - 1]
+    if (lasts[widths > 1] == 0).any() or (lasts[widths == _MOST_VARINT] > 1).any():
+        raise Misaligned
+    return widths
+
+
+def _widths(eight: NDArray[np.uint64]) -> Longs:
+    """How many bytes a varint takes that begins so; nine where more than eight."""
+    stops = ~eight & _HIGHS
+    below = (stops & -stops) - np.uint64(1)  # the lowest stop less one: all bits below it
+    return np.where(stops, (np.bitwise_count(below) >> 3).astype(np.int64) + 1, _WINDOW + 1)
 
 
 def varint_lengths(zigzagged: NDArray[np.uint64]) -> Longs:
@@ -99,60 +233,3 @@ def zigzags(numbers: Longs) -> NDArray[np.uint64]:
     [0, 1, 2]
     """
     return ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
-
-
-def _measures(column: pl.Expr, kind: Any, path: str) -> Iterator[pl.Expr]:  # noqa: ANN401  # an Avro schema is any JSON
-    """What the walk must know of a column: text lengths, longs, booleans, and where a union is not null."""
-    match kind:
-        case list():
-            yield column.is_not_null().alias(f"{path}?")
-            yield from _measures(column, _inner(kind), path)
-        case {"type": "record"}:
-            for field in kind["fields"]:
-                name = field["name"]
-                yield from _measures(column.struct.field(name), field["type"], f"{path}.{name}")
-        case "boolean":
-            yield column.fill_null(value=False).alias(path)
-        case "string":
-            yield column.str.len_bytes().fill_null(0).cast(pl.Int64).alias(path)
-        case "long":
-            yield column.fill_null(0).alias(path)
-
-
-def _end(measured: dict[str, NDArray[Any]], path: str, kind: Any, at: Longs, joined: NDArray[np.uint8] | None) -> Longs:  # noqa: ANN401
-    """Where each row's field ends that begins at `at`."""
-    match kind:
-        case list():
-            present = measured[f"{path}?"]
-            _look(joined, at, present * np.uint8(_PRESENT))
-            inner = _inner(kind)
-            if inner == "boolean":
-                _look(joined, at[present] + 1, measured[path][present])
-            if inner == "double":
-                return at + (present * np.int64(_DOUBLE_BYTES) + 1)
-            return np.where(present, _end(measured, path, inner, at, None), at) + 1
-        case {"type": "record"}:
-            for field in kind["fields"]:
-                at = _end(measured, f"{path}.{field['name']}", field["type"], at, joined)
-            return at
-        case "double":
-            return at + _DOUBLE_BYTES
-        case "boolean":
-            _look(joined, at, measured[path])
-            return at + 1
-        case "string":
-            return at + _text_bytes(measured[path])
-    return at + varint_lengths(zigzags(measured[path]))
-
-
-def _inner(union: list[Any]) -> Any:  # noqa: ANN401  # the same
-    return next(branch for branch in union if branch != "null")
-
-
-def _text_bytes(lengths: Longs) -> Longs:
-    return lengths + varint_lengths((lengths << 1).view(np.uint64))
-
-
-def _look(joined: NDArray[np.uint8] | None, at: Longs, expected: NDArray[Any]) -> None:
-    if joined is not None and not np.array_equal(joined.take(at, mode="clip"), expected):
-        raise Misaligned
