@@ -29,10 +29,15 @@ RuleKey = tuple[str, str]  # rule, feature
 
 
 class Adopted(msgspec.Struct, array_like=True):
-    """The revision by which the rules are set; every champion so far, the newest last."""
+    """The revision by which the rules are set; every champion so far and the watermark from which on, newest last."""
 
     revision: int = 0
-    champions: list[str] = []
+    champions: list[tuple[str, int]] = []
+
+    def at(self, start_ms: int) -> str | None:
+        """Who was champion at an event time; before the first of all, the first."""
+        found = [digest for digest, since_ms in self.champions if since_ms <= start_ms]
+        return found[-1] if found else (self.champions[0][0] if self.champions else None)
 
 
 class AlertBook:
@@ -60,8 +65,10 @@ class AlertBook:
         is_first = not self._adopted.revision
         since = None if is_first or watermark is None else watermark - deployment.settings.grace_ms
         champion = deployment.champion.digest
-        champions = [digest for digest in self._adopted.champions if digest != champion]
-        self._adopted = Adopted(deployment.revision, [*champions, champion])
+        champions = self._adopted.champions
+        if not champions or champions[-1][0] != champion:
+            champions = [*champions, (champion, 0 if is_first or watermark is None else watermark)]
+        self._adopted = Adopted(deployment.revision, champions)
         self._adopted_changed = True
         self._folds.clear()
         wanted = {
@@ -153,15 +160,19 @@ class AlertBook:
     def _point(
         self, candidates: Iterable[WindowId], windows: Mapping[WindowId, Window], state: RuleState, feature: str
     ) -> Point | None:
-        """The window of the champion: of the model with the most rows among all that were, of equals the newest."""
+        """The window of who was champion at its start; of the one with the most rows, if that has under half of them.
+
+        A model that was a challenger before has windows of that time too, of as many rows: they are not the champion's.
+        """
         name = f"{state.rule.metric}/{feature}"
-        found: list[tuple[int, int, Point]] = []
+        champions = dict(self._adopted.champions)
+        found: dict[str, Point] = {}
         for window_id in candidates:
             window, model = windows[window_id], window_id.series.model
             reading = window.readings.get(name)
-            if reading is None or model not in self._adopted.champions or not state.covers(window_id):
+            if reading is None or model not in champions or not state.covers(window_id):
                 continue
-            point = Point(
+            found[model] = Point(
                 window_id.start_ms,
                 window_id.end_ms,
                 reading.value,
@@ -171,8 +182,11 @@ class AlertBook:
                 revision=window.revision,
                 model=model,
             )
-            found.append((reading.n, self._adopted.champions.index(model), point))
-        return max(found, key=lambda each: each[:2])[2] if found else None
+        if not found:
+            return None
+        most = max(found.values(), key=lambda point: (point.n, champions[point.model]))
+        serving = found.get(self._adopted.at(most.start_ms) or "")
+        return serving if serving is not None and 2 * serving.n >= most.n else most
 
 
 def _keys(rule: AlertRule, deployment: Deployment) -> list[RuleKey]:

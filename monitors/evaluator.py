@@ -6,8 +6,8 @@ Rules:
 - A window is closed when the watermark passes its end and the grace. An open window, and a closed one that changed, is
   emitted at most once a second of ticks, and only those metrics whose content changed; at the close all of them. What
   is said of a window after its close has the next revision and a reason.
-- Alert rules read the closed windows of the champion, all rows. Where the champion was replaced inside a window, the
-  rule reads the model with the most rows in it among all that were champion; the newest of them where they are equal.
+- Alert rules read the closed windows of the champion, all rows: of the one at the window's start, or, where that one
+  has under half of the rows (it was replaced early in the window), of the champion with the most.
 - A rule looks at the windows that close after it came into force: a new or changed rule does not ring for the past, and
   what the old one had open is over.
 - Buckets of features and predictions are kept for 400 days of the watermark, those of accuracy as long as the join

@@ -60,6 +60,10 @@ class Heart(Service):
             self._producer.poll(0)
             await self.sleep(HEARTBEAT_S)
 
+    async def on_stop(self) -> None:
+        """Let the last words out."""
+        self._producer.flush(2)
+
     def _say(self) -> Heartbeat:
         progress = self._source.progress
         return Heartbeat(

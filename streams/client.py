@@ -40,7 +40,7 @@ def command(entity: str, action: Action, *, reason: str = "", by: str | None = N
     )
 
 
-def submit(connection: Connection, what: Command, timeout_s: float = 30.0) -> Audit:
+def submit(connection: Connection, what: Command, timeout_s: float = 60.0) -> Audit:
     """Send a command and wait for its audit record. Refused and Unanswered say what went wrong."""
     topic = connection.layout.name(Topic.AUDIT)
     start = ends(connection.admin(), [(topic, 0)], stable=True)[topic, 0]

@@ -18,7 +18,7 @@ MAX_MESSAGE_BYTES = 4 << 20
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
 REQUEST_TIMEOUT_S = 15.0
 
-QUIET = {"log_level": 4}  # librdkafka: warnings and worse
+QUIET = {"log_level": 3}  # librdkafka: errors; what it retries by itself is no news
 
 
 @dataclass(frozen=True, slots=True)

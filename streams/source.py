@@ -104,6 +104,7 @@ class TransactionalSource(Service):
         self._throttled: set[Place] = set()
         self._next_tick = time.monotonic()
         self._measured = 0.0
+        self._closed = False
         self._restorer = Restorer(
             connection, connection.group(role.name), self._id, tables, fail, current=lambda: self._generation
         )
@@ -137,6 +138,7 @@ class TransactionalSource(Service):
         )
 
     def _close(self) -> None:
+        self._closed = True
         self._generation += 1
         self._restorer.stop()
         self._consumer.close()
@@ -189,6 +191,8 @@ class TransactionalSource(Service):
     # ------------------------------------------------------------------ collecting
     def _collect(self) -> Batch | None:
         """The next batch, or None if nothing came within a poll."""
+        if self._closed:
+            return None
         self._resume_restored()
         self._measure_lag()
         generation, now = self._generation, time.monotonic()
@@ -276,7 +280,7 @@ class TransactionalSource(Service):
     @Service.task
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
-        while not self.should_stop:
+        while not self.should_stop and not self._closed:
             try:
                 batch = await self._in_thread(self._collect)
             except Exception as error:  # noqa: BLE001  # every end of a worker is an exit code
@@ -288,11 +292,17 @@ class TransactionalSource(Service):
 
     # ------------------------------------------------------------------ the transaction
     async def transact(self, delivery: Delivery) -> None:
-        """Process one delivery and commit what came of it; returns when it is committed or rewound."""
-        await self._in_thread(self._transact, delivery.batch)
+        """Process one delivery and commit what came of it; returns when it is committed or rewound.
+
+        After the source has closed nothing is done: the next start reads the batch again.
+        """
+        if not self._closed:
+            await self._in_thread(self._transact, delivery.batch)
         delivery.done.set_result(None)
 
     def _transact(self, batch: Batch) -> None:
+        if self._closed:
+            return
         effects = self.role.process(batch)
         if not batch.spans and not effects.sends and not any(True for table in self.tables for _ in table.staged()):
             return

@@ -235,3 +235,20 @@ def test_a_window_is_read_of_the_champion_that_served_most_of_it() -> None:
     rest = delta(Kind.PREDICTIONS, HOUR_MS, by="m2", rows=100)
     said = run.step(summary(rest), progress(3000, 2 * HOUR_MS))
     assert [(event.data.phase, event.data.model) for event in said.alerts] == [(AlertPhase.RESOLVED, "m2")]
+
+
+def test_a_challenger_that_becomes_champion_does_not_rewrite_the_past() -> None:
+    run = Run(Known(settings=msgspec.structs.replace(SETTINGS, alert_rules=(ERRORS,))))
+    for hour, count in enumerate([0, 20, 0]):
+        both = [
+            delta(Kind.PREDICTIONS, hour * HOUR_MS, by=by, rows=100 - errors, error_data=errors)
+            for by, errors in (("m1", count), ("m2", 30))
+        ]
+        run.step(summary(*both), progress((hour + 1) * 10_000, (hour + 1) * HOUR_MS))
+    before = phases(run.said)
+    run.view.champion, run.view.revision = "m2", 2
+    run.step(progress(50_000, 3 * HOUR_MS + 1))
+    hours_of_errors(run, [0], start_hour=3)
+    run.step(summary(delta(Kind.PREDICTIONS, 0, by="m1", rows=1)), progress(60_000, 4 * HOUR_MS + 1))
+    assert phases(run.said) == before, "what m2 did as a challenger is no alert of the champion"
+    assert before == ["firing", "resolved"]

@@ -1,0 +1,178 @@
+"""The main job on the real broker: one answer for each request, the join, windows, governance, views."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import polars as pl
+import pytest
+import redis
+
+from schemas.deployment import ReplaceModel, SetChallengers, Switch
+from schemas.topics import Topic
+from scorers.governance import verify_chain
+from streams.client import Refused, command, submit
+from tests.streams.chain_scene import Chain, archive, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.local.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def chain(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    chain = start(stack, tmp_path_factory.mktemp("chain"))
+    yield chain
+    chain.fleet.stop()
+
+
+def actual(chain: Chain, association_id: str, value: object) -> None:
+    body = {"deployment": "loans", "association_id": association_id, "timestamp": chain.now_ms + 50, "value": value}
+    chain.send(Topic.ACTUALS, association_id, body)
+
+
+def test_a_request_has_one_prediction_and_one_of_each_challenger(chain: Chain) -> None:
+    chain.ask("a-1")
+    (answer,) = chain.predictions("a-1")
+    assert (answer["deployment"], answer["model"]) == ("loans", chain.packages[0].digest)
+    assert answer["label"] in {"no", "yes"}
+    assert answer["probabilities"] == pytest.approx([1 - answer["value"], answer["value"]])
+    assert answer["segments"] == ["plan=basic"]
+    shadows = chain.predictions("a-1", topic=Topic.SHADOW_PREDICTIONS, each=2)
+    assert {row["model"] for row in shadows} == {package.digest for package in chain.packages[1:3]}
+
+
+def test_the_same_request_again_is_answered_again_and_counted_as_repeated(chain: Chain) -> None:
+    chain.ask("again")
+    chain.predictions("again")
+    chain.ask("again")
+    chain.predictions("again", each=2)
+    repeated = [row for row in chain.outcomes("again", 3) if row["kind"] == "repeated"]
+    assert len(repeated) == 3, "champion and both challengers"
+
+
+def test_an_actual_is_joined_corrected_and_withdrawn(chain: Chain) -> None:
+    actual(chain, "j-1", "yes")  # comes first
+    chain.ask("j-1")
+    (matched, *_) = chain.outcomes("j-1")
+    assert (matched["kind"], matched["label"], matched["previous_label"]) == ("matched", "yes", None)
+    before = len(chain.outcomes("j-1"))
+    actual(chain, "j-1", "no")
+    corrected = chain.outcomes("j-1", before + 1)[-1]
+    assert (corrected["kind"], corrected["label"], corrected["previous_label"]) == ("corrected", "no", "yes")
+    gone = {"deployment": "loans", "association_id": "j-1", "timestamp": chain.now_ms + 60, "withdrawn": True}
+    chain.send(Topic.ACTUALS, "j-1", gone)
+    withdrawn = chain.outcomes("j-1", before + 2)[-1]
+    assert (withdrawn["kind"], withdrawn["label"], withdrawn["previous_label"]) == ("withdrawn", None, "no")
+
+
+def test_an_actual_for_an_unknown_deployment_is_rejected(chain: Chain) -> None:
+    body = {"deployment": "nobody", "association_id": "r-1", "timestamp": chain.now_ms, "value": 1}
+    chain.send(Topic.ACTUALS, "r-1", body)
+    (outcome,) = chain.outcomes("r-1")
+    assert (outcome["kind"], outcome["reason"]) == ("rejected", "unknown_deployment")
+
+
+def test_metrics_reach_the_views_with_coverage(chain: Chain) -> None:
+    ids = [f"m-{number}" for number in range(200)]
+    minute = (chain.now_ms // 60_000 - 30) * 60_000
+    for number, one in enumerate(ids):
+        chain.producer.produce(
+            chain.connection.layout.name(Topic.REQUESTS), json.dumps(chain.request(one, timestamp=minute + number)), one
+        )
+        if number % 2:
+            body = {"deployment": "loans", "association_id": one, "timestamp": minute + 500, "value": "yes"}
+            chain.producer.produce(chain.connection.layout.name(Topic.ACTUALS), json.dumps(body), one)
+    chain.producer.flush(30)
+    views, champion = chain.views(), chain.packages[0].digest
+
+    def complete() -> dict[str, Any] | None:
+        found = {
+            metric.metric: metric
+            for metric in views.metrics("loans")
+            if metric.window_start_ms == minute
+            and metric.model == champion
+            and not metric.segment
+            and not metric.feature
+        }
+        done = "requests" in found and found["requests"].value == 200 and "coverage" in found
+        return found if done and found["coverage"].value == 0.5 else None
+
+    found = chain.wait(complete)
+    assert found["log_loss"].n == 100
+    assert found["log_loss"].coverage == 0.5
+    by_segment = [metric for metric in views.metrics("loans") if metric.segment == "plan=basic"]
+    assert any(metric.metric == "requests" and metric.value == 200 for metric in by_segment)
+
+
+def test_a_replacement_switches_at_one_offset_of_each_partition_without_a_gap(chain: Chain) -> None:
+    old, new = chain.packages[0], chain.package("fourth", 1.2)
+    ids = [f"s-{number}" for number in range(3_000)]
+    for number, one in enumerate(ids):
+        if number == 1_000:
+            audit = submit(chain.connection, command("loans", ReplaceModel(new.digest), reason="better on holdout"), 60)
+        chain.producer.produce(chain.connection.layout.name(Topic.REQUESTS), json.dumps(chain.request(one)), one)
+        chain.producer.poll(0)
+        time.sleep(0.001)
+    chain.producer.flush(30)
+    answers = pl.DataFrame(chain.predictions(*ids)).filter(pl.col("association_id").is_in(ids))
+    assert set(answers["model"].unique()) == {old.digest, new.digest}
+    switches = [msgspec.json.decode(message.value() or b"", type=Switch) for message in chain.read(Topic.SWITCHES)]
+    for (partition,), rows in answers.partition_by(["source_partition"], as_dict=True).items():
+        firsts = [
+            switch.first_offset
+            for switch in switches
+            if (switch.role, switch.partition, switch.digest) == ("scorer", partition, new.digest)
+        ]
+        assert len(firsts) == 1
+        served = rows.with_columns(by_new=pl.col("model") == new.digest)
+        assert (served["by_new"] == (served["source_offset"] >= firsts[0])).all()
+    assert (answers["revision"].max(), audit.after) == (audit.after, audit.before + 1)
+    chain.packages[0] = new
+
+
+def test_a_challenger_that_cannot_be_loaded_never_touches_what_is_served(chain: Chain) -> None:
+    broken = chain.package("broken", 0.5)
+    path = chain.settings.artifacts / broken.digest[:2] / f"{broken.digest}.zip"
+    path.write_bytes(path.read_bytes()[:-100])
+    submit(chain.connection, command("loans", SetChallengers((broken.digest, chain.packages[1].digest))), 60)
+    chain.ask("untouched")
+    (answer,) = chain.predictions("untouched")
+    assert answer["error_kind"] is None
+    submit(chain.connection, command("loans", SetChallengers(tuple(p.digest for p in chain.packages[1:3]))), 60)
+
+
+def test_a_command_that_may_not_be_obeyed_is_refused_with_a_reason_and_changes_nothing(chain: Chain) -> None:
+    before = chain.views().deployments()["loans"].revision
+    with pytest.raises(Refused, match="0000"):
+        submit(chain.connection, command("loans", ReplaceModel("0" * 64)), 60)
+    records = [message.value() or b"" for message in chain.read(Topic.AUDIT)]
+    assert verify_chain(records) is None
+    assert chain.audits()[-1].accepted is False
+    assert chain.views().deployments()["loans"].revision == before
+
+
+def test_views_come_back_when_redis_has_lost_them(chain: Chain) -> None:
+    before = len(chain.views().metrics("loans"))
+    redis.Redis.from_url(chain.settings.redis_address()).flushall()
+    chain.wait(lambda: len(chain.views().metrics("loans")) >= before)
+    assert chain.views().deployments()["loans"].name == "loans"
+
+
+def test_a_worker_killed_is_started_again_and_answers(chain: Chain) -> None:
+    scorer = next(child for child in chain.fleet.children if child.role == "scorer")
+    os.kill(scorer.process.pid, signal.SIGKILL)
+    chain.ask("after the kill")
+    (answer,) = chain.predictions("after the kill")
+    assert answer["error_kind"] is None
+    assert scorer.exits == [-signal.SIGKILL]
+
+
+def test_archives_of_the_same_model_have_the_same_digest() -> None:
+    assert archive("same", 1.0) == archive("same", 1.0)
