@@ -1,0 +1,282 @@
+"""The command line as a person uses it, against the real chain: what goes in, what comes out, what is said when not."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka import Producer
+
+from infra.local.stack import Stack
+from infra.settings import load
+from schemas.topics import Topic
+from scorers.formats.linear import LinearModel, Link, NumericTerm
+from streams import roles
+from streams.cli import watchkeeper
+from streams.connection import Connection
+from streams.supervisor import Fleet
+from streams.worker import connect
+
+ROWS = 300
+START = 1_700_000_000_000
+SETTINGS = """
+bucket: minute
+drift_window: minute
+accuracy_window: minute
+grace_ms: 1000
+max_age_ms: 1000000000000
+alert_rules:
+  - {name: drift, metric: psi, feature: "*", limit: 0.05, min_rows: 10}
+"""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs commands in an installation of its own."""
+
+    environment: dict[str, str]
+    folder: Path
+    connection: Connection
+
+    def run(self, *words: object, input: str | None = None) -> Result:  # noqa: A002  # click's word
+        runner = CliRunner(env=self.environment)
+        return runner.invoke(watchkeeper, [str(word) for word in words], input=input)
+
+    def json(self, *words: object) -> object:
+        result = self.run(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def ok(self, *words: object) -> str:
+        result = self.run(*words)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+
+@pytest.fixture(scope="module")
+def shell(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("cli")
+    environment = {
+        "WATCHKEEPER_HOME": str(stack.home),
+        "WATCHKEEPER_PREFIX": f"cli-{secrets.token_hex(4)}",
+        "WATCHKEEPER_PARTITIONS": "2",
+        "WATCHKEEPER_ARTIFACTS": str(folder / "artifacts"),
+    }
+    found = Shell(environment, folder, connect(load(environment)))
+    found.ok("topics", "create")
+    fleet = Fleet(folder / "logs", os.environ | environment)
+    fleet.start(roles.names())
+    yield found
+    fleet.stop()
+
+
+@pytest.fixture(scope="module")
+def digests(shell: Shell) -> list[str]:
+    """Three registered packages, the champion first."""
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame({"age": rng.normal(size=500), "income": rng.normal(size=500)})
+    truth = rng.random(500) < 1 / (1 + np.exp(-rows["age"].to_numpy()))
+    rows.write_csv(shell.folder / "training.csv")
+    rows.with_columns(left=pl.Series(["yes" if one else "no" for one in truth])).write_parquet(
+        shell.folder / "holdout.parquet"
+    )
+    found = []
+    for number, slope in enumerate((1.0, 0.8, 0.1)):
+        model = LinearModel(Link.LOGIT, 0.0, {"age": NumericTerm(slope)})
+        (shell.folder / "linear.json").write_bytes(model.artifact())
+        built = shell.json(*build(shell.folder, number), "--class", "no", "--class", "yes")
+        found.append(shell.ok("package", "register", shell.folder / f"{number}.zip").strip())
+        assert isinstance(built, dict)
+        assert built["digest"] == found[-1]
+    return found
+
+
+def build(folder: Path, number: int) -> list[object]:
+    data = ["--training", folder / "training.csv", "--holdout", folder / "holdout.parquet", "--actual", "left"]
+    names = ["--name", f"slope-{number}", "--version", "1", "--target", "left", "--type", "binary"]
+    return ["package", "build", "--model", folder / "linear.json", *names, *data, "-o", folder / f"{number}.zip"]
+
+
+@pytest.fixture(scope="module")
+def served(shell: Shell, digests: list[str]) -> str:
+    """A deployment that has worked: 300 requests, 150 actuals, one unreadable record."""
+    (shell.folder / "settings.yaml").write_text(SETTINGS)
+    models = ["--champion", digests[0][:16], "--challenger", digests[1], "--challenger", digests[2]]
+    shell.ok("deployment", "create", "churn", *models, "--settings", shell.folder / "settings.yaml")
+    producer = Producer(shell.connection.config | {"partitioner": "murmur2_random"})
+    requests, actuals = (shell.connection.layout.name(topic) for topic in (Topic.REQUESTS, Topic.ACTUALS))
+    rng = np.random.default_rng(1)
+    for number in range(ROWS):
+        features = {"age": rng.normal() + number / 100, "income": rng.normal()}
+        record = {"deployment": "churn", "association_id": f"id-{number}", "timestamp": START + number * 1_000}
+        producer.produce(requests, json.dumps(record | {"features": features}), f"id-{number}")
+        if number % 2:
+            producer.produce(
+                actuals, json.dumps(record | {"value": "yes" if number % 4 == 1 else "no"}), f"id-{number}"
+            )
+    producer.produce(requests, b"garbage", b"unreadable")
+    producer.flush(30)
+    wait(lambda: matched(shell) >= ROWS // 2)
+    return "churn"
+
+
+def wait(until: object, seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not until():  # type: ignore[operator]
+        assert time.monotonic() < limit, "it does not come"
+        time.sleep(0.5)
+
+
+def matched(shell: Shell) -> int:
+    result = shell.run("metrics", "churn", "--metric", "auc", "--json")
+    found = json.loads(result.stdout) if result.exit_code == 0 else []
+    champion = {one["model"] for one in found}
+    return int(sum(one["n"] for one in found) // max(1, len(champion)))
+
+
+def test_packages_are_listed_and_shown_by_the_beginning_of_their_digest(shell: Shell, digests: list[str]) -> None:
+    listed = shell.json("package", "list")
+    assert isinstance(listed, list)
+    assert {one["digest"] for one in listed} == set(digests)
+    assert "holdout rows" in shell.ok("package", "show", digests[0][:10])
+    assert shell.json("package", "show", shell.folder / "0.zip") == shell.json("package", "show", digests[0])
+    assert "slope-1" in shell.ok("package", "list")
+
+
+def test_what_is_wrong_with_a_package_is_said_in_a_sentence(shell: Shell, digests: list[str]) -> None:
+    no_class = shell.run(*build(shell.folder, 9))
+    assert (no_class.exit_code, no_class.stderr.count("\n")) == (1, 1)
+    assert "none of the classes" in no_class.stderr
+    assert "no package feed" in shell.run("package", "show", "feed").stderr
+    assert "NAME:TYPE" in shell.run(*build(shell.folder, 9), "--feature", "age=number").stderr
+    assert len(digests) == 3
+
+
+def test_a_deployment_shows_what_it_serves(shell: Shell, served: str, digests: list[str]) -> None:
+    shown = shell.json("deployment", "show", served)
+    assert isinstance(shown, dict)
+    assert shown["champion"]["digest"] == digests[0]
+    assert shown["settings"]["drift_window"] == "minute"
+    assert "slope-0 1" in shell.ok("deployment", "show", served)
+    assert served in shell.ok("deployment", "list")
+    schema = json.loads(shell.ok("deployment", "schema", served))
+    assert (schema["subject"], schema["schema"]["type"]) == ("requests-churn", "record")
+
+
+def test_settings_are_read_strictly(shell: Shell, served: str) -> None:
+    wrong = shell.folder / "wrong.yaml"
+    wrong.write_text("bukket: minute\n")
+    result = shell.run("deployment", "settings", served, wrong)
+    assert result.exit_code == 1
+    assert "bukket" in result.stderr
+
+
+def test_a_refusal_is_the_governors_sentence_and_exit_code_1(shell: Shell, served: str, digests: list[str]) -> None:
+    result = shell.run("deployment", "replace", served, digests[0], "--reason", "none")
+    assert result.exit_code == 1
+    assert "is the champion of churn already" in result.stderr
+    assert "the chain holds" in shell.ok("audit", "verify")
+    assert "CreateDeployment" in shell.ok("audit", "--entity", served)
+
+
+def test_status_says_how_deployments_and_workers_are(shell: Shell, served: str) -> None:
+    (standing,) = shell.json("status")  # type: ignore[misc]
+    assert standing["name"] == served  # type: ignore[has-type]
+    assert standing["requests"] == ROWS  # type: ignore[has-type]
+    assert "accuracy is unknown: no alert rule looks at it" in shell.ok("status")
+    workers = shell.json("status", "--workers")
+    assert isinstance(workers, list)
+    assert {one["heartbeat"]["role"] for one in workers} == set(roles.names())
+    assert not any(one["stale"] for one in workers)
+    assert "scorer/1" in shell.ok("status", "--workers")
+
+
+def test_metrics_and_alerts_are_shown_and_filtered(shell: Shell, served: str) -> None:
+    found = shell.json("metrics", served, "--metric", "psi", "--feature", "age", "--from", "2023-11-14T22:14:00")
+    assert isinstance(found, list)
+    assert {one["feature"] for one in found} == {"age"}
+    assert min(one["window_start_ms"] for one in found) >= START + 40_000
+    assert "psi" in shell.ok("metrics", served, "--metric", "psi")
+    assert isinstance(shell.json("alerts", served, "--open"), list)
+
+
+@pytest.mark.parametrize("topic", list(Topic))
+def test_every_topic_can_be_read(shell: Shell, served: str, topic: Topic) -> None:
+    lines = [json.loads(line) for line in shell.ok("tail", topic, "-n", 3).splitlines()]
+    assert 0 < len(lines) <= 3 or topic in (Topic.ALERTS, served)
+    assert all("unreadable" not in (line["value"] or {}) or line["key"] == "unreadable" for line in lines)
+
+
+def test_tail_finds_all_records_of_a_key(shell: Shell, served: str) -> None:
+    (line,) = shell.ok("tail", "predictions", "--key", "id-7").splitlines()
+    assert json.loads(line)["value"]["deployment"] == served
+    lines = shell.ok("tail", "shadow-predictions", "--from-beginning").splitlines()
+    assert len(lines) == 2 * ROWS
+    assert shell.run("tail", "requests", "--partition", 7).exit_code == 2
+
+
+def test_a_dead_letter_is_replayed_with_its_key(shell: Shell, served: str) -> None:
+    listed = shell.json("dead-letters", "list")
+    assert isinstance(listed, list)
+    position = listed[0]["position"]
+    assert position.startswith("requests-")
+    assert json.loads(shell.ok("dead-letters", "show", position))["size_bytes"] == len(b"garbage")
+    assert shell.run("dead-letters", "replay", position, input="n\n").exit_code == 1
+    assert "1 record(s) produced again" in shell.ok("dead-letters", "replay", position, "--yes")
+    wait(lambda: len(shell.json("dead-letters", "list")) == 2)  # type: ignore[arg-type]
+    assert "there is no dead letter" in shell.run("dead-letters", "show", "requests-0-99999").stderr
+    assert served
+
+
+@pytest.mark.parametrize("role", ["joiner", "evaluator", "governor"])
+def test_tables_are_what_their_input_makes_of_nothing(shell: Shell, served: str, role: str) -> None:
+    result = shell.run("verify", role, "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["holds"], found["warnings"]) == (0, True, []), found
+    assert found["equal"] > 0
+    assert served
+
+
+def test_a_table_that_was_tampered_with_is_found(shell: Shell, served: str) -> None:
+    producer = Producer(shell.connection.config)
+    producer.produce(shell.connection.layout.name(Topic.JOIN_CHANGELOG), b"x", b"churn\0stranger", partition=0)
+    producer.flush(30)
+    result = shell.run("verify", "joiner")
+    assert result.exit_code == 1
+    assert "only in the table: partition 0 ['churn', 'stranger']" in result.stdout
+    producer.produce(shell.connection.layout.name(Topic.JOIN_CHANGELOG), None, b"churn\0stranger", partition=0)
+    producer.flush(30)
+    assert served
+
+
+def test_views_are_rebuilt_and_stores_of_a_running_role_are_not_touched(shell: Shell, served: str) -> None:
+    assert "views rebuilt" in shell.ok("views", "rebuild")
+    assert served in shell.ok("status")
+    result = shell.run("rebuild", "joiner", "--yes")
+    assert result.exit_code == 1
+    assert "joiner/1 runs" in result.stderr
+
+
+def test_a_replacement_is_in_the_audit_log_with_its_reason(shell: Shell, served: str, digests: list[str]) -> None:
+    shell.ok("deployment", "replace", served, digests[1], "--reason", "it is better")
+    assert "revision 2 -> 3" in shell.ok("deployment", "challengers", served, digests[0])
+    audits = shell.json("audit", "--entity", served)
+    assert isinstance(audits, list)
+    assert "it is better" in [one["command"]["reason"] for one in audits]
+
+
+def test_without_servers_a_command_says_so(tmp_path: Path) -> None:
+    runner = CliRunner(env={"WATCHKEEPER_HOME": str(tmp_path)})
+    result = runner.invoke(watchkeeper, ["status"])
+    assert result.exit_code == 1
+    assert "watchkeeper up" in result.stderr
+    assert runner.invoke(watchkeeper, ["tail", "nonsense"]).exit_code == 2
