@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,18 @@ def create(config: Mapping[str, str], layout: Layout) -> list[str]:
                 raise LayoutError(message) from error
         else:
             created.append(name)
+    _await_leaders(admin, created)
     return created
+
+
+def _await_leaders(admin: AdminClient, names: list[str]) -> None:
+    """A topic is of use when each of its partitions has a leader, a moment after it was created."""
+    limit = time.monotonic() + TIMEOUT_S
+    while names and time.monotonic() < limit:
+        known = admin.list_topics(timeout=TIMEOUT_S).topics
+        if all(name in known and all(p.leader >= 0 for p in known[name].partitions.values()) for name in names):
+            return
+        time.sleep(0.1)
 
 
 def check(config: Mapping[str, str], layout: Layout) -> list[Finding]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 if TYPE_CHECKING:
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 4 << 20
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
 REQUEST_TIMEOUT_S = 15.0
+RETRY_S = 0.1
+NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
-QUIET = {"log_level": 3}  # librdkafka: errors; what it retries by itself is no news
+QUIET = {"log_level": 2}  # librdkafka writes to the terminal by itself; what a worker should say goes through `_say`
+log = logging.getLogger("watchkeeper.kafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Connection:
             "heartbeat.interval.ms": 1_500,
             "partition.assignment.strategy": "range",
             "enable.partition.eof": True,
+            "error_cb": _say,
         }
         if static:
             settings["group.instance.id"] = self.transactional_id(role, worker)
@@ -100,6 +106,11 @@ class Connection:
         return list(range(self.layout.partition_count(topic)))
 
 
+def _say(error: KafkaError) -> None:
+    """A broker is away, or all are: worth a line in the log; librdkafka goes on trying."""
+    log.warning("%s", error.str())
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -115,5 +126,12 @@ def ends(admin: AdminClient, partitions: Iterable[tuple[str, int]], *, stable: b
     level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(topic, number): latest for topic, number in partitions}
-    answers = admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S) if asked else {}
-    return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
+    limit = time.monotonic() + REQUEST_TIMEOUT_S
+    while True:
+        answers = admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S) if asked else {}
+        try:
+            return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
+        except KafkaException as error:  # a topic made a moment ago has no leader yet
+            if error.args[0].code() not in NO_LEADER or time.monotonic() > limit:
+                raise
+            time.sleep(RETRY_S)
