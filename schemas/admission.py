@@ -157,12 +157,14 @@ def _out_of_time(candidates: Candidates, offsets_ms: NDArray[np.int64]) -> NDArr
 def _bad_features(candidates: Candidates) -> NDArray[np.bool_]:
     features = candidates.deployment.features
     bad = np.zeros(candidates.rows.size, np.bool_)
-    required = [f.name for f in features if f.type is FeatureType.NUMERIC and not f.nullable]
-    nullable = [f.name for f in features if f.type is FeatureType.NUMERIC and f.nullable]
-    if required:
-        bad |= ~np.isfinite(candidates.features.select(required).to_numpy()).all(axis=1)
-    if nullable:
-        bad |= np.isinf(candidates.features.select(nullable).to_numpy()).any(axis=1)
+    numeric = [feature for feature in features if feature.type is FeatureType.NUMERIC]
+    if numeric:
+        everything = len(numeric) == len(features)
+        numbers = candidates.features if everything else candidates.features.select([f.name for f in numeric])
+        matrix = numbers.to_numpy()
+        if not np.isfinite(matrix).all():
+            nullable = np.array([feature.nullable for feature in numeric])
+            bad |= (np.isinf(matrix) | (np.isnan(matrix) & ~nullable)).any(axis=1)
     for feature in features:
         if feature.type is not FeatureType.NUMERIC and not feature.nullable:
             column = candidates.features[feature.name]

@@ -74,8 +74,10 @@ def decode(values: Sequence[bytes | None], keys: Sequence[bytes | None], contrac
 
 def decode_framed(values: Sequence[bytes], keys: Sequence[bytes | None], contract: Contract) -> Decoded:
     """The same for values that are known to have the contract's framing, keys and a size in bounds."""
-    bodies = [value[FRAME_BYTES:] for value in values]
-    frame = _in_one_call(bodies, contract)
+    frame = _with_tail(values, contract)
+    bodies = [value[FRAME_BYTES:] for value in values] if frame is None else []
+    if frame is None:
+        frame = _in_one_call(bodies, contract)
     if frame is not None:
         return Decoded(_finished(frame, contract), np.arange(len(values)), _mismatched(frame, keys), [], slow_rows=0)
     if len(values) > _FEW:
@@ -136,6 +138,15 @@ def _mismatched(frame: pl.DataFrame, keys: Sequence[bytes | None]) -> NDArray[np
     return (frame["association_id"].cast(pl.Binary) != pl.Series(keys, dtype=pl.Binary)).to_numpy()
 
 
+def _with_tail(values: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
+    """The batch by its numbers at the end and what is before them; None where that cannot be."""
+    tail = contract.tail
+    if tail is None or (numbers := tail.read(values, FRAME_BYTES)) is None:
+        return None
+    head = _in_one_call([value[FRAME_BYTES : -tail.width] for value in values], contract.head)
+    return None if head is None else tail.attached(head, numbers)
+
+
 def _in_one_call(bodies: list[bytes], contract: Contract) -> pl.DataFrame | None:
     if not bodies:
         return pl.DataFrame(schema=contract.columns)
@@ -184,7 +195,7 @@ def _in_range(column: pl.Series, symbols: list[str]) -> bool:
 
 def _finished(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     for name, symbols in contract.enums.items():
-        frame = frame.with_columns(_named(frame[name], symbols))
+        frame.replace_column(frame.get_column_index(name), _named(frame[name], symbols))
     frame.columns = ["timestamp_ms" if name == "timestamp" else name for name in frame.columns]
     return frame
 

@@ -11,6 +11,7 @@ import fastavro
 import msgspec
 import polars as pl
 
+from schemas.tail import Tail, tail_of
 from schemas.walk import Walk
 
 FRAME_BYTES = 5
@@ -70,6 +71,16 @@ class Contract:
     def walk(self) -> Walk:
         """The guard of the columnar path."""
         return Walk(self.plain)
+
+    @cached_property
+    def tail(self) -> Tail | None:
+        """The numbers that every value may end with."""
+        return tail_of(self.plain)
+
+    @cached_property
+    def head(self) -> Contract:
+        """What is before the tail."""
+        return Contract(self.tail.head if self.tail else self.plain)
 
     @cached_property
     def header(self) -> bytes:

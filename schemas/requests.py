@@ -19,7 +19,6 @@ from schemas.admission import Candidates, Refused, RequestRows, admit, merged
 from schemas.columnar import decode_framed, framings
 from schemas.contract import FRAME_BYTES
 from schemas.event_time import FIRST_MS, LAST_MS
-from schemas.package import FeatureType
 from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
 from schemas.request_json import read_json
 from schemas.request_schema import OPTIONAL, request_contract, request_schema, request_schema_id, subject
@@ -119,7 +118,9 @@ def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tup
     frame = decoded.frame
     features = frame["features"].struct.unnest()
     features.columns = [feature.name for feature in deployment.features]
-    numeric = [f.name for f in deployment.features if f.type is FeatureType.NUMERIC and f.nullable]
+    for place, column in enumerate(features.get_columns()):
+        if column.dtype == pl.Float64 and column.null_count():
+            features.replace_column(place, pl.Series(column.name, column.to_numpy()))  # NaN for null
     optional = {name: None if frame[name].null_count() == frame.height else frame[name].to_list() for name in OPTIONAL}
     at = np.array(rows, np.int64)[decoded.rows]
     times_ms = frame["timestamp_ms"].to_numpy()
@@ -130,7 +131,7 @@ def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tup
         frame["association_id"].to_list(),
         np.where(untimed, records.timestamps_ms[at], times_ms),
         optional,
-        features.with_columns(pl.col(numeric).fill_null(float("nan"))) if numeric else features,
+        features,
         decoded.mismatched,
         (frame["deployment"] != deployment.name).to_numpy(),
         untimed,

@@ -1,0 +1,90 @@
+"""The numbers at the end of a record, cut off and read as a matrix where no row lacks one.
+
+A deployment's features come last in its requests, and most of them are numbers. Where all rows have all of those, they
+are the same many bytes at the end of each value. Reading is by prefix and leaves nothing to choose: a value whose last
+bytes are these numbers, and whose other bytes are just the fields before them, is that value and no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_DOUBLE = "double"
+_OPTIONAL = ["null", _DOUBLE]
+_DOUBLE_BYTES = 8
+_PRESENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Last fields, all double or union of null and double, of the record in the last field, `record`.
+
+    Counted from where they begin, all present: each number is at `places`, union indices are at `unions`; `width` bytes
+    in all. `head` is the schema without these fields.
+    """
+
+    head: dict[str, Any]
+    record: str
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    unions: tuple[int, ...]
+    width: int
+
+    def read(self, values: Sequence[bytes], least_bytes: int) -> pl.DataFrame | None:
+        """The numbers, one column per field; None where a value lacks one, or has no room behind `least_bytes`."""
+        sizes = np.fromiter(map(len, values), np.int64, len(values))
+        if not sizes.size or sizes.min() < least_bytes + self.width:
+            return None
+        rows: NDArray[np.void] = np.ndarray(
+            (int(sizes.sum()) - self.width + 1,), f"V{self.width}", b"".join(values), strides=(1,)
+        )
+        tails = rows[np.cumsum(sizes) - self.width]
+        if (tails.view(np.uint8).reshape(sizes.size, self.width)[:, self.unions] != _PRESENT).any():
+            return None
+        numbers = np.empty((len(self.names), sizes.size))
+        for number, place in zip(numbers, self.places, strict=True):
+            number[:] = np.ndarray(sizes.shape, "<f8", tails, place, (self.width,))
+        return pl.DataFrame([pl.Series(name, number) for name, number in zip(self.names, numbers, strict=True)])
+
+    def attached(self, head: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
+        """The frame of the whole schema."""
+        if self.record in head.columns:
+            numbers = head.drop_in_place(self.record).struct.unnest().hstack(numbers)
+        return head.hstack([numbers.to_struct(self.record)])
+
+
+def tail_of(schema: dict[str, Any]) -> Tail | None:
+    """The numbers at the end of a plain schema; None where it has none."""
+    last = schema["fields"][-1]
+    if not isinstance(last["type"], dict) or last["type"]["type"] != "record":
+        return None
+    fields = last["type"]["fields"]
+    count = next((i for i, field in enumerate(reversed(fields)) if not _is_number(field["type"])), len(fields))
+    if not count:
+        return None
+    kept, cut = fields[:-count], fields[-count:]
+    rest = [{**last, "type": {**last["type"], "fields": kept}}] if kept else []
+    optional = np.array([field["type"] == _OPTIONAL for field in cut])
+    after = np.cumsum(optional + _DOUBLE_BYTES)
+    places = after - _DOUBLE_BYTES
+    return Tail(
+        {**schema, "fields": schema["fields"][:-1] + rest},
+        last["name"],
+        tuple(field["name"] for field in cut),
+        tuple(places.tolist()),
+        tuple((places[optional] - 1).tolist()),
+        int(after[-1]),
+    )
+
+
+def _is_number(kind: Any) -> bool:  # noqa: ANN401  # an Avro schema is any JSON
+    return bool(kind in (_DOUBLE, _OPTIONAL))
