@@ -34,22 +34,22 @@ previous ones, depend on the records alone, not on how topics interleave or wher
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from monitors import join_columns
+import numpy as np
+
+from monitors import join_columns, join_slices
+from monitors.join_batch import entries_of, meet
 from monitors.join_entry import Change, Entry
 from monitors.join_outcomes import outcome_of
-from monitors.join_state import pack_answer, unpack_key
 from schemas.outcome import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
-    from monitors.join_prediction import Packed
     from schemas.deployment import Deployment
 
     Get = Callable[[int, list[bytes]], Sequence[bytes | None]]
@@ -62,30 +62,20 @@ UNKNOWN_DEPLOYMENT = "unknown_deployment"
 class Joined:
     """What a batch comes to in one partition.
 
-    `writes`: new value by key of the table; None removes it. `changes`, each an outcome, with the key of their entry:
-    those of an ID in the order of its records, IDs in the order of their first record (predictions before actuals).
+    `writes`: new value by key of the table; None removes it. `changes`, each an outcome: those of an ID in the order of
+    its records, IDs in the order of their first record (predictions before actuals).
     `rejected`: outcomes of actuals that do not count. `event_times_ms`: of the accepted records, for the partition's
     `EventClock`.
     """
 
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
-    changes: list[tuple[bytes, Change]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     rejected: list[Outcome] = field(default_factory=list)
     event_times_ms: list[int] = field(default_factory=list)
 
     def outcomes(self, digests: Mapping[bytes, str]) -> list[Outcome]:
         """All outcomes as records; for the topic `join_outcomes.encode_changes` is quicker."""
-        return [outcome_of(key, change, digests) for key, change in self.changes] + self.rejected
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    """The accepted records of one partition by key, packed, and what to say of the others."""
-
-    predictions: dict[bytes, list[Packed]] = field(default_factory=dict)
-    actuals: dict[bytes, list[tuple[int, bytes]]] = field(default_factory=dict)
-    rejected: list[Outcome] = field(default_factory=list)
-    event_times_ms: list[int] = field(default_factory=list)
+        return [outcome_of(change, digests) for change in self.changes] + self.rejected
 
 
 def join(
@@ -102,94 +92,79 @@ def join(
     Rows of one topic and partition are in record order. `get` answers, for a partition, the stored values of some keys
     in their order. JoinFormatError where a stored value cannot be read.
     """
-    arrived: defaultdict[int, _Arrived] = defaultdict(_Arrived)
-    if predictions is not None and len(predictions):
-        _take_predictions(predictions, arrived)
-    if actuals is not None and len(actuals):
-        _take_actuals(actuals, deployments, arrived)
-    return {partition: _join(partition, arrived[partition], get) for partition in sorted(arrived)}
+    rejected: dict[int, list[Outcome]] = {}
+    said = join_columns.predictions(predictions)
+    came = join_columns.actuals(None if actuals is None else _accepted(actuals, deployments, rejected))
+    entries = entries_of(said, came)
+    stored = [value for number, span in entries.spans.items() for value in get(number, entries.keys[span])]
+    values, changes = meet(said, came, entries, stored)
+    answer = {}
+    for number in sorted({*entries.spans, *rejected}):
+        span = entries.spans.get(number, slice(0, 0))
+        times = [records.timestamps_ms[records.partitions == number].tolist() for records in (said, came)]
+        answer[number] = Joined(
+            {
+                key: value
+                for key, value, old in zip(entries.keys[span], values[span], stored[span], strict=True)
+                if value != old
+            },
+            [change for place in range(span.start, span.stop) for change in changes.get(place, ())],
+            rejected.get(number, []),
+            [*times[0], *times[1]],
+        )
+    return answer
 
 
 def sweep(
     clock_ms: int,
-    entries: Iterable[tuple[bytes, bytes]],
+    entries: Sequence[tuple[bytes, bytes]],
     horizon_ms_of: Callable[[str], int],
-) -> Joined:
+) -> tuple[Joined, int | None]:
     """Give up on those of these stored entries that are older than their deployment's horizon at `clock_ms`.
 
-    Changes come in the order of the entries.
+    Changes come in the order of the entries. With them comes the time from which the age of the oldest of the others
+    counts; None where there are none.
     """
     joined = Joined()
-    for key, stored in entries:
-        entry = Entry(stored)
-        newest_ms = entry.newest_ms()
-        if newest_ms is not None and clock_ms - newest_ms <= horizon_ms_of(unpack_key(key)[0]):
+    if not entries:
+        return joined, None
+    newest_ms, told = join_slices.newest_ms(join_slices.lay([value for _, value in entries]))
+    names = [key[: key.index(0)] for key, _ in entries]
+    horizons_ms = {name: horizon_ms_of(name.decode()) for name in set(names)}
+    limits_ms = np.fromiter(map(horizons_ms.__getitem__, names), np.int64, len(names))
+    stay = told & (clock_ms - newest_ms <= limits_ms)
+    for row in np.flatnonzero(~stay).tolist():
+        key, stored = entries[row]
+        entry = Entry(key, stored)
+        newest = entry.newest_ms()
+        if newest is not None and clock_ms - newest <= limits_ms[row]:
+            newest_ms[row], stay[row] = newest, True
             continue
         joined.writes[key] = None
         change = entry.give_up()
         if change is not None:
-            joined.changes.append((key, change))
-    return joined
+            joined.changes.append(change)
+    return joined, int(newest_ms[stay].min()) if stay.any() else None
 
 
-def _join(partition: int, arrived: _Arrived, get: Get) -> Joined:
-    joined = Joined(rejected=arrived.rejected, event_times_ms=arrived.event_times_ms)
-    said, came = arrived.predictions, arrived.actuals
-    keys = list(dict.fromkeys([*said, *came]))
-    for key, stored in zip(keys, get(partition, keys) if keys else (), strict=True):
-        entry = Entry(stored)
-        changes = entry.predict(said[key]) if key in said else []
-        for timestamp_ms, answer in came.get(key, ()):
-            change = entry.learn(timestamp_ms, answer)
-            if change is not None:
-                changes.append(change)
-        written = entry.encode()
-        if written != stored:
-            joined.writes[key] = written
-        joined.changes.extend([(key, change) for change in changes])
-    return joined
-
-
-def _take_predictions(frame: pl.DataFrame, arrived: defaultdict[int, _Arrived]) -> None:
-    good = frame.filter(frame["error_kind"].is_null())
-    columns = (
-        good["partition"].to_list(),
-        good["timestamp_ms"].to_list(),
-        join_columns.keys(good),
-        join_columns.bodies(good),
-        join_columns.contexts(good),
-    )
-    for partition, timestamp_ms, key, body, context in zip(*columns, strict=True):
-        into = arrived[partition]
-        into.event_times_ms.append(timestamp_ms)
-        held = into.predictions.get(key)
-        if held is None:
-            into.predictions[key] = [(body, context)]
-        else:
-            held.append((body, context))
-
-
-def _take_actuals(
-    frame: pl.DataFrame, deployments: Mapping[str, Deployment], arrived: defaultdict[int, _Arrived]
-) -> None:
-    names = ("partition", "received_ms", "association_id", "deployment", "timestamp_ms", "value", "label", "withdrawn")
-    columns = (frame[name].to_list() for name in names)
-    for key, row in zip(join_columns.keys(frame), zip(*columns, strict=True), strict=True):
-        partition, received_ms, association_id, name, timestamp_ms, value, label, withdrawn = row
-        into = arrived[partition]
-        reason = _refusal(deployments.get(name), timestamp_ms - received_ms)
-        if reason:
-            kind = OutcomeKind.REJECTED
-            into.rejected.append(Outcome(association_id, name, kind, 0, timestamp_ms, reason, value, label))
-            continue
-        into.event_times_ms.append(timestamp_ms)
-        answer = b"" if withdrawn else pack_answer(value, label)
-        into.actuals.setdefault(key, []).append((timestamp_ms, answer))
-
-
-def _refusal(deployment: Deployment | None, ahead_ms: int) -> str:
-    """Why an actual whose event time is `ahead_ms` after its Kafka timestamp is rejected; empty where it is not."""
-    if deployment is None:
-        return UNKNOWN_DEPLOYMENT
-    settings = deployment.settings
-    return "" if -settings.max_age_ms <= ahead_ms <= settings.max_future_ms else BAD_TIME
+def _accepted(
+    frame: pl.DataFrame, deployments: Mapping[str, Deployment], rejected: dict[int, list[Outcome]]
+) -> pl.DataFrame:
+    """The actuals that count; outcomes of the others are put into `rejected` by partition."""
+    ahead_ms = (frame["timestamp_ms"] - frame["received_ms"]).to_numpy()
+    names = frame["deployment"]
+    known = names.unique().to_list()
+    good = np.zeros(len(frame), np.bool_)
+    for name in known:
+        theirs = (names == name).to_numpy() if len(known) > 1 else np.ones(len(frame), np.bool_)
+        if name in deployments:
+            settings = deployments[name].settings
+            good |= theirs & (ahead_ms >= -settings.max_age_ms) & (ahead_ms <= settings.max_future_ms)
+    if good.all():
+        return frame
+    columns = ("partition", "association_id", "deployment", "timestamp_ms", "value", "label")
+    for partition, association_id, name, timestamp_ms, value, label in frame.select(columns).filter(~good).iter_rows():
+        reason = BAD_TIME if name in deployments else UNKNOWN_DEPLOYMENT
+        outcome = Outcome(association_id, name, OutcomeKind.REJECTED, 0, timestamp_ms, reason, value, label)
+        rejected.setdefault(partition, []).append(outcome)
+    return frame.filter(good)

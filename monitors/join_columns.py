@@ -1,11 +1,13 @@
-"""Columns of decoded predictions to what the join keeps of each, without a loop over what is the same in every row.
+"""Columns of decoded predictions and actuals to what the join keeps of each, without a loop over what all rows share.
 
-The two shapes that nearly all rows have, a number alone and two probabilities of which the value is the second, are
-laid out by numpy; `join_prediction.pack_body` does the others. Both ways give the same bytes.
+Nearly all rows are a number alone, or two probabilities of which the value is the second: these are laid out by
+columns, the others by `join_prediction.pack_body`. Both ways give the same bytes.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,81 @@ import numpy as np
 import polars as pl
 
 from monitors import join_prediction
-from monitors.join_prediction import BINARY, LABEL, PREFIX_BYTES, SAME, SHADOW, VALUE
+from monitors.join_prediction import LONG, PREFIX_BYTES
+from schemas import encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-_HEAD = np.dtype([("prefix", f"V{PREFIX_BYTES}"), ("flags", "u1"), ("number", "<f8")])
+    from numpy.typing import NDArray
+
+    from schemas.encoding import Piece
+
+    Longs = NDArray[np.int64]
+
 _ORIGIN = np.dtype([("timestamp_ms", "<i8"), ("source_offset", "<i8"), ("source_partition", "<u4")])
+_NUMBER_BYTES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """`join_prediction.pack_context` of each row, in parts: `segments[codes[row]]` is the end of the row's."""
+
+    origins: NDArray[np.void]
+    codes: Longs
+    segments: list[bytes]
+
+    def of(self, row: int) -> bytes:
+        """The context of one row."""
+        origin: bytes = self.origins[row].tobytes()
+        return origin + self.segments[int(self.codes[row])]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predictions without errors, packed; `models` orders them as their prefixes do."""
+
+    keys: list[bytes]
+    partitions: NDArray[np.int32]
+    timestamps_ms: Longs
+    models: Longs
+    bodies: list[bytes]
+    contexts: Contexts
+
+
+@dataclass(frozen=True, slots=True)
+class Actuals:
+    """Actuals that count, packed."""
+
+    keys: list[bytes]
+    partitions: NDArray[np.int32]
+    timestamps_ms: Longs
+    answers: list[bytes]
+
+
+_NO_LONGS, _NO_PARTITIONS = np.empty(0, np.int64), np.empty(0, np.int32)
+_NO_CONTEXTS = Contexts(np.empty(0, _ORIGIN), _NO_LONGS, [])
+_NO_PREDICTIONS = Predictions([], _NO_PARTITIONS, _NO_LONGS, _NO_LONGS, [], _NO_CONTEXTS)
+_NO_ACTUALS = Actuals([], _NO_PARTITIONS, _NO_LONGS, [])
+
+
+def predictions(frame: pl.DataFrame | None) -> Predictions:
+    """What the join keeps of decoded predictions; those with an error are left out."""
+    if frame is None or frame.is_empty():
+        return _NO_PREDICTIONS
+    if frame["error_kind"].null_count() < len(frame):
+        frame = frame.filter(frame["error_kind"].is_null())
+    prefixes, places = models(frame)
+    packed = bodies(frame, prefixes, places)
+    partitions, times = frame["partition"].to_numpy(), frame["timestamp_ms"].to_numpy()
+    return Predictions(keys(frame), partitions, times, places, packed, contexts(frame))
+
+
+def actuals(frame: pl.DataFrame | None) -> Actuals:
+    """What the join keeps of decoded actuals."""
+    if frame is None or frame.is_empty():
+        return _NO_ACTUALS
+    return Actuals(keys(frame), frame["partition"].to_numpy(), frame["timestamp_ms"].to_numpy(), answers(frame))
 
 
 @lru_cache(maxsize=4096)
@@ -34,61 +104,94 @@ def prefix_of(digest: str) -> bytes:
 
 def keys(frame: pl.DataFrame) -> list[bytes]:
     """`join_state.pack_key` of each row."""
-    names, ids = frame["deployment"].to_list(), frame["association_id"].to_list()
-    return [f"{name}\0{association_id}".encode() for name, association_id in zip(names, ids, strict=True)]
+    joined = frame.select(pl.concat_str("deployment", pl.lit("\0"), "association_id").cast(pl.Binary))
+    return joined.to_series().to_list()
 
 
-def bodies(frame: pl.DataFrame) -> list[bytes]:
-    """`join_prediction.pack_body` of each row of predictions without errors."""
+def models(frame: pl.DataFrame) -> tuple[list[bytes], Longs]:
+    """The prefixes that occur, in order, and the place of each row's among them."""
+    digests = frame["model"].unique().to_list()
+    prefixes = sorted({prefix_of(digest) for digest in digests})
+    places = {digest: prefixes.index(prefix_of(digest)) for digest in digests}
+    return prefixes, np.fromiter(map(places.__getitem__, frame["model"].to_list()), np.int64, len(frame))
+
+
+def bodies(frame: pl.DataFrame, prefixes: list[bytes], places: Longs) -> list[bytes]:
+    """`join_prediction.pack_body` of each row of predictions without errors; the rest is what `models` gave."""
     if frame.is_empty():
         return []
-    value, label, probabilities = frame["value"], frame["label"], frame["probabilities"]
-    classes = probabilities.list.len().fill_null(0)
-    first, second = (probabilities.list.get(index, null_on_oob=True) for index in (0, 1))
-    two = ((classes == 2) & (first == 1.0 - second) & (value == second)).fill_null(value=False)  # noqa: PLR2004
-    one = (classes == 0) & value.is_not_null()
-    heads = np.empty(len(frame), _HEAD)
-    heads["prefix"] = np.frombuffer(b"".join(map(prefix_of, frame["model"].to_list())), _HEAD["prefix"])
-    heads["flags"] = (
-        frame["shadow"].to_numpy() * np.uint8(SHADOW)
-        + label.is_not_null().to_numpy() * np.uint8(LABEL)
-        + np.where(two.to_numpy(), BINARY | VALUE | SAME, VALUE)
-    )
-    heads["number"] = value.fill_null(0.0).to_numpy()
-    tails = {text: text.encode() for text in label.unique().to_list() if text is not None} | {None: b""}
-    packed = [head + tails[text] for head, text in zip(_slices(heads), label.to_list(), strict=True)]
-    odd = (~(one | two)).arg_true()
-    columns = (frame[name].gather(odd).to_list() for name in ("model", "value", "label", "probabilities", "shadow"))
-    for row, digest, number, text, several, shadow in zip(odd.to_list(), *columns, strict=True):
-        packed[row] = join_prediction.pack_body(prefix_of(digest), number, text, several, shadow=shadow)
+    count, value = len(frame), frame["value"]
+    labels = encoding.optional_strings(frame["label"].to_list())
+    sizes = _NUMBER_BYTES + 1 + np.fromiter(map(len, encoding.as_list(labels, count)), np.int64, count)
+    head = np.empty((count, PREFIX_BYTES + 2), np.uint8)
+    head[:, :PREFIX_BYTES] = np.frombuffer(b"".join(prefixes), np.uint8).reshape(-1, PREFIX_BYTES)[places]
+    head[:, PREFIX_BYTES] = frame["shadow"].to_numpy()
+    head[:, PREFIX_BYTES + 1] = np.minimum(sizes, LONG)
+    packed = encoding.assemble([head, encoding.PRESENT, _doubles(value), labels, encoding.END], count)
+    odd = np.flatnonzero(~_alone(value, frame["probabilities"]) | (sizes >= LONG))
+    if odd.size:
+        rows = frame.select("value", "label", "probabilities", "shadow")[odd]
+        for row, place, columns in zip(odd.tolist(), places[odd].tolist(), rows.iter_rows(), strict=True):
+            number, label, several, shadow = columns
+            packed[row] = join_prediction.pack_body(prefixes[place], number, label, several, shadow=shadow)
     return packed
 
 
-def contexts(frame: pl.DataFrame) -> list[bytes]:
-    """`join_prediction.pack_context` of each row; equal segments are packed once."""
+def contexts(frame: pl.DataFrame) -> Contexts:
+    """The context of each row; equal segments are packed once."""
     origins = np.empty(len(frame), _ORIGIN)
-    for name in _ORIGIN.fields or ():
+    for name in _ORIGIN.names or ():
         origins[name] = frame[name].to_numpy()
-    known: dict[tuple[str, ...], bytes] = {}
-    packed = []
-    for origin, segments in zip(_slices(origins), _rows(frame["segments"]), strict=True):
-        tail = known.get(segments)
-        if tail is None:
-            tail = known[segments] = join_prediction.pack_segments(segments)
-        packed.append(origin + tail)
+    places: defaultdict[tuple[str, ...], int] = defaultdict()
+    places.default_factory = places.__len__
+    codes = np.fromiter(map(places.__getitem__, _rows(frame["segments"])), np.int64, len(frame))
+    return Contexts(origins, codes, [encoding.string_array(segments) for segments in places])
+
+
+def answers(frame: pl.DataFrame) -> list[bytes]:
+    """`join_state.pack_answer` of each row of actuals; empty for a withdrawal."""
+    labels = encoding.optional_strings(frame["label"].to_list())
+    packed = encoding.assemble([_optional_doubles(frame["value"]), labels], len(frame))
+    for row in frame["withdrawn"].arg_true():
+        packed[row] = b""
     return packed
 
 
-def _rows(lists: pl.Series) -> Iterator[tuple[str, ...]]:
-    """The tuples of a column of lists; four times as fast as `to_list`, which makes a series of each."""
-    lengths = lists.list.len().fill_null(0)
-    flat = lists.filter(lengths > 0).explode().to_list()
-    start = 0
-    for length in lengths.to_list():
-        yield tuple(flat[start : start + length])
-        start += length
+def _alone(value: pl.Series, probabilities: pl.Series) -> NDArray[np.bool_]:
+    """Which rows have a value that says it all."""
+    classes = probabilities.list.len().fill_null(0)
+    if not classes.max():
+        return value.is_not_null().to_numpy()
+    first, second = (probabilities.list.get(index, null_on_oob=True) for index in (0, 1))
+    two = (classes == 2) & (first == 1.0 - second) & (value == second)  # noqa: PLR2004
+    return (two.fill_null(value=False) | ((classes == 0) & value.is_not_null())).to_numpy()
 
 
-def _slices(rows: np.ndarray[tuple[int], np.dtype[np.void]]) -> list[bytes]:
-    raw, size = rows.tobytes(), rows.itemsize
-    return [raw[start : start + size] for start in range(0, len(raw), size)]
+def _doubles(value: pl.Series) -> NDArray[np.uint8]:
+    return encoding.doubles((value.fill_null(0.0) if value.null_count() else value).to_numpy())
+
+
+def _optional_doubles(value: pl.Series) -> Piece:
+    """Null is null here, and NaN a number."""
+    if value.null_count() == len(value):
+        return encoding.NULL
+    present = np.hstack([np.full((len(value), 1), encoding.PRESENT[0], np.uint8), _doubles(value)])
+    if not value.null_count():
+        return present
+    rows = encoding.as_list(present, len(value))
+    for row in value.is_null().arg_true():
+        rows[row] = encoding.NULL
+    return rows
+
+
+def _rows(lists: pl.Series) -> Iterable[tuple[str, ...]]:
+    """The tuples of a column of lists; far faster than `to_list`, which makes a series of each."""
+    lengths = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
+    most = int(lengths.max(initial=0))
+    if not most:
+        return [()] * len(lists)
+    if lengths.min() == most:
+        return zip(*[iter(lists.explode().to_list())] * most, strict=True)
+    flat = lists.filter(pl.Series(lengths > 0)).explode().to_list()
+    ends = np.cumsum(lengths)
+    return [tuple(flat[start:end]) for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]

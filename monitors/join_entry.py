@@ -15,29 +15,28 @@ from schemas.outcome import OutcomeKind
 
 
 class Change(NamedTuple):
-    """What became of some predictions of an entry; `answer` and `previous` are packed actuals, empty for none.
+    """What became of some predictions of an entry: packed, as are the actuals `answer` and `previous` (empty: none)."""
 
-    Predictions are in the order of `prefix`.
-    """
-
+    key: bytes
     kind: OutcomeKind
     revision: int
     timestamp_ms: int
     answer: bytes
     previous: bytes
-    predictions: list[Packed]
+    predictions: bytes
     reason: str = ""
 
 
 class Entry:
     """One association: the first prediction of each model, and the actual in effect."""
 
-    __slots__ = ("_packed", "_truth")
+    __slots__ = ("_key", "_packed", "_truth")
 
-    def __init__(self, stored: bytes | None = None) -> None:
+    def __init__(self, key: bytes, stored: bytes | None) -> None:
         """From what the table holds (None: nothing yet). JoinFormatError where that cannot be read."""
         self._truth: Truth | None
         self._packed: bytes
+        self._key = key
         self._truth, self._packed = (None, b"") if stored is None else state.decode(stored)
 
     def encode(self) -> bytes | None:
@@ -68,7 +67,7 @@ class Entry:
                 kept[model] = fresh[model] = new
         if fresh:
             self._packed = state.pack_predictions(list(kept.values()))
-        return self._changes(sorted(fresh.values()), sorted(overtaken), repeated) if self._truth or repeated else []
+        return self._changes(list(fresh.values()), overtaken, repeated) if self._truth or repeated else []
 
     def learn(self, timestamp_ms: int, answer: bytes) -> Change | None:
         """Take an actual (`pack_answer`; empty: a withdrawal); what follows for the predictions that are here."""
@@ -83,7 +82,7 @@ class Entry:
         if not self._packed:
             return None
         kind = OutcomeKind.MATCHED if not previous else OutcomeKind.CORRECTED if answer else OutcomeKind.WITHDRAWN
-        return Change(kind, revision, timestamp_ms, answer, previous, state.unpack_predictions(self._packed))
+        return Change(self._key, kind, revision, timestamp_ms, answer, previous, self._packed)
 
     def newest_ms(self) -> int | None:
         """Event time that the entry's age counts from; None for one that holds nothing."""
@@ -95,10 +94,11 @@ class Entry:
         """What to say when the entry is removed; None where everything has been said."""
         truth = self._truth
         if truth is not None and truth.answer:
-            return None if self._packed else Change(OutcomeKind.UNMATCHED, *truth, b"", [], "horizon")
-        if not self._packed:
+            return None if self._packed else Change(self._key, OutcomeKind.UNMATCHED, *truth, b"", b"", "horizon")
+        newest = self.newest_ms()
+        if not self._packed or newest is None:
             return None
-        return self._unanswered(OutcomeKind.EXPIRED, state.unpack_predictions(self._packed), "horizon")
+        return self._unanswered(OutcomeKind.EXPIRED, newest, self._packed, "horizon")
 
     def _changes(self, fresh: list[Packed], overtaken: list[Packed], repeated: list[Packed]) -> list[Change]:
         changes = []
@@ -106,15 +106,16 @@ class Entry:
         if truth is not None and truth.answer:
             if overtaken:
                 revision, timestamp_ms, answer = truth
-                changes.append(
-                    Change(OutcomeKind.WITHDRAWN, revision, timestamp_ms, b"", answer, overtaken, "repeated")
-                )
+                gone = state.pack_predictions(overtaken)
+                kind = OutcomeKind.WITHDRAWN
+                changes.append(Change(self._key, kind, revision, timestamp_ms, b"", answer, gone, "repeated"))
             if fresh:
-                changes.append(Change(OutcomeKind.MATCHED, *truth, b"", fresh))
-        changes += [self._unanswered(OutcomeKind.REPEATED, [each]) for each in repeated]
-        return changes
+                packed = state.pack_predictions(fresh)
+                changes.append(Change(self._key, OutcomeKind.MATCHED, *truth, b"", packed))
+        kind = OutcomeKind.REPEATED
+        return changes + [self._unanswered(kind, newest_ms([one]), state.pack_predictions([one])) for one in repeated]
 
-    def _unanswered(self, kind: OutcomeKind, predictions: list[Packed], reason: str = "") -> Change:
+    def _unanswered(self, kind: OutcomeKind, timestamp_ms: int, packed: bytes, reason: str = "") -> Change:
         """A change that no actual takes part in; its time is that of the newest prediction."""
         revision = 0 if self._truth is None else self._truth.revision
-        return Change(kind, revision, newest_ms(predictions), b"", b"", predictions, reason)
+        return Change(self._key, kind, revision, timestamp_ms, b"", b"", packed, reason)

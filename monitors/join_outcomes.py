@@ -1,7 +1,7 @@
 """Changes of the join as outcomes: as records to look at, and, for the topic, straight from the packed form to Avro.
 
 Both say the same: `encode_changes` gives the bytes that `schemas.outcome.encode_outcomes` gives of `outcome_of` each
-change (a law test), in a third of the time, as what nearly every prediction holds is written as it lies in the table.
+change (a law test), by columns, as what a model said is written as it lies in the table.
 """
 
 from __future__ import annotations
@@ -10,52 +10,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitors.join_prediction import (
-    BINARY,
-    BODY_BYTES,
-    CONTEXT_BYTES,
-    LABEL,
-    MANY,
-    PREFIX_BYTES,
-    SAME,
-    SHADOW,
-    VALUE,
-    unpack_body,
-    unpack_context,
-)
-from monitors.join_state import unpack_answer, unpack_key
+from monitors.join_prediction import BODY_BYTES, MODEL_BYTES, PREFIX_BYTES, unpack_body, unpack_context
+from monitors.join_slices import RARE, Laid, bodies, lay
+from monitors.join_state import unpack_answer, unpack_key, unpack_predictions
 from schemas import encoding
 from schemas.contract import zigzag
-from schemas.outcome import CONTRACT, Outcome, OutcomeKind, OutcomePrediction
+from schemas.outcome import CONTRACT, Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from monitors.join_entry import Change
-    from monitors.join_prediction import Packed
-
-    Keyed = tuple[bytes, Change]
+    from monitors.join_slices import Longs
+    from schemas.encoding import Piece
 
 _KINDS = {kind: zigzag(index) for index, kind in enumerate(OutcomeKind)}
-_BOOLEANS = (b"\x00", b"\x01")
-_NUMBER_END = BODY_BYTES + 8
+_NO_ANSWER = encoding.NULL * 2
+_TIME_AT = 2
+_SEGMENTS_AT = 22
+"""Where packed predictions of one request have its time and its segments."""
 
 
 class UnknownModelError(LookupError):
     """A stored prediction is of a model whose package is not known here: the packages must be read further."""
 
 
-def outcome_of(key: bytes, change: Change, digests: Mapping[bytes, str]) -> Outcome:
-    """The outcome that a change of the entry with this key is."""
+def outcome_of(change: Change, digests: Mapping[bytes, str]) -> Outcome:
+    """The outcome that a change is."""
     predictions = []
-    for body, context in change.predictions:
+    for body, context in unpack_predictions(change.predictions):
         prefix, shadow, value, label, probabilities = unpack_body(body)
-        if body[PREFIX_BYTES] & SAME:
-            probabilities = ()  # the value says it all
         time_ms, segments = unpack_context(context)
         model = _model(prefix, digests)
         predictions.append(OutcomePrediction(model, shadow, time_ms, value, label, probabilities, segments))
-    deployment, association_id = unpack_key(key)
+    deployment, association_id = unpack_key(change.key)
     return Outcome(
         association_id,
         deployment,
@@ -69,104 +57,84 @@ def outcome_of(key: bytes, change: Change, digests: Mapping[bytes, str]) -> Outc
     )
 
 
-def encode_changes(changes: Sequence[Keyed], digests: Mapping[bytes, str]) -> tuple[list[bytes], list[bytes]]:
+def encode_changes(changes: Sequence[Change], digests: Mapping[bytes, str]) -> tuple[list[bytes], list[bytes]]:
     """Association IDs and values for the topic; UnknownModelError as `outcome_of`."""
     if not changes:
         return [], []
-    encoder = _Encoder(digests)
-    times = _longs(change.timestamp_ms for _, change in changes)
-    whens = iter(_request_times(changes))
-    ids, values = [], []
-    for (key, change), time in zip(changes, times, strict=True):
-        name, _, association_id = key.partition(b"\0")
-        kind, revision, _, answer, previous, packed, reason = change
-        parts = [
-            CONTRACT.framing,
-            zigzag(len(association_id)),
-            association_id,
-            zigzag(len(name)),
-            name,
-            _KINDS[kind],
-            zigzag(revision),
-            encoding.string(reason) if reason else encoding.END,
-            time,
-            encoder.answer(answer),
-            encoder.answer(previous),
-        ]
-        if packed:
-            parts.append(zigzag(len(packed)))
-            encoder.predictions(parts, packed, next(whens))
-        parts.append(encoding.END)
-        ids.append(association_id)
-        values.append(b"".join(parts))
-    return ids, values
+    laid = lay([change.predictions for change in changes])
+    counts, places = bodies(laid)
+    counts[laid.starts == laid.ends] = 0
+    values = [b""] * len(changes)
+    for count in np.unique(counts).tolist():
+        rows = np.flatnonzero(counts == count)
+        some = [changes[row] for row in rows.tolist()] if rows.size < len(changes) else changes
+        if count == RARE:
+            encoded = encode_outcomes([outcome_of(change, digests) for change in some])
+        else:
+            said = _said(laid, laid.starts[rows], [at[rows] for at in places[:count]], digests)
+            encoded = encoding.assemble([*_heads(some), *said, encoding.END], len(some))
+        if len(encoded) == len(values):
+            values = encoded
+        else:
+            for row, value in zip(rows.tolist(), encoded, strict=True):
+                values[row] = value
+    return [change.key.partition(b"\0")[2] for change in changes], values
 
 
-class _Encoder:
-    """Encoded forms of what repeats within a batch."""
-
-    def __init__(self, digests: Mapping[bytes, str]) -> None:
-        self._digests = digests
-        self._models: dict[bytes, bytes] = {}
-        self._labels: dict[bytes, bytes] = {}
-        self._segments: dict[bytes, bytes] = {b"": encoding.END}
-        self._answers: dict[bytes, bytes] = {b"": encoding.NULL + encoding.NULL}
-
-    def answer(self, answer: bytes) -> bytes:
-        """Value and label of an actual."""
-        known = self._answers.get(answer)
-        if known is None:
-            value, label = unpack_answer(answer)
-            known = self._answers[answer] = encoding.optional_double(value) + encoding.optional_string(label)
-        return known
-
-    def predictions(self, parts: list[bytes], packed: list[Packed], when: bytes) -> None:
-        """Append what each model said; `when` is the encoded time of the first one's request."""
-        first = packed[0][1]
-        segments = self._segments_of(first[CONTEXT_BYTES:])
-        for body, context in packed:
-            head, flags = body[:BODY_BYTES], body[PREFIX_BYTES]
-            said = self._models.get(head)
-            if said is None:
-                shadow = _BOOLEANS[bool(flags & SHADOW)]
-                said = self._models[head] = encoding.string(_model(head[:PREFIX_BYTES], self._digests)) + shadow
-            parts.append(said)
-            if flags & SAME or flags & (VALUE | BINARY | MANY) == VALUE:  # a number and perhaps a label, as it lies
-                parts += (encoding.PRESENT, body[BODY_BYTES:_NUMBER_END])
-                parts += (self._label(body[_NUMBER_END:]) if flags & LABEL else encoding.NULL, encoding.END)
-            else:
-                _, _, value, label, probabilities = unpack_body(body)
-                parts += (encoding.optional_double(value), encoding.optional_string(label))
-                parts.append(encoding.double_array(probabilities))
-            if context == first:
-                parts += (when, segments)
-            else:
-                time_ms, own = unpack_context(context)
-                parts += (zigzag(time_ms), encoding.string_array(own))
-
-    def _label(self, text: bytes) -> bytes:
-        known = self._labels.get(text)
-        if known is None:
-            known = self._labels[text] = encoding.PRESENT + zigzag(len(text)) + text
-        return known
-
-    def _segments_of(self, tail: bytes) -> bytes:
-        known = self._segments.get(tail)
-        if known is None:
-            _, segments = unpack_context(bytes(CONTEXT_BYTES) + tail)
-            known = self._segments[tail] = encoding.string_array(segments)
-        return known
+def _heads(changes: Sequence[Change]) -> Iterator[Piece]:
+    """The fields before the predictions."""
+    keys, kinds, revisions, times_ms, answers, previous, _, reasons = zip(*changes, strict=True)
+    names, _, ids = zip(*[key.partition(b"\0") for key in keys], strict=True)
+    yield CONTRACT.framing
+    yield _lengths(ids)
+    yield list(ids)
+    yield _lengths(names)
+    yield _same(names)
+    yield _same([_KINDS[kind] for kind in kinds])
+    yield _same([zigzag(revision) for revision in revisions]) if any(revisions) else zigzag(0)
+    yield _same([encoding.string(reason) for reason in reasons]) if any(reasons) else encoding.END
+    yield encoding.longs(np.array(times_ms, np.int64))
+    yield _same([answer or _NO_ANSWER for answer in answers])
+    yield _same([answer or _NO_ANSWER for answer in previous])
 
 
-def _request_times(changes: Sequence[Keyed]) -> list[bytes]:
-    """The encoded request time of each change that has predictions."""
-    firsts = b"".join([change.predictions[0][1][:8] for _, change in changes if change.predictions])
-    return _longs(np.frombuffer(firsts, "<i8").tolist())
+def _said(laid: Laid, starts: Longs, places: list[Longs], digests: Mapping[bytes, str]) -> Iterator[Piece]:
+    """What each model said, of changes with predictions of as many models each."""
+    if not places:
+        return
+    yield zigzag(len(places))
+    context_ends = starts + _TIME_AT + laid.octets[starts + 1]
+    segments = _same(laid.parts(starts + _SEGMENTS_AT, context_ends))
+    request = encoding.assemble([encoding.longs(laid.longs(starts + _TIME_AT)), segments], starts.size)
+    for at in places:
+        yield _models(laid, at, digests)
+        yield laid.parts(at + BODY_BYTES, at + BODY_BYTES + laid.octets[at + MODEL_BYTES])
+        yield request
 
 
-def _longs(numbers: Iterable[int]) -> list[bytes]:
-    column = np.fromiter(numbers, np.int64)
-    return encoding.as_list(encoding.longs(column), column.size) if column.size else []
+def _models(laid: Laid, at: Longs, digests: Mapping[bytes, str]) -> Piece:
+    """Digests and whether they are of challengers; mostly the same model in every row."""
+    heads = laid.matrix(at, MODEL_BYTES)
+    if (heads == heads[0]).all():
+        return _encoded_model(heads[0].tobytes(), digests)
+    rows = encoding.as_list(heads, at.size)
+    known = {head: _encoded_model(head, digests) for head in set(rows)}
+    return [known[head] for head in rows]
+
+
+def _encoded_model(head: bytes, digests: Mapping[bytes, str]) -> bytes:
+    return encoding.string(_model(head[:PREFIX_BYTES], digests)) + head[PREFIX_BYTES:]
+
+
+def _lengths(texts: Sequence[bytes]) -> Piece:
+    """The length of each text, encoded."""
+    known = {length: zigzag(length) for length in set(map(len, texts))}
+    return _same([known[len(text)] for text in texts]) if len(known) > 1 else next(iter(known.values()))
+
+
+def _same(rows: Sequence[bytes]) -> Piece:
+    """A constant where all rows are the same."""
+    return rows[0] if rows.count(rows[0]) == len(rows) else list(rows)
 
 
 def _model(prefix: bytes, digests: Mapping[bytes, str]) -> str:

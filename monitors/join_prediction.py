@@ -1,13 +1,12 @@
 """One prediction as the join remembers it: a context, which all models that answer one request share, and a body.
 
-Little-endian:
+    context  timestamp_ms i64, source_offset i64, source_partition u32 (little-endian), segments
+    body     prefix (first 8 bytes of the package's digest), shadow u8, sized: value, label, probabilities
+    sized    length u8 and the bytes; 255: a u32 (little-endian) with the length follows
 
-    context  timestamp_ms i64, source_offset i64, source_partition u32, segments (MessagePack strings, or nothing)
-    body     prefix (first 8 bytes of the package's digest), flags u8, numbers f64 ..., label in UTF-8 as the rest
-
-Flags of a body: 1 shadow, 2 value, 4 label, 8 two probabilities [1 - p, p] of which p is stored, 16 the value is p and
-not stored again, 32 other probabilities: their count u32 and all of them, bit for bit. The order is: probabilities,
-value, label.
+Segments, value, label and probabilities are in Avro as the contract of an outcome has them, so that they go to the wire
+as they lie. Where there are two probabilities [1 - p, p] and the value is p, there are none in the body: the value says
+it all. Bodies in the order of their bytes are in the order of their models.
 """
 
 from __future__ import annotations
@@ -15,31 +14,28 @@ from __future__ import annotations
 import struct
 from struct import Struct
 
-import msgspec
+from schemas import encoding
 
 PREFIX_BYTES = 8
-BODY_BYTES = 9
+MODEL_BYTES = 9
+"""Prefix and shadow."""
+BODY_BYTES = 10
 CONTEXT_BYTES = 20
 """The least length of a body and of a context."""
-
-SHADOW, VALUE, LABEL, BINARY, SAME, MANY = 1, 2, 4, 8, 16, 32
-"""Flags of a body."""
+LONG = 255
+"""The length that says that the real one follows."""
 
 _ORIGIN = Struct("<qqI")
-_BODY = Struct("<8sB")
-_BODY_1 = Struct("<8sBd")
-_FLOAT = Struct("<d")
 _TIME = Struct("<q")
-_COUNT = Struct("<I")
-
-_encode_strings = msgspec.msgpack.Encoder().encode
-_decode_strings = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+_LENGTH = Struct("<I")
+_DOUBLE = Struct("<d")
+_LENGTHS = [bytes((size,)) for size in range(LONG)]
 
 Packed = tuple[bytes, bytes]
 """Body and context of one prediction."""
 
 Said = tuple[bytes, bool, float | None, str | None, tuple[float, ...]]
-"""Prefix of the digest, shadow, value, label, probabilities (empty for none)."""
+"""Prefix of the digest, shadow, value, label, probabilities (empty for none, and where the value says it all)."""
 
 Origin = tuple[int, tuple[str, ...]]
 """Event time in milliseconds, and segments."""
@@ -54,33 +50,37 @@ def broken(why: object) -> JoinFormatError:
     return JoinFormatError(f"not a state of the join: {why}")
 
 
+def sized(part: bytes) -> bytes:
+    """A part after its length."""
+    size = len(part)
+    return _LENGTHS[size] + part if size < LONG else b"\xff" + _LENGTH.pack(size) + part
+
+
+def read_sized(data: bytes, at: int, least: int = 0) -> tuple[bytes, int]:
+    """A sized part at a place and where it ends; IndexError, struct.error or JoinFormatError where there is none."""
+    size, at = data[at], at + 1
+    if size == LONG:
+        (size,), at = _LENGTH.unpack_from(data, at), at + 4
+    end = at + size
+    if size < least or end > len(data):
+        raise broken(f"{size} bytes at {at} of {len(data)}")
+    return data[at:end], end
+
+
 def pack_context(timestamp_ms: int, source_offset: int, source_partition: int, segments: tuple[str, ...]) -> bytes:
     """What the predictions of one request have in common."""
-    return _ORIGIN.pack(timestamp_ms, source_offset, source_partition) + pack_segments(segments)
-
-
-def pack_segments(segments: tuple[str, ...]) -> bytes:
-    """The end of a context."""
-    return _encode_strings(segments) if segments else b""
+    return _ORIGIN.pack(timestamp_ms, source_offset, source_partition) + encoding.string_array(segments)
 
 
 def pack_body(
     prefix: bytes, value: float | None, label: str | None, probabilities: list[float] | None, *, shadow: bool
 ) -> bytes:
     """What one model said."""
-    flags = (SHADOW if shadow else 0) | (0 if value is None else VALUE) | (0 if label is None else LABEL)
-    tail = b"" if label is None else label.encode()
-    if probabilities and len(probabilities) == 2 and probabilities[0] == 1.0 - probabilities[1]:  # noqa: PLR2004
-        positive = probabilities[1]
-        if value == positive:
-            return _BODY_1.pack(prefix, flags | BINARY | SAME, value) + tail
-        head = _BODY_1.pack(prefix, flags | BINARY, positive)
-    elif probabilities:
-        count = len(probabilities)
-        head = _BODY.pack(prefix, flags | MANY) + struct.pack(f"<I{count}d", count, *probabilities)
-    else:
-        head = _BODY.pack(prefix, flags)
-    return head + (b"" if value is None else _FLOAT.pack(value)) + tail
+    told = probabilities or []
+    if len(told) == 2 and told[0] == 1.0 - told[1] and value == told[1]:  # noqa: PLR2004
+        told = []
+    said = encoding.optional_double(value) + encoding.optional_string(label) + encoding.double_array(told)
+    return prefix + (b"\x01" if shadow else b"\x00") + sized(said)
 
 
 def unpack_context(context: bytes) -> Origin:
@@ -91,50 +91,71 @@ def unpack_context(context: bytes) -> Origin:
     """
     try:
         (timestamp_ms,) = _TIME.unpack_from(context)
-        return timestamp_ms, _decode_strings(context[CONTEXT_BYTES:]) if len(context) > CONTEXT_BYTES else ()
-    except (struct.error, msgspec.MsgspecError) as error:
+        count, at = _read_long(context, CONTEXT_BYTES)
+        segments = []
+        for _ in range(count):
+            text, at = _read_string(context, at)
+            segments.append(text)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise broken(error) from error
+    return timestamp_ms, tuple(segments)
 
 
 def unpack_body(body: bytes) -> Said:
     """What `pack_body` was told.
 
     >>> unpack_body(pack_body(b"12345678", 0.25, "late", [0.75, 0.25], shadow=False))
-    (b'12345678', False, 0.25, 'late', (0.75, 0.25))
+    (b'12345678', False, 0.25, 'late', ())
     """
-    value: float | None
     try:
-        prefix, flags = _BODY.unpack_from(body)
-        if flags & SAME:  # what nearly every binary prediction is
-            (value,) = _FLOAT.unpack_from(body, BODY_BYTES)
-            label = body[BODY_BYTES + 8 :].decode() if flags & LABEL else None
-            return prefix, flags & SHADOW != 0, value, label, (1.0 - value, value)
-        at = BODY_BYTES
-        probabilities: tuple[float, ...] = ()
-        if flags & BINARY:
-            (positive,), at = _FLOAT.unpack_from(body, at), at + 8
-            probabilities = (1.0 - positive, positive)
-        elif flags & MANY:
-            (count,) = _COUNT.unpack_from(body, at)
-            probabilities = struct.unpack_from(f"<{count}d", body, at + 4)
-            at += 4 + 8 * count
-        value = None
-        if flags & VALUE:
-            (value,), at = _FLOAT.unpack_from(body, at), at + 8
-        label = body[at:].decode() if flags & LABEL else None
-    except (struct.error, UnicodeDecodeError) as error:
+        said, _ = read_sized(body, MODEL_BYTES)
+        value, label, at = unpack_answer_at(said, 0)
+        count, at = _read_long(said, at)
+        probabilities = struct.unpack_from(f"<{count}d", said, at)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise broken(error) from error
-    return prefix, bool(flags & SHADOW), value, label, probabilities
+    return body[:PREFIX_BYTES], body[PREFIX_BYTES] != 0, value, label, probabilities
+
+
+def unpack_answer_at(data: bytes, at: int) -> tuple[float | None, str | None, int]:
+    """An optional double and an optional string, and where they end."""
+    value = label = None
+    present, at = data[at], at + 1
+    if present:
+        (value,), at = _DOUBLE.unpack_from(data, at), at + 8
+    present, at = data[at], at + 1
+    if present:
+        label, at = _read_string(data, at)
+    return value, label, at
 
 
 def rank(packed: Packed) -> tuple[int, int, int, int]:
     """The least of a model's predictions is its first: by source offset, then partition; the served before a shadow."""
     body, context = packed
     timestamp_ms, offset, partition = _ORIGIN.unpack_from(context)
-    return offset, partition, body[PREFIX_BYTES] & SHADOW, timestamp_ms
+    return offset, partition, body[PREFIX_BYTES], timestamp_ms
 
 
 def newest_ms(predictions: list[Packed]) -> int:
     """Event time of the newest of some predictions."""
     times: list[int] = [_TIME.unpack_from(context)[0] for _, context in predictions]
     return max(times)
+
+
+def _read_long(data: bytes, at: int) -> tuple[int, int]:
+    """An Avro length and where it ends."""
+    number = shift = 0
+    while data[at] & 0x80:
+        number |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+    number |= data[at] << shift
+    if number > len(data) << 1:
+        raise broken(f"a length of {number >> 1} in {len(data)} bytes")
+    return number >> 1, at + 1
+
+
+def _read_string(data: bytes, at: int) -> tuple[str, int]:
+    size, at = _read_long(data, at)
+    if at + size > len(data):
+        raise broken(f"{size} bytes at {at} of {len(data)}")
+    return data[at : at + size].decode(), at + size

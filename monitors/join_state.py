@@ -1,37 +1,53 @@
 """What the join remembers of one (deployment, association ID), packed.
 
-The key is `deployment NUL association ID` in UTF-8. The value, little-endian, is canonical (equal states, equal bytes):
+The key is `deployment NUL association ID` in UTF-8. The value is canonical (equal states, equal bytes):
 
     version u8 = 1 | sized truth | predictions
 
-    truth        revision u32, timestamp_ms i64, answer: the actual in effect; nothing where there never was one
-    answer       flags u8 (1: value, 2: label), f64 value, label in UTF-8; nothing where it was withdrawn
-    predictions  nothing, or u8 0 and for each model, by prefix: sized context, sized body (`monitors.join_prediction`)
-                 or u8 1, sized context, sized bodies, where all have the same context, as those of one request do
-    sized        length u8 and the bytes; 255: a u32 with the length follows
+    truth        revision u32, timestamp_ms i64 (little-endian), answer: the actual in effect; nothing where there never
+                 was one
+    answer       value and label in Avro as the contract of an outcome has them; nothing where it was withdrawn
+    predictions  nothing, or u8 0 and for each model, by prefix: sized context, body (`monitors.join_prediction`)
+                 or u8 1, sized context, bodies, where all have the same context, as those of one request do
 
 A pending ID of a binary deployment with champion and two challengers, labels "no" and "yes" and one segment of 17
-characters takes 105 bytes and its key 23; with the actual 121.
+characters takes 118 bytes and its key 23; with the actual 136.
 """
 
 from __future__ import annotations
 
 import struct
 from struct import Struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from monitors.join_prediction import BODY_BYTES, CONTEXT_BYTES, JoinFormatError, Packed, broken
+import numpy as np
+
+from monitors.join_prediction import (
+    BODY_BYTES,
+    CONTEXT_BYTES,
+    LONG,
+    MODEL_BYTES,
+    JoinFormatError,
+    Packed,
+    broken,
+    read_sized,
+    sized,
+    unpack_answer_at,
+)
+from schemas import encoding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VERSION = 1
 
-_OWN, _SHARED = b"\x00", b"\x01"
-_VALUE, _LABEL = 1, 2
-_LONG = 255
-_LENGTHS = [bytes((size,)) for size in range(_LONG)]
+OWN, SHARED = b"\x00", b"\x01"
+"""How predictions begin: each with its context, or one context for all."""
+WAITING = bytes((VERSION, 0))
+"""How the value of an entry begins that never had an actual; what follows are its predictions."""
+
 _HEAD = bytes((VERSION,))
 _TRUTH = Struct("<Iq")
-_LENGTH = Struct("<I")
-_FLOAT = Struct("<d")
 
 
 class Truth(NamedTuple):
@@ -63,9 +79,7 @@ def unpack_key(key: bytes) -> tuple[str, str]:
 
 def pack_answer(value: float | None, label: str | None) -> bytes:
     """The body of an actual; two actuals are the same where these bytes are."""
-    flags = (0 if value is None else _VALUE) | (0 if label is None else _LABEL)
-    numbers = b"" if value is None else _FLOAT.pack(value)
-    return bytes((flags,)) + numbers + (b"" if label is None else label.encode())
+    return encoding.optional_double(value) + encoding.optional_string(label)
 
 
 def unpack_answer(answer: bytes) -> tuple[float | None, str | None]:
@@ -77,12 +91,10 @@ def unpack_answer(answer: bytes) -> tuple[float | None, str | None]:
     if not answer:
         return None, None
     try:
-        flags, at, value = answer[0], 1, None
-        if flags & _VALUE:
-            (value,), at = _FLOAT.unpack_from(answer, 1), 9
-        return value, answer[at:].decode() if flags & _LABEL else None
-    except (struct.error, UnicodeDecodeError) as error:
+        value, label, _ = unpack_answer_at(answer, 0)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise broken(error) from error
+    return value, label
 
 
 def pack_predictions(predictions: list[Packed]) -> bytes:
@@ -91,8 +103,8 @@ def pack_predictions(predictions: list[Packed]) -> bytes:
         return b""
     contexts = {context for _, context in predictions}
     if len(contexts) > 1:
-        return _OWN + b"".join([_sized(context) + _sized(body) for body, context in sorted(predictions)])
-    return _SHARED + _sized(contexts.pop()) + b"".join([_sized(body) for body, _ in sorted(predictions)])
+        return OWN + b"".join([sized(context) + body for body, context in sorted(predictions)])
+    return SHARED + sized(contexts.pop()) + b"".join([body for body, _ in sorted(predictions)])
 
 
 def unpack_predictions(data: bytes) -> list[Packed]:
@@ -102,22 +114,18 @@ def unpack_predictions(data: bytes) -> list[Packed]:
     predictions = []
     try:
         at, end = 1, len(data)
-        shared = data[0] == _SHARED[0]
-        if not shared and data[0] != _OWN[0]:
+        shared = data[:1] == SHARED
+        if not shared and data[:1] != OWN:
             raise broken(f"predictions of shape {data[0]}")
         context = b""
         if shared:
-            context, at = _read(data, at, CONTEXT_BYTES)
+            context, at = read_sized(data, at, CONTEXT_BYTES)
         while at < end:
             if not shared:
-                context, at = _read(data, at, CONTEXT_BYTES)
-            start = at + 1
-            body = data[start : start + data[at]]
-            if BODY_BYTES <= data[at] == len(body) < _LONG:  # `_read` without a call
-                at = start + len(body)
-            else:
-                body, at = _read(data, at, BODY_BYTES)
-            predictions.append((body, context))
+                context, at = read_sized(data, at, CONTEXT_BYTES)
+            start = at
+            _, at = read_sized(data, at + MODEL_BYTES)
+            predictions.append((data[start:at], context))
     except (struct.error, IndexError) as error:
         raise broken(error) from error
     if not predictions:
@@ -125,11 +133,48 @@ def unpack_predictions(data: bytes) -> list[Packed]:
     return predictions
 
 
+def merge_predictions(some: bytes, others: bytes) -> bytes | None:
+    """Both together, where they are of one request and of different models; None where they are not, or are unusual."""
+    try:
+        at = some[1] + 2
+        if some[:at] != others[:at] or some[0] != SHARED[0] or some[1] == LONG:
+            return None
+        bodies = _bodies(some, at) + _bodies(others, at)
+    except (struct.error, IndexError):
+        return None
+    bodies.sort()
+    models = {body[: MODEL_BYTES - 1] for body in bodies}
+    return some[:at] + b"".join(bodies) if len(models) == len(bodies) else None
+
+
+def _bodies(data: bytes, at: int) -> list[bytes]:
+    """The bodies from a place to the end."""
+    bodies, end = [], len(data)
+    while at < end:
+        size = data[at + MODEL_BYTES]
+        last = at + BODY_BYTES + size if size < LONG else read_sized(data, at + MODEL_BYTES)[1]
+        bodies.append(data[at:last])
+        at = last
+    return bodies
+
+
 def encode(truth: Truth | None, predictions: bytes) -> bytes:
     """The value of an entry, of what `pack_predictions` gave."""
     if truth is None:
-        return _HEAD + b"\0" + predictions
-    return _HEAD + _sized(_TRUTH.pack(truth[0], truth[1]) + truth[2]) + predictions
+        return WAITING + predictions
+    return _HEAD + sized(_TRUTH.pack(truth[0], truth[1]) + truth[2]) + predictions
+
+
+def first_truths(timestamps_ms: NDArray[np.int64], answers: list[bytes]) -> list[bytes]:
+    """How the value of an entry begins after the first actual, of the time and the answer of each."""
+    if not answers:
+        return []
+    if max(map(len, answers)) + _TRUTH.size >= LONG:
+        begins = [Truth(0, time_ms, answer) for time_ms, answer in zip(timestamps_ms.tolist(), answers, strict=True)]
+        return [encode(truth, b"") for truth in begins]
+    sizes = _TRUTH.size + np.fromiter(map(len, answers), np.int64, len(answers))
+    times = np.ascontiguousarray(timestamps_ms, "<i8").view(np.uint8).reshape(len(answers), 8)
+    return encoding.assemble([_HEAD, sizes.astype(np.uint8)[:, None], bytes(4), times, answers], len(answers))
 
 
 def decode(data: bytes) -> tuple[Truth | None, bytes]:
@@ -139,26 +184,11 @@ def decode(data: bytes) -> tuple[Truth | None, bytes]:
     if data[1:2] == b"\0":
         return None, data[2:]
     try:
-        packed, at = _read(data, 1, _TRUTH.size)
+        packed, at = read_sized(data, 1, _TRUTH.size)
         revision, timestamp_ms = _TRUTH.unpack_from(packed)
         return Truth(revision, timestamp_ms, packed[_TRUTH.size :]), data[at:]
     except (struct.error, IndexError) as error:
         raise broken(error) from error
-
-
-def _sized(part: bytes) -> bytes:
-    size = len(part)
-    return _LENGTHS[size] + part if size < _LONG else b"\xff" + _LENGTH.pack(size) + part
-
-
-def _read(data: bytes, at: int, least: int) -> tuple[bytes, int]:
-    size, at = data[at], at + 1
-    if size == _LONG:
-        (size,), at = _LENGTH.unpack_from(data, at), at + 4
-    end = at + size
-    if size < least or end > len(data):
-        raise broken(f"{size} bytes at {at} of {len(data)}")
-    return data[at:end], end
 
 
 def _other_version(data: bytes) -> JoinFormatError:

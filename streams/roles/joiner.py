@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
@@ -29,7 +30,7 @@ from streams.role import Place, PlainRole
 from streams.tables import TableSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from schemas.records import Records
     from streams.batch import Batch
@@ -38,8 +39,25 @@ if TYPE_CHECKING:
 
 SWEPT_PER_TICK = 2_000
 WARN_EVERY = 1_000
+NEVER_MS = 1 << 62
 
 log = logging.getLogger("watchkeeper.joiner")
+
+
+@dataclass(slots=True)
+class Round:
+    """One sweep over a partition: where it goes on, and the time that the age of its oldest entry counts from.
+
+    `oldest_ms` takes in what arrived since the round began, as that may be behind the cursor.
+    """
+
+    cursor: bytes = b""
+    whole: bool = False
+    oldest_ms: int = NEVER_MS
+
+    def see(self, *times_ms: int | None) -> None:
+        """Entries of these ages are there."""
+        self.oldest_ms = min([self.oldest_ms, *(time_ms for time_ms in times_ms if time_ms is not None)])
 
 
 class Joiner(PlainRole):
@@ -53,7 +71,7 @@ class Joiner(PlainRole):
         self._catalog, self._table, self._count = catalog, table, partition_count
         self._clocks: dict[int, EventClock] = defaultdict(EventClock)
         self._accepted: dict[int, list[int]] = {}
-        self._cursors: dict[int, bytes] = {}
+        self._rounds: dict[int, Round] = defaultdict(Round)
         self._digests: dict[bytes, str] = {}
         self.forwarded = self.skipped = 0
 
@@ -61,11 +79,9 @@ class Joiner(PlainRole):
         effects = Effects()
         self._catalog.refresh()
         frames = {topic: self._read(effects, topic, records) for topic, records in batch.records.items()}
-        for joined in self._join(frames):
-            self._send(effects, joined)
+        self._send(effects, self._join(frames))
         if batch.tick:
-            for partition in sorted(self._table.live):
-                self._send(effects, self._sweep(partition))
+            self._send(effects, [self._sweep(partition) for partition in sorted(self._table.live)])
         return effects
 
     def _read(self, effects: Effects, topic: Topic, records: Records) -> pl.DataFrame:
@@ -82,13 +98,16 @@ class Joiner(PlainRole):
 
     def _placed(self, effects: Effects, topic: Topic, records: Records) -> Records:
         """The records on the partition of their key; others are forwarded to theirs."""
-        keyed = np.array([row for row, key in enumerate(records.keys) if key is not None], np.int64)
-        self.skipped += len(records) - len(keyed)
-        right = partitions_of([records.keys[row] or b"" for row in keyed], self._count)
-        wrong = right != records.partitions[keyed]
-        if wrong.any():
-            self._forward(effects, topic, records.take(keyed[wrong]))
-        return records if len(keyed) == len(records) and not wrong.any() else records.take(keyed[~wrong])
+        if None in records.keys:
+            keyed = [row for row, key in enumerate(records.keys) if key is not None]
+            self.skipped += len(records) - len(keyed)
+            records = records.take(keyed)
+        right = partitions_of(cast("list[bytes]", records.keys), self._count)
+        wrong = right != records.partitions
+        if not wrong.any():
+            return records
+        self._forward(effects, topic, records.take(np.flatnonzero(wrong)))
+        return records.take(np.flatnonzero(~wrong))
 
     def _forward(self, effects: Effects, topic: Topic, records: Records) -> None:
         total = self.forwarded + len(records)
@@ -102,7 +121,7 @@ class Joiner(PlainRole):
         self.forwarded = total
         effects.send_all(topic, records.keys, records.values)
 
-    def _join(self, frames: dict[Topic, pl.DataFrame]) -> Iterable[Joined]:
+    def _join(self, frames: dict[Topic, pl.DataFrame]) -> Collection[Joined]:
         predictions = [frames[topic] for topic in (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS) if topic in frames]
         actuals = frames.get(Topic.ACTUALS)
         self._know_models(predictions, actuals)
@@ -115,12 +134,15 @@ class Joiner(PlainRole):
         for partition, joined in parts.items():
             self._table.partition(partition).staged.update(joined.writes)
             self._accepted[partition] = joined.event_times_ms
+            self._rounds[partition].see(min(joined.event_times_ms, default=NEVER_MS))
         return parts.values()
 
-    def _send(self, effects: Effects, joined: Joined) -> None:
-        effects.send_all(Topic.OUTCOMES, *encode_changes(joined.changes, self._digests))
-        ids = [outcome.association_id.encode() for outcome in joined.rejected]
-        effects.send_all(Topic.OUTCOMES, ids, encode_outcomes(joined.rejected))
+    def _send(self, effects: Effects, parts: Collection[Joined]) -> None:
+        changes = [change for joined in parts for change in joined.changes]
+        rejected = [outcome for joined in parts for outcome in joined.rejected]
+        effects.send_all(Topic.OUTCOMES, *encode_changes(changes, self._digests))
+        ids = [outcome.association_id.encode() for outcome in rejected]
+        effects.send_all(Topic.OUTCOMES, ids, encode_outcomes(rejected))
 
     def _know_models(self, frames: list[pl.DataFrame], actuals: pl.DataFrame | None) -> None:
         """Look to the ends of the views before a name or a model is called unknown."""
@@ -133,22 +155,32 @@ class Joiner(PlainRole):
             self._digests = {prefix_of(digest): digest for digest in packages}
 
     def _sweep(self, partition: int) -> Joined:
-        """Look at some more entries of a partition, round and round, for those beyond their horizon."""
-        now_ms = self._clocks[partition].now()
-        if now_ms is None:
+        """Look at some more entries of a partition, round and round, for those beyond their horizon.
+
+        After a round that found none to be due there is rest until the oldest one may be.
+        """
+        now_ms, this = self._clocks[partition].now(), self._rounds[partition]
+        if now_ms is None or (this.whole and now_ms - this.oldest_ms <= self._shortest_horizon_ms()):
             return Joined()
+        if this.whole:
+            this = self._rounds[partition] = Round(oldest_ms=min(self._accepted.get(partition) or [NEVER_MS]))
         table = self._table.partition(partition)
-        entries = list(islice(table.store.scan(b"", self._cursors.get(partition, b"")), SWEPT_PER_TICK))
-        full = len(entries) == SWEPT_PER_TICK
-        self._cursors[partition] = entries[-1][0] + b"\0" if full else b""
-        fresh = [(key, value) for key, value in entries if key not in table.staged]
-        swept = sweep(now_ms, fresh, self._horizon_ms)
+        entries = list(islice(table.store.scan(b"", this.cursor), SWEPT_PER_TICK))
+        this.whole = len(entries) < SWEPT_PER_TICK
+        this.cursor = b"" if this.whole else entries[-1][0] + b"\0"
+        swept, stays_ms = sweep(now_ms, [entry for entry in entries if entry[0] not in table.staged], self._horizon_ms)
+        _, changes_ms = sweep(now_ms, [entry for entry in entries if entry[0] in table.staged], lambda _: NEVER_MS)
+        this.see(stays_ms, changes_ms)
         table.staged.update(swept.writes)
         return swept
 
+    def _shortest_horizon_ms(self) -> int:
+        horizons = (deployment.settings.horizon_ms for deployment in self._catalog.deployments.values())
+        return min(horizons, default=NEVER_MS)
+
     def _horizon_ms(self, name: str) -> int:
         deployment = self._catalog.deployments.get(name)
-        return deployment.settings.horizon_ms if deployment else 1 << 62
+        return deployment.settings.horizon_ms if deployment else NEVER_MS
 
     def committed(self, batch: Batch) -> None:  # noqa: ARG002
         for partition, times_ms in self._accepted.items():
@@ -157,11 +189,12 @@ class Joiner(PlainRole):
 
     def aborted(self) -> None:
         self._accepted = {}
+        self._rounds.clear()
 
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
         self._clocks.clear()
         self._accepted = {}
-        self._cursors.clear()
+        self._rounds.clear()
 
 
 def make(parts: Parts) -> Joiner:

@@ -104,6 +104,7 @@ class Joiner:
 
     table: dict[bytes, bytes] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    oldest_ms: int | None = None
 
     def step(self, *records: Prediction | Actual) -> list[Outcome]:
         predictions = [record for record in records if isinstance(record, Prediction)]
@@ -117,7 +118,8 @@ class Joiner:
         return [outcome for part in joined.values() for outcome in self._commit(part)]
 
     def sweep(self, clock_ms: int, horizon_ms: int = 10_000) -> list[Outcome]:
-        return self._commit(sweep(clock_ms, list(self.table.items()), lambda _: horizon_ms))
+        joined, self.oldest_ms = sweep(clock_ms, list(self.table.items()), lambda _: horizon_ms)
+        return self._commit(joined)
 
     def _commit(self, joined: Joined) -> list[Outcome]:
         for key, value in joined.writes.items():

@@ -256,7 +256,7 @@ def test_outcomes_come_in_the_order_of_the_ids_and_rejections_last(joiner: Joine
 def test_an_unknown_model_is_named(joiner: Joiner) -> None:
     joiner.step(Prediction())
     with pytest.raises(UnknownModelError, match=CHAMPION[:16]):
-        sweep(NOW + 20_000, joiner.table.items(), lambda _: 0).outcomes({})
+        sweep(NOW + 20_000, list(joiner.table.items()), lambda _: 0)[0].outcomes({})
 
 
 def test_bytes_that_are_no_state_are_refused(joiner: Joiner) -> None:

@@ -41,7 +41,8 @@ def test_a_prediction_is_unpacked_as_it_was(
     prefix: bytes, value: float | None, label: str | None, probabilities: list[float], *, shadow: bool
 ) -> None:
     body = pack_body(prefix, value, label, probabilities, shadow=shadow)
-    assert unpack_body(body) == (prefix, shadow, value, label, tuple(probabilities))
+    alone = len(probabilities) == 2 and probabilities == [1.0 - probabilities[1], value]
+    assert unpack_body(body) == (prefix, shadow, value, label, () if alone else tuple(probabilities))
 
 
 @given(LONGS, SEGMENTS)
@@ -144,11 +145,12 @@ def test_columns_are_packed_as_rows_are(
             "segments": pl.Series([list(row[7]) for row in rows], dtype=pl.List(pl.String)),
         }
     )
-    assert join_columns.bodies(frame) == [
+    assert join_columns.bodies(frame, *join_columns.models(frame)) == [
         pack_body(join_columns.prefix_of(row[0]), value, row[2], row[3], shadow=row[4])
         for row, value in zip(rows, values, strict=True)
     ]
-    assert join_columns.contexts(frame) == [pack_context(row[6], 7, 3, row[7]) for row in rows]
+    contexts = join_columns.contexts(frame)
+    assert [contexts.of(row) for row in range(len(rows))] == [pack_context(row[6], 7, 3, row[7]) for row in rows]
 
 
 def test_a_pending_id_of_a_binary_deployment_with_two_challengers_takes_little() -> None:
@@ -162,7 +164,7 @@ def test_a_pending_id_of_a_binary_deployment_with_two_challengers_takes_little()
         ),
     )
     ((key, value),) = joiner.table.items()
-    assert (len(key), len(value)) == (23, 105)
+    assert (len(key), len(value)) == (23, 118)
     joiner.step(Actual(id=row.id))
-    assert len(joiner.table[key]) == 121
+    assert len(joiner.table[key]) == 136
     assert KEY not in joiner.table

@@ -1,0 +1,177 @@
+"""The usual course of the join, by columns; the others go to `monitors.join_entry`, entry by entry.
+
+Usual is an ID that had nothing or only predictions so far, all of one request, and now gets predictions of the same
+request by other models, or one actual, or both. What becomes of it is what `Entry` would make of it (a law test).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitors.join_entry import Change, Entry
+from monitors.join_prediction import CONTEXT_BYTES, LONG
+from monitors.join_state import SHARED, WAITING, first_truths, merge_predictions
+from schemas import encoding
+from schemas.outcome import OutcomeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from monitors.join_columns import Actuals, Predictions
+
+    Longs = NDArray[np.int64]
+
+_ONE_REQUEST = WAITING + SHARED
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The entries that a batch touches: by partition, and there in the order of their first record.
+
+    `spans` are the places of each partition's; `said` and `came` are the places of each prediction's and actual's.
+    """
+
+    keys: list[bytes]
+    spans: dict[int, slice]
+    said: Longs
+    came: Longs
+
+
+def entries_of(said: Predictions, came: Actuals) -> Entries:
+    """The entries of these records; predictions are before actuals."""
+    keys: list[bytes] = []
+    spans: dict[int, slice] = {}
+    places = np.empty(len(said.keys), np.int64), np.empty(len(came.keys), np.int64)
+    for partition in np.union1d(said.partitions, came.partitions).tolist():
+        rows = np.flatnonzero(said.partitions == partition), np.flatnonzero(came.partitions == partition)
+        theirs = _take(said.keys, rows[0]), _take(came.keys, rows[1])
+        known = dict.fromkeys(theirs[0])
+        known.update(dict.fromkeys(theirs[1]))
+        place = dict(zip(known, range(len(keys), len(keys) + len(known)), strict=True))
+        for into, some, found in zip(places, rows, theirs, strict=True):
+            into[some] = [place[key] for key in found]
+        spans[partition] = slice(len(keys), len(keys) + len(known))
+        keys += known
+    return Entries(keys, spans, *places)
+
+
+def meet(
+    said: Predictions, came: Actuals, entries: Entries, stored: Sequence[bytes | None]
+) -> tuple[list[bytes | None], dict[int, list[Change]]]:
+    """The new value of each entry, and what follows, by entry where something does."""
+    fresh = _fresh(said, entries)
+    begins, actual_of = _begins(came, entries, fresh)
+    packed = [_predictions(old, new) for old, new in zip(stored, fresh, strict=True)]
+    values = [None if some is None else begin + some for begin, some in zip(begins, packed, strict=True)]
+    changes: dict[int, list[Change]] = {}
+    for place, row in actual_of.items():
+        some = packed[place]
+        if some:
+            time_ms, answer = int(came.timestamps_ms[row]), came.answers[row]
+            changes[place] = [Change(entries.keys[place], OutcomeKind.MATCHED, 0, time_ms, answer, b"", some)]
+    rare = [place for place, some in enumerate(packed) if some is None]
+    if rare:
+        _one_by_one(rare, said, came, entries, stored, values, changes)
+    return values, changes
+
+
+def _fresh(said: Predictions, entries: Entries) -> list[bytes | None]:
+    """The predictions of each entry, packed (empty where there are none); None where they are of the rarer kind."""
+    fresh: list[bytes | None] = [b""] * len(entries.keys)
+    if not said.keys:
+        return fresh
+    contexts, models = said.contexts, said.models
+    order = np.argsort(entries.said * (int(models.max()) + 1) + models)
+    places, codes, origins = entries.said[order], contexts.codes[order], contexts.origins[order]
+    same = places[1:] == places[:-1]
+    others = (models[order][1:] == models[order][:-1]) | (codes[1:] != codes[:-1]) | (origins[1:] != origins[:-1])
+    sizes = CONTEXT_BYTES + np.fromiter(map(len, contexts.segments), np.int64, len(contexts.segments))
+    plain = np.ones(len(fresh), np.bool_)
+    plain[places[1:][same & others]] = False
+    plain[places[sizes[codes] >= LONG]] = False
+    for place in np.flatnonzero(~plain).tolist():
+        fresh[place] = None
+    starts = np.flatnonzero(np.concatenate([[True], ~same]))
+    counts = np.diff(starts, append=places.size)
+    for count in np.unique(counts).tolist():
+        at = starts[(counts == count) & plain[places[starts]]]
+        first = order[at]
+        some = encoding.assemble(
+            [
+                SHARED,
+                sizes[codes[at]].astype(np.uint8)[:, None],
+                np.frombuffer(origins[at].tobytes(), np.uint8).reshape(at.size, CONTEXT_BYTES),
+                _take(contexts.segments, codes[at]),
+                *(_take(said.bodies, order[at + number]) for number in range(count)),
+            ],
+            first.size,
+        )
+        for place, packed in zip(places[at].tolist(), some, strict=True):
+            fresh[place] = packed
+    return fresh
+
+
+def _begins(came: Actuals, entries: Entries, fresh: list[bytes | None]) -> tuple[list[bytes], dict[int, int]]:
+    """How the value of each entry begins, and the row of its actual where there is one; others become rare."""
+    begins = [WAITING] * len(fresh)
+    actual_of = dict(zip(entries.came.tolist(), range(len(came.keys)), strict=True))
+    if len(actual_of) < len(came.keys):
+        for place in np.flatnonzero(np.bincount(entries.came) > 1).tolist():
+            fresh[place] = None
+    for place, answer, begin in zip(
+        entries.came.tolist(), came.answers, first_truths(came.timestamps_ms, came.answers), strict=True
+    ):
+        if answer:
+            begins[place] = begin
+        else:
+            fresh[place] = None
+    return begins, actual_of
+
+
+def _predictions(stored: bytes | None, fresh: bytes | None) -> bytes | None:
+    """All predictions of an entry, packed; None where it is of the rarer kind."""
+    if stored is None or fresh is None:
+        return fresh
+    if not stored.startswith(_ONE_REQUEST):
+        return None
+    return merge_predictions(stored[len(WAITING) :], fresh) if fresh else stored[len(WAITING) :]
+
+
+def _one_by_one(
+    rare: list[int],
+    said: Predictions,
+    came: Actuals,
+    entries: Entries,
+    stored: Sequence[bytes | None],
+    values: list[bytes | None],
+    changes: dict[int, list[Change]],
+) -> None:
+    predictions, actuals = _rows(rare, entries.said), _rows(rare, entries.came)
+    for place in rare:
+        entry = Entry(entries.keys[place], stored[place])
+        rows = predictions[place]
+        found = entry.predict([(said.bodies[row], said.contexts.of(row)) for row in rows]) if rows else []
+        for row in actuals[place]:
+            change = entry.learn(int(came.timestamps_ms[row]), came.answers[row])
+            if change is not None:
+                found.append(change)
+        values[place] = entry.encode()
+        changes[place] = found
+
+
+def _rows(places: list[int], of_rows: Longs) -> defaultdict[int, list[int]]:
+    """The rows of each of some entries."""
+    rows: defaultdict[int, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(np.isin(of_rows, places)).tolist():
+        rows[int(of_rows[row])].append(row)
+    return rows
+
+
+def _take(items: list[bytes], rows: Longs) -> list[bytes]:
+    return [items[row] for row in rows.tolist()]
