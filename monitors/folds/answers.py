@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,19 +15,34 @@ NO_CLASS = -1
 
 def values(frame: pl.DataFrame) -> NDArray[np.float64]:
     """`value` as numbers, NaN where there is none."""
-    return frame["value"].cast(pl.Float64).to_numpy()
+    return _column(frame["value"], pl.Float64()).to_numpy()
 
 
 def positive_scores(frame: pl.DataFrame) -> NDArray[np.float64]:
     """P(positive) of a binary model: the second of `probabilities`, else `value`; NaN where there is neither."""
-    second = pl.col("probabilities").cast(pl.List(pl.Float64)).list.get(1, null_on_oob=True)
-    return frame.select(pl.coalesce(second, pl.col("value").cast(pl.Float64))).to_series().to_numpy()
+    second = _column(frame["probabilities"], pl.List(pl.Float64)).list.get(1, null_on_oob=True)
+    if not second.null_count():
+        return second.to_numpy()
+    return np.where(second.is_null().to_numpy(), values(frame), second.to_numpy())
 
 
 def class_codes(classes: tuple[str, ...], labels: pl.Series) -> NDArray[np.intp]:
     """The position of each label among the classes; -1 where it is none of them."""
-    codes = labels.cast(pl.String).cast(pl.Enum(classes), strict=False).to_physical()
-    return codes.cast(pl.Int64).fill_null(NO_CLASS).to_numpy().astype(np.intp, copy=False)
+    if labels.null_count() == len(labels):
+        return np.full(len(labels), NO_CLASS, np.intp)
+    codes = _column(labels, pl.String()).cast(_enum(classes), strict=False).to_physical()
+    if codes.null_count():
+        codes = codes.cast(pl.Int64).fill_null(NO_CLASS)
+    return codes.to_numpy().astype(np.intp, copy=False)
+
+
+@lru_cache(maxsize=1024)
+def _enum(classes: tuple[str, ...]) -> pl.Enum:
+    return pl.Enum(classes)
+
+
+def _column(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    return column if column.dtype == dtype else column.cast(dtype)
 
 
 def predicted_codes(frame: pl.DataFrame, target: Target) -> NDArray[np.intp]:

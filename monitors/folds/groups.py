@@ -46,10 +46,10 @@ class Groups:
         """Rows per group, as vectors of length 1."""
         return self.histogram(np.zeros(self._row_count(), np.intp), 1, where, signs)
 
-    def totals(self, terms: FixedTerms, signs: Signs) -> list[int]:
+    def totals(self, terms: FixedTerms, signs: Signs | None = None) -> list[int]:
         """The exact sum of the terms of each group."""
         taken = FixedTerms(self.of(terms.high), self.of(terms.low), self.of(terms.overflow))
-        return taken.totals(self.codes, len(self.keys), self.of(signs))
+        return taken.totals(self.codes, len(self.keys), 1 if signs is None else self.of(signs))
 
     def of(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """Values of rows, once for each group that the row is in."""
@@ -67,8 +67,8 @@ def group_rows(timestamps_ms: NDArray[np.int64], segments: pl.Series | None, buc
     ((('', 0), ('', 60000), ('plan=free', 0)), [0, 1, 2])
     """
     starts, bucket_codes = _distinct(bucket_start(timestamps_ms, bucket))
-    lengths = None if segments is None else segments.list.len().fill_null(0).to_numpy()
-    if segments is None or lengths is None or not lengths.any():
+    lengths = _lengths(segments)
+    if segments is None or not lengths.any():
         return Groups(bucket_codes, tuple(("", start) for start in starts))
     listed = segments.filter(pl.Series(lengths > 0)).explode().cast(pl.String)
     names = listed.unique().sort()
@@ -80,6 +80,14 @@ def group_rows(timestamps_ms: NDArray[np.int64], segments: pl.Series | None, buc
     labels = ["", *names.to_list()]
     keys = tuple((labels[code // len(starts)], starts[code % len(starts)]) for code in used.tolist())
     return Groups(codes, keys, rows)
+
+
+def _lengths(segments: pl.Series | None) -> Positions:
+    """How many segments each row has; nothing for no column."""
+    if segments is None:
+        return np.zeros(0, np.intp)
+    lengths = segments.list.len()
+    return (lengths.fill_null(0) if lengths.null_count() else lengths).to_numpy().astype(np.intp)
 
 
 def _distinct(starts: NDArray[np.int64]) -> tuple[list[int], Positions]:

@@ -7,12 +7,15 @@ not counted: how many a prediction sees depends on which of them came first, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from monitors.fixed_point import fixed_terms
+from monitors.folds.answers import class_codes
 from monitors.folds.groups import SummaryKey, group_rows, merge_into, summaries
 from monitors.folds.terms import contributions
 from monitors.summary import Counts, Summary
@@ -20,9 +23,12 @@ from schemas.deployment import Span
 from schemas.observation import Kind
 from schemas.package import Package
 
-_ADDS = ("matched", "corrected")
-_TAKES_BACK = ("corrected", "withdrawn")
-_SAID = ("timestamp_ms", "value", "label", "probabilities", "segments")
+_KINDS = ("matched", "corrected", "withdrawn", "repeated", "expired")
+_MATCHED, _CORRECTED, _WITHDRAWN, _REPEATED, _ = range(len(_KINDS))
+_TRUTH = ("truth_value", "truth_label")
+
+Rows = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 
 def fold_outcomes(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span) -> dict[SummaryKey, Summary]:
@@ -30,57 +36,92 @@ def fold_outcomes(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: 
 
     KeyError where a prediction is of a package that `packages` (by digest) lacks.
     """
+    outcomes = _Outcomes.of(frame)
+    said, of = _predictions(frame)
     total: dict[SummaryKey, Summary] = {}
-    said = _predictions(frame)
-    for (model,), rows in said.partition_by("model", as_dict=True).items():
-        package = packages[str(model)]
-        merge_into(total, _bookkeeping(rows, package, bucket).items())
-        merge_into(total, _accuracy(_truths(rows), package, bucket).items())
+    for model, rows in _by_model(said["model"]):
+        package = packages[model]
+        merge_into(total, _bookkeeping(said, rows, outcomes.kinds[of[rows]], package, bucket).items())
+        merge_into(total, _accuracy(said, rows, of[rows], outcomes, package, bucket).items())
     return {key: summary for key, summary in total.items() if not summary.is_empty()}
 
 
-def _predictions(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row per outcome and prediction."""
-    outcomes = frame.select(
-        pl.col("kind").cast(pl.String),
-        "predictions",
-        "previous_value",
-        "previous_label",
-        truth_value="value",
-        truth_label="label",
-    )
-    said = outcomes.filter(pl.col("predictions").list.len() > 0).explode("predictions").unnest("predictions")
-    return said.rename({"timestamp": "timestamp_ms"}, strict=False)
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """What the fold must know of each outcome: its kind, and the actuals that it adds and takes back, where any."""
+
+    kinds: Rows
+    adds: Flags
+    takes_back: Flags
+    current: pl.DataFrame
+    previous: pl.DataFrame
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> _Outcomes:
+        kinds = class_codes(_KINDS, frame["kind"])
+        current = _truth(frame["value"], frame["label"])
+        previous = _truth(frame["previous_value"], frame["previous_label"])
+        adds = (kinds == _MATCHED) | (kinds == _CORRECTED)
+        takes_back = (kinds == _CORRECTED) | (kinds == _WITHDRAWN)
+        return cls(kinds, adds & _known(current), takes_back & _known(previous), current, previous)
 
 
-def _bookkeeping(rows: pl.DataFrame, package: Package, bucket: Span) -> dict[SummaryKey, Summary]:
+def _truth(values: pl.Series, labels: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame([values.alias(_TRUTH[0]), labels.alias(_TRUTH[1])])
+
+
+def _known(truth: pl.DataFrame) -> Flags:
+    value, label = (truth[name].is_not_null().to_numpy() for name in _TRUTH)
+    return np.asarray(value | label)
+
+
+def _predictions(frame: pl.DataFrame) -> tuple[pl.DataFrame, Rows]:
+    """One row per outcome and prediction, and which outcome each is of."""
+    listed = frame["predictions"]
+    lengths = np.nan_to_num(listed.list.len().to_numpy()).astype(np.intp)
+    if not lengths.all():
+        listed = listed.filter(pl.Series(lengths > 0))
+    said = listed.explode().struct.unnest()
+    said.columns = ["timestamp_ms" if name == "timestamp" else name for name in said.columns]
+    return said, np.repeat(np.arange(lengths.size), lengths)
+
+
+def _by_model(models: pl.Series) -> Iterator[tuple[str, Rows]]:
+    """The rows of each package, by its digest."""
+    names = models.unique().cast(pl.String).sort().to_list()
+    codes = class_codes(tuple(names), models) if len(names) > 1 else np.zeros(len(models), np.intp)
+    for code, name in enumerate(names):
+        yield name, np.flatnonzero(codes == code)
+
+
+def _bookkeeping(
+    said: pl.DataFrame, rows: Rows, kinds: Rows, package: Package, bucket: Span
+) -> dict[SummaryKey, Summary]:
     """A prediction asked for again was expected twice; one that no actual reached in time has expired."""
-    counted = rows.filter(pl.col("kind").is_in(("repeated", "expired")))
-    if counted.is_empty():
+    counted = np.flatnonzero(kinds >= _REPEATED)
+    if not counted.size:
         return {}
-    repeated = (counted["kind"] == "repeated").to_numpy()
-    groups = group_rows(counted["timestamp_ms"].to_numpy(), counted["segments"], bucket)
+    repeated = kinds[counted] == _REPEATED
+    taken = said.select("timestamp_ms", "segments")[rows[counted]]
+    groups = group_rows(taken["timestamp_ms"].to_numpy(), taken["segments"], bucket)
     counts = {"expected": -groups.tally(repeated), "expired": groups.tally(~repeated)}
     return summaries(Kind.ACCURACY, package.digest, groups, counts)
 
 
-def _truths(rows: pl.DataFrame) -> pl.DataFrame:
+def _accuracy(
+    said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes, package: Package, bucket: Span
+) -> dict[SummaryKey, Summary]:
     """Predictions beside an actual, with sign 1 where it is the current and -1 where it is the previous one."""
-    current = rows.filter(pl.col("kind").is_in(_ADDS)).select(
-        *_SAID, "truth_value", "truth_label", sign=pl.lit(1, pl.Int64)
-    )
-    previous = rows.filter(pl.col("kind").is_in(_TAKES_BACK)).select(
-        *_SAID, truth_value="previous_value", truth_label="previous_label", sign=pl.lit(-1, pl.Int64)
-    )
-    both = pl.concat([current, previous])
-    return both.filter(pl.col("truth_value").is_not_null() | pl.col("truth_label").is_not_null())
-
-
-def _accuracy(truths: pl.DataFrame, package: Package, bucket: Span) -> dict[SummaryKey, Summary]:
-    if truths.is_empty():
+    added, taken_back = np.flatnonzero(outcomes.adds[of]), np.flatnonzero(outcomes.takes_back[of])
+    if not added.size + taken_back.size:
         return {}
+    signs = np.repeat(np.array([1, -1]), (added.size, taken_back.size)) if taken_back.size else None
+    truths = outcomes.current[of[added]]
+    if taken_back.size:
+        truths = pl.concat([truths, outcomes.previous[of[taken_back]]])
+        added = np.concatenate([added, taken_back])
+    truths = said[rows[added]].hstack(truths)
     groups = group_rows(truths["timestamp_ms"].to_numpy(), truths["segments"], bucket)
-    signs = truths["sign"].to_numpy()
     terms = contributions(truths, package)
     counts: dict[str, Counts] = {
         name: groups.histogram(positions, width, where, signs) for name, (positions, width, where) in terms.bins.items()
