@@ -106,6 +106,11 @@ class Evaluator:
         """Drop all that is not in the table: after an abort, or when the partition goes to another worker."""
         self._books = self._watermarks = None
 
+    @property
+    def deployments(self) -> list[str]:
+        """Those that this partition has something of, by name."""
+        return sorted(self._books or ())
+
     def watermark(self, deployment: str) -> int | None:
         """How far the deployment's event time has come; None before its first."""
         return (self._watermarks or Watermarks(self._table)).get(deployment)

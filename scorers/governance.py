@@ -30,6 +30,7 @@ from schemas.deployment import (
     RegisterPackage,
     ReplaceModel,
     SetChallengers,
+    Settings,
 )
 from schemas.package import Package
 from scorers.checks import fault_of
@@ -180,13 +181,18 @@ def _refusal(state: State, command: Command) -> str:
         return f"there is no deployment {entity}; create it first"
     match action:
         case ChangeSettings(settings):
-            return settings_fault(settings, deployment.features)
+            return settings_fault(settings, deployment.features) or _bucket_fault(deployment, settings)
         case SetChallengers(challengers):
             return models_fault(deployment.champion.digest, challengers) or _fits(state, deployment, challengers)
         case ReplaceModel(champion):
             if champion == deployment.champion.digest:
                 return f"package {champion} is the champion of {entity} already"
             return _fits(state, deployment, (champion,))
+
+
+def _bucket_fault(deployment: Deployment, settings: Settings) -> str:
+    kept = deployment.settings.bucket
+    return "" if settings.bucket is kept else f"the bucket is {kept} for good: the past is counted in it"
 
 
 def _registration_fault(state: State, entity: str, package: Package) -> str:

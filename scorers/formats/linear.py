@@ -81,8 +81,11 @@ class _Slope:
     fill: float
 
     def add(self, column: pl.Series, eta: Predictions) -> None:
-        x = column.cast(pl.Float64).to_numpy()  # null becomes NaN
-        centred = np.where(np.isnan(x), self.fill, x) - self.mean
+        x = (column if column.dtype == pl.Float64 else column.cast(pl.Float64)).to_numpy()  # null becomes NaN
+        centred = x - self.mean
+        missing = np.isnan(x)
+        if missing.any():
+            centred[missing] = self.fill - self.mean
         eta += self.rates[:, None] * centred
 
 

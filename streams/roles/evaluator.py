@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from monitors.evaluator import Effects as Said
 from monitors.evaluator import Evaluator
-from schemas.observation import Summary, SummaryRecord
+from schemas.observation import Metric, Summary, SummaryRecord
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
@@ -58,29 +59,30 @@ class EvaluatorRole(PlainRole):
     def __init__(self, catalog: Catalog, table: Table) -> None:
         self._catalog, self._table = catalog, table
         self._folds: dict[int, Evaluator] = {}
-        self._homes: dict[str, int] = {}
         self._switchboard = Switchboard(self.name)
 
     @property
     def revisions(self) -> dict[str, int]:
         """The revision of each deployment that is evaluated here."""
-        return {name: d.revision for name, d in self._catalog.deployments.items() if name in self._homes}
+        mine = {name for fold in self._folds.values() for name in fold.deployments}
+        return {name: d.revision for name, d in self._catalog.deployments.items() if name in mine}
 
     def process(self, batch: Batch) -> Effects:
         effects = Effects()
         self._catalog.refresh()
         records = batch.records[Topic.SUMMARIES]
-        parsed = [_decode(value) for value in records.values if value is not None]
+        parsed = [None if value is None else _decode(value) for value in records.values]
         names = {record.deployment for record in parsed if isinstance(record, Summary)}
         if not self._catalog.knows(names):
             self._catalog.catch_up()
         view = InEffect(self._catalog.deployments, self._catalog.packages)
         for record, partition in zip(parsed, records.partitions.tolist(), strict=True):
-            if isinstance(record, Summary):
-                self._homes[record.deployment] = partition
-            self._emit(effects, self._fold(partition).step(record, view))
-        self._announce(effects, batch)
-        for partition in {int(number) for number in records.partitions}:
+            if record is not None:
+                self._emit(effects, self._fold(partition).step(record, view))
+        for partition in sorted({number for _, number in batch.spans} & self._folds.keys()):
+            for name in self._folds[partition].deployments:
+                if deployment := view.deployment(name):
+                    self._switchboard.announce(effects, batch, Topic.SUMMARIES, deployment, (partition,))
             self._folds[partition].flush()
         return effects
 
@@ -89,27 +91,13 @@ class EvaluatorRole(PlainRole):
             self._folds[partition] = Evaluator(self._table.partition(partition))
         return self._folds[partition]
 
-    def _emit(self, effects: Effects, said: object) -> None:
-        metrics, alerts = said.metrics, said.alerts  # type: ignore[attr-defined]
-        keys = [
-            f"{m.deployment}|{m.model[:16]}|{m.metric}|{m.feature}|{m.segment}|{m.window_start_ms}".encode()
-            for m in metrics
-        ]
-        effects.send_all(Topic.METRICS, keys, [_encode(metric) for metric in metrics])
-        effects.send_all(
-            Topic.ALERTS, [event.data.id.encode() for event in alerts], [_encode(event) for event in alerts]
-        )
-
-    def _announce(self, effects: Effects, batch: Batch) -> None:
-        present = {partition for _, partition in batch.spans}
-        for name, partition in sorted(self._homes.items()):
-            deployment = self._catalog.deployments.get(name)
-            if deployment is not None and partition in present:
-                self._switchboard.announce(effects, batch, Topic.SUMMARIES, deployment, (partition,))
+    def _emit(self, effects: Effects, said: Said) -> None:
+        effects.send_all(Topic.METRICS, [_key(metric) for metric in said.metrics], [_encode(m) for m in said.metrics])
+        ids = [event.data.id.encode() for event in said.alerts]
+        effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
 
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
         self._folds.clear()
-        self._homes.clear()
         self._switchboard.forget()
 
     def committed(self, batch: Batch) -> None:  # noqa: ARG002
@@ -118,6 +106,12 @@ class EvaluatorRole(PlainRole):
     def aborted(self) -> None:
         self._folds.clear()
         self._switchboard.aborted()
+
+
+def _key(metric: Metric) -> bytes:
+    """One key for each metric of each window; it begins with the deployment's name (`infra.views` relies on it)."""
+    window = f"{metric.window_start_ms}|{metric.window_end_ms}"
+    return f"{metric.deployment}|{metric.model}|{metric.metric}|{metric.feature}|{metric.segment}|{window}".encode()
 
 
 def make(parts: Parts) -> EvaluatorRole:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -152,16 +152,19 @@ def test_a_no_cut_and_no_interleaving_changes_tables_or_last_values(scene: Scene
 
 
 def work_with_two_revisions(scene: Scene, log: Log, plan: list[Cut]) -> tuple[Rows, list[Send]]:
-    """As a worker does: the second revision is adopted between two batches, and a switch record says where."""
+    """As workers do: the second revision is adopted between two batches, and a switch record says where.
+
+    The second is adopted by another worker than the first: what it goes on from is the table.
+    """
     catalog = scene.catalog()
+    table = memory_table(Topic.WINDOWS_CHANGELOG, Topic.SUMMARIES, PARTITIONS)
     given_ = list(batches(log, plan))
-
-    def adopting() -> Iterator[Batch]:
-        for number, batch in enumerate(given_):
-            catalog.adopt([scene.deployments[number * 2 >= len(given_)]])
-            yield batch
-
-    return evaluate(catalog, adopting())
+    half = (len(given_) + 1) // 2
+    sends = []
+    for deployment, part in zip(scene.deployments, (given_[:half], given_[half:]), strict=True):
+        catalog.adopt([deployment])
+        sends += list(run(EvaluatorRole(catalog, table), part, table))
+    return rows_of(table), sends
 
 
 @any_plan

@@ -82,7 +82,7 @@ def test_a_deployment_takes_features_and_target_from_its_champion() -> None:
 
 def test_each_change_raises_the_revision_by_one_and_changes_nothing_else() -> None:
     before = late(settled(CREATED))
-    settings = Settings(bucket=Span.MINUTE, segments=("carrier",))
+    settings = Settings(drift_window=Span.WEEK, segments=("carrier",))
     after = late(settled(CREATED, ("late", ChangeSettings(settings))))
     assert after == msgspec.structs.replace(before, revision=2, settings=settings)
     after = late(settled(CREATED, ("late", SetChallengers(()))))
