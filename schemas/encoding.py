@@ -49,10 +49,13 @@ def assemble(pieces: Iterable[Piece], count: int) -> list[bytes]:
 def longs(numbers: NDArray[np.int64]) -> Piece:
     """Avro longs: a matrix where all are of one length, as times and offsets of a batch nearly always are."""
     zigzagged = zigzags(np.ascontiguousarray(numbers, np.int64))
+    if not zigzagged.size:
+        return []
+    least, most = varint_lengths(np.array([zigzagged.min(), zigzagged.max()])).tolist()
+    if least == most:
+        return _varints(zigzagged, most)
     lengths = varint_lengths(zigzagged)
     widths = np.unique(lengths).tolist()
-    if len(widths) == 1:
-        return _varints(zigzagged, widths[0])
     out = np.empty(numbers.size, object)
     for width in widths:
         rows = np.flatnonzero(lengths == width)
@@ -126,8 +129,15 @@ def double_array(numbers: Sequence[float]) -> bytes:
     return zigzag(count) + struct.pack(f"<{count}d", *numbers) + END
 
 
-def strings(texts: Iterable[str]) -> list[bytes]:
-    """Avro strings that differ from row to row."""
+def strings(texts: Sequence[str]) -> Piece:
+    """Avro strings that differ from row to row: a matrix where all are ASCII of one length, as generated IDs are."""
+    sizes = set(map(len, texts))
+    if len(sizes) == 1:
+        size = sizes.pop()
+        joined = "".join(texts).encode()
+        if size and len(joined) == size * len(texts):
+            head = np.broadcast_to(np.frombuffer(zigzag(size), np.uint8), (len(texts), len(zigzag(size))))
+            return np.hstack([head, np.frombuffer(joined, np.uint8).reshape(len(texts), size)])
     return [
         _LENGTHS[len(body)] + body if len(body) < len(_LENGTHS) else zigzag(len(body)) + body
         for body in map(str.encode, texts)

@@ -13,6 +13,14 @@ from schemas.package import Target, TargetType
 NO_CLASS = -1
 
 
+def present(column: pl.Series) -> NDArray[np.bool_]:
+    """Which rows are not null; most columns have no null, or nothing else."""
+    nulls = column.null_count()
+    if nulls in (0, len(column)):
+        return np.full(len(column), not nulls)
+    return column.is_not_null().to_numpy()
+
+
 def values(frame: pl.DataFrame) -> NDArray[np.float64]:
     """`value` as numbers, NaN where there is none."""
     return _column(frame["value"], pl.Float64()).to_numpy()
@@ -23,7 +31,7 @@ def positive_scores(frame: pl.DataFrame) -> NDArray[np.float64]:
     second = _column(frame["probabilities"], pl.List(pl.Float64)).list.get(1, null_on_oob=True)
     if not second.null_count():
         return second.to_numpy()
-    return np.where(second.is_null().to_numpy(), values(frame), second.to_numpy())
+    return np.where(present(second), second.to_numpy(), values(frame))
 
 
 def class_codes(classes: tuple[str, ...], labels: pl.Series) -> NDArray[np.intp]:

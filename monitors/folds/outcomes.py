@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from monitors.fixed_point import fixed_terms
-from monitors.folds.answers import class_codes
+from monitors.folds.answers import class_codes, present
 from monitors.folds.groups import SummaryKey, group_rows, merge_into, summaries
 from monitors.folds.terms import contributions
 from monitors.summary import Counts, Summary
@@ -71,8 +71,8 @@ def _truth(values: pl.Series, labels: pl.Series) -> pl.DataFrame:
 
 
 def _known(truth: pl.DataFrame) -> Flags:
-    value, label = (truth[name].is_not_null().to_numpy() for name in _TRUTH)
-    return np.asarray(value | label)
+    value, label = (present(truth[name]) for name in _TRUTH)
+    return value | label
 
 
 def _predictions(frame: pl.DataFrame) -> tuple[pl.DataFrame, Rows]:
