@@ -1,7 +1,7 @@
 """The usual course of the join, by columns; the others go to `monitors.join_entry`, entry by entry.
 
-Usual is an ID that had nothing or only predictions so far, all of one request, and now gets predictions of the same
-request by other models, or one actual, or both. What becomes of it is what `Entry` would make of it (a law test).
+Usual is an ID with predictions of one request, by different models, and at most one actual, whichever comes first. What
+becomes of it is what `Entry` would make of it (a law test).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from monitors.join_entry import Change, Entry
 from monitors.join_prediction import CONTEXT_BYTES, LONG
-from monitors.join_state import SHARED, WAITING, first_truths, merge_predictions
+from monitors.join_state import SHARED, WAITING, decode, first_truths, merge_predictions
 from schemas import encoding
 from schemas.outcome import OutcomeKind
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from monitors.join_columns import Actuals, Predictions
 
     Longs = NDArray[np.int64]
-
-_ONE_REQUEST = WAITING + SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,22 @@ def meet(
     """The new value of each entry, and what follows, by entry where something does."""
     fresh = _fresh(said, entries)
     begins, actual_of = _begins(came, entries, fresh)
-    packed = [_predictions(old, new) for old, new in zip(stored, fresh, strict=True)]
-    values = [None if some is None else begin + some for begin, some in zip(begins, packed, strict=True)]
     changes: dict[int, list[Change]] = {}
+    packed: list[bytes | None] = []
+    for place, (old, new, key) in enumerate(zip(stored, fresh, entries.keys, strict=True)):
+        if old is None or new is None:
+            packed.append(new)
+        elif old.startswith(WAITING):
+            packed.append(merge_predictions(old[len(WAITING) :], new))
+        elif place in actual_of:
+            packed.append(None)
+        else:
+            truth, held = decode(old)
+            begins[place] = old[: len(old) - len(held)]
+            packed.append(merge_predictions(held, new))
+            if truth is not None and truth.answer:
+                changes[place] = [Change(key, OutcomeKind.MATCHED, *truth, b"", new)]
+    values = [None if some is None else begin + some for begin, some in zip(begins, packed, strict=True)]
     for place, row in actual_of.items():
         some = packed[place]
         if some:
@@ -132,15 +143,6 @@ def _begins(came: Actuals, entries: Entries, fresh: list[bytes | None]) -> tuple
         else:
             fresh[place] = None
     return begins, actual_of
-
-
-def _predictions(stored: bytes | None, fresh: bytes | None) -> bytes | None:
-    """All predictions of an entry, packed; None where it is of the rarer kind."""
-    if stored is None or fresh is None:
-        return fresh
-    if not stored.startswith(_ONE_REQUEST):
-        return None
-    return merge_predictions(stored[len(WAITING) :], fresh) if fresh else stored[len(WAITING) :]
 
 
 def _one_by_one(

@@ -135,6 +135,8 @@ def unpack_predictions(data: bytes) -> list[Packed]:
 
 def merge_predictions(some: bytes, others: bytes) -> bytes | None:
     """Both together, where they are of one request and of different models; None where they are not, or are unusual."""
+    if not some or not others:
+        return some or others
     try:
         at = some[1] + 2
         if some[:at] != others[:at] or some[0] != SHARED[0] or some[1] == LONG:
