@@ -28,15 +28,15 @@ check: setup ## format, lint, types, import direction
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-bench: setup ## one measurement (BENCH=name; without: the list)
-	@$(PY) -m tests.bench $(BENCH)
+bench: setup ## measurements, to bench.json (BENCH=name; without: all, about 20 minutes)
+	@$(PY) -m tests.bench $(BENCH) $(ARGS)
 
 faults: setup ## workers and brokers killed under load, results compared (ARGS=...)
 	@$(PY) -m tests.faults $(ARGS)
 
 clean: ## stop the local stack; remove its data, .venv and caches
 	@test ! -x $(PY) || $(PY) -m infra.local.stack down .watchkeeper
-	rm -rf .venv .watchkeeper .libs dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .watchkeeper .libs dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .venv-bench-* bench.json
 
 # `--offline` first: silent and quick when all is cached, and then no network is needed
 SYNC = $(UV) pip sync -q --python $(PY) --require-hashes requirements.lock
