@@ -159,11 +159,12 @@ def _counts(data: Bytes, at: Longs) -> tuple[Longs, Longs]:
     if firsts.max(initial=0) < _HIGH:
         zigzagged, after = firsts.astype(np.int64), at + 1
     else:
-        after = _long(data, at)
+        eight = data.eight[at]
+        after = _varint_ends(data, at, eight)
         widths = after - at
         if widths.max() > _MOST_LENGTH:
             raise Misaligned
-        zigzagged = _varints(data.eight[at], widths)
+        zigzagged = _varints(eight, widths)
     if (zigzagged & 1).any():
         raise Misaligned
     return zigzagged >> 1, after
@@ -180,10 +181,11 @@ def _varints(eight: NDArray[np.uint64], widths: Longs) -> Longs:
 
 
 def _long(data: Bytes, at: Longs) -> Longs:
+    return _varint_ends(data, at, data.eight[at]) if at.size else at
+
+
+def _varint_ends(data: Bytes, at: Longs, eight: NDArray[np.uint64]) -> Longs:
     """Where varints end: all of the first one's width, as times and offsets of a batch nearly always are, or not."""
-    eight = data.eight[at]
-    if not eight.size:
-        return at
     width = int(_widths(eight[:1])[0])
     if width <= _WINDOW:
         stop = np.uint64(_HIGH << 8 * (width - 1))
