@@ -26,6 +26,7 @@ import polars as pl
 
 from schemas.contract import FRAME_BYTES, SYNC, Contract, zigzag
 from schemas.records import MAX_VALUE_BYTES, Unreadable
+from schemas.walk import PADDING, Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,10 +143,21 @@ def _mismatched(frame: pl.DataFrame, keys: Sequence[bytes | None]) -> NDArray[np
 def _with_tail(values: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
     """The batch by its numbers at the end and what is before them; None where that cannot be."""
     tail = contract.tail
-    if tail is None or (numbers := tail.read(values, FRAME_BYTES)) is None:
+    if tail is None or not values:
         return None
-    before = itemgetter(slice(FRAME_BYTES, -tail.width))
-    head = _in_one_call(list(map(before, values)), contract.head)
+    numbers = tail.read(values, FRAME_BYTES)
+    if numbers is not None:
+        head = _in_one_call(list(map(itemgetter(slice(FRAME_BYTES, -tail.width)), values)), contract.head)
+        if head is not None:
+            return tail.attached(head, numbers)
+    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    ends = np.cumsum(sizes)
+    data = Bytes.of(np.frombuffer(b"".join((*values, bytes(PADDING))), np.uint8))
+    cuts = contract.head.walk.ends(data, ends - sizes + FRAME_BYTES)
+    if cuts is None or (numbers := tail.read_sparse(data, cuts, ends)) is None:
+        return None
+    lengths = (cuts - ends + sizes).tolist()
+    head = _in_one_call([value[FRAME_BYTES:end] for value, end in zip(values, lengths, strict=True)], contract.head)
     return None if head is None else tail.attached(head, numbers)
 
 

@@ -1,8 +1,9 @@
-"""The numbers at the end of a record, cut off and read as a matrix where no row lacks one.
+"""The numbers at the end of a record, cut off and read as columns of bytes.
 
 A deployment's features come last in its requests, and most of them are numbers. Where all rows have all of those, they
-are the same many bytes at the end of each value. Reading is by prefix and leaves nothing to choose: a value whose last
-bytes are these numbers, and whose other bytes are just the fields before them, is that value and no other.
+are the same many bytes at the end of each value, a matrix; where some are missing, the walk says where they begin.
+Reading is by prefix and leaves nothing to choose: a value whose last bytes are these numbers, and whose other bytes are
+just the fields before them, is that value and no other.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from schemas.walk import Bytes, Longs
 
 _DOUBLE = "double"
 _OPTIONAL = ["null", _DOUBLE]
@@ -54,6 +57,28 @@ class Tail:
         for number, place in zip(numbers, self.places, strict=True):
             number[:] = np.ndarray(sizes.shape, "<f8", tails, place, (self.width,))
         return pl.DataFrame([pl.Series(name, number) for name, number in zip(self.names, numbers, strict=True)])
+
+    def read_sparse(self, data: Bytes, starts: Longs, ends: Longs) -> pl.DataFrame | None:
+        """The numbers that begin and end here, where some may be missing; None where these bytes are none."""
+        optional = {place + 1 for place in self.unions}
+        columns, at = [], starts
+        try:
+            for name, place in zip(self.names, self.places, strict=True):
+                if place not in optional:
+                    columns.append(pl.Series(name, data.eight[at].view(np.float64)))
+                    at = at + _DOUBLE_BYTES
+                    continue
+                branches = data.single[at]
+                present = branches == _PRESENT
+                number = np.where(present, data.eight[np.minimum(at + 1, ends)].view(np.float64), np.nan)
+                absent = number.size - np.count_nonzero(present)
+                if np.count_nonzero(branches) + absent != number.size or np.count_nonzero(np.isnan(number)) != absent:
+                    return None  # another branch, or a number that would be taken for a missing one
+                columns.append(pl.Series(name, number, nan_to_null=bool(absent)))
+                at = at + (present * np.int64(_DOUBLE_BYTES) + 1)
+        except IndexError:  # beyond the last byte
+            return None
+        return pl.DataFrame(columns) if np.array_equal(at, ends) else None
 
     def attached(self, head: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
         """The frame of the whole schema."""

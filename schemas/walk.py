@@ -63,10 +63,15 @@ class Walk:
         """Whether the bytes from `ends[i - 1]` (0 for the first) to `ends[i]` are one value, for each i."""
         starts = np.zeros(ends.size, np.int64)
         starts[1:] = ends[:-1]
+        found = self.ends(Bytes.of(padded), starts)
+        return found is not None and np.array_equal(found, ends)
+
+    def ends(self, data: Bytes, starts: Longs) -> Longs | None:
+        """Where the values end that begin here; None where one of them is none."""
         try:
-            return bool(np.array_equal(self._end(Bytes.of(padded), starts), ends))
+            return self._end(data, starts)
         except (Misaligned, IndexError):  # or beyond the last byte
-            return False
+            return None
 
 
 def _step(kind: Any) -> Step:  # noqa: ANN401  # an Avro schema is any JSON

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 import struct
 from typing import Any
@@ -84,11 +85,20 @@ def test_an_id_that_looks_like_numbers_is_not_taken_for_some() -> None:
     assert decoded.frame["features"].to_list() == [row["features"] for row in rows]
 
 
+@pytest.mark.parametrize("other", [[1.0, 2.0, 3.0], [None, 2.0, 3.0]])
+def test_a_number_that_is_nan_is_not_a_missing_one(other: list[float | None]) -> None:
+    rows = [record("a", [math.nan, math.nan, None]), record("b", other)]
+    frame = decode([avro(CONTRACTS[3], row) for row in rows], [b"a", b"b"], CONTRACTS[3]).frame
+    assert repr(frame["features"].to_list()) == repr([row["features"] for row in rows])
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, len(LAYOUTS) - 1), st.integers(0, 2**32), st.binary(max_size=30))
 def test_damage_before_or_in_the_numbers_stays_where_it_is(number: int, seed: int, noise: bytes) -> None:
     rng = random.Random(seed)
-    full = [float(rng.random()) if kind != TEXT else "x" for kind in LAYOUTS[number]]
+    full: list[Any] = [float(rng.random()) if kind != TEXT else "x" for kind in LAYOUTS[number]]
+    if rng.random() < 0.5:  # half of them with a missing number
+        full = [value if kind == DOUBLE else None for kind, value in zip(LAYOUTS[number], full, strict=True)]
     values = [avro(CONTRACTS[number], record(f"id-{row}", full)) for row in range(4)]
     keys = [f"id-{row}".encode() for row in range(4)]
     start = rng.randrange(5, len(values[1]) + 1)
