@@ -67,8 +67,11 @@ class Joiner(PlainRole):
     inputs = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
     tick_ms = 1_000
 
-    def __init__(self, catalog: Catalog, table: Table, partition_count: int) -> None:
+    def __init__(
+        self, catalog: Catalog, table: Table, partition_count: int, swept_per_tick: int = SWEPT_PER_TICK
+    ) -> None:
         self._catalog, self._table, self._count = catalog, table, partition_count
+        self._swept_per_tick = swept_per_tick
         self._clocks: dict[int, EventClock] = defaultdict(EventClock)
         self._accepted: dict[int, list[int]] = {}
         self._rounds: dict[int, Round] = defaultdict(Round)
@@ -165,8 +168,8 @@ class Joiner(PlainRole):
         if this.whole:
             this = self._rounds[partition] = Round(oldest_ms=min(self._accepted.get(partition) or [NEVER_MS]))
         table = self._table.partition(partition)
-        entries = list(islice(table.store.scan(b"", this.cursor), SWEPT_PER_TICK))
-        this.whole = len(entries) < SWEPT_PER_TICK
+        entries = list(islice(table.store.scan(b"", this.cursor), self._swept_per_tick))
+        this.whole = len(entries) < self._swept_per_tick
         this.cursor = b"" if this.whole else entries[-1][0] + b"\0"
         swept, stays_ms = sweep(now_ms, [entry for entry in entries if entry[0] not in table.staged], self._horizon_ms)
         _, changes_ms = sweep(now_ms, [entry for entry in entries if entry[0] in table.staged], lambda _: NEVER_MS)
