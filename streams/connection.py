@@ -87,6 +87,7 @@ class Connection:
             "enable.idempotence": True,
             "compression.type": "lz4",
             "linger.ms": 0 if transactional_id else 5,  # a transaction flushes by itself
+            "socket.nagle.disable": True,  # a commit is a few small requests, each waiting for the last
             "batch.size": 1 << 20,
             "partitioner": "murmur2_random",  # as Kafka's own clients: the join depends on it
             "message.max.bytes": MAX_MESSAGE_BYTES + 4096,

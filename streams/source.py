@@ -8,7 +8,8 @@ Rules it keeps:
   together or not at all.
 - An abortable error aborts, drops staged writes, and seeks every partition of the batch back to its first record. A
   fatal one, or a commit whose outcome is unknown, ends the process: the next start reads what is true from the broker.
-- Partitions of a role with tables stay paused until their tables are restored.
+- An assignment starts with nothing: each partition is read from its committed offset once its tables are restored. A
+  record of a partition that has not been started, or from before its start, is not looked at.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from mode import Service
 
 from streams.batch import Batch, Effects, Span, columns
@@ -41,10 +51,13 @@ if TYPE_CHECKING:
 
 PARTITION_UA: Final = -1  # let the partitioner decide
 POLL_S = 0.1
+FAR: Final = 1 << 62
 RETRY_S = 0.1
 COMMIT_S = 30.0
+COMMITTED_S = 60.0  # offsets that an open transaction holds are told when it has ended
 STUCK_S = 60.0
 LAG_EVERY_S = 1.0
+SETTLE_S = float(__import__("os").environ.get("SETTLE_MS", "3")) / 1000
 TWIN_S = 4.0  # the group answers a heartbeat within 1.5 s
 
 log = logging.getLogger("watchkeeper.source")
@@ -102,8 +115,9 @@ class TransactionalSource(Service):
         self._ended: set[Place] = set()
         self._held: dict[Place, list[Message]] = {}
         self._throttled: set[Place] = set()
+        self._next: dict[tuple[str, int], int] = {}  # the least offset wanted of each partition that flows
         self._next_tick = time.monotonic()
-        self._measured = 0.0
+        self._measured = self._committed = 0.0
         self._closed = False
         self._restorer = Restorer(
             connection, connection.group(role.name), self._id, tables, fail, current=lambda: self._generation
@@ -147,18 +161,20 @@ class TransactionalSource(Service):
 
     # ------------------------------------------------------------------ assignment (inside a poll, in our thread)
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Nothing flows yet: what came in the same poll would be thrown away, and the consumer be past it."""
         self._changed()
-        consumer.assign(partitions)
+        consumer.assign([])
         self._assigned = {(self._inputs[place.topic], place.partition) for place in partitions}
         self.role.assigned(frozenset(self._assigned))
-        if not self.tables:
-            return
-        consumer.pause(partitions)
         waiting: dict[int, list[tuple[str, int]]] = defaultdict(list)
         for place in partitions:
             waiting[place.partition].append((place.topic, place.partition))
         for number, inputs in sorted(waiting.items()):
-            self._restorer.submit(Job(self._generation, number, tuple(inputs)))
+            job = Job(self._generation, number, tuple(inputs))
+            if self.tables:
+                self._restorer.submit(job)
+            else:
+                self._restorer.done.put(job)
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._changed()
@@ -172,11 +188,13 @@ class TransactionalSource(Service):
         self._ended.clear()
         self._held.clear()
         self._throttled.clear()
+        self._next.clear()
         self.progress.lag.clear()
         for table in self.tables:
             table.withdraw(set(table.live))
 
     def _resume_restored(self) -> None:
+        ready: list[TopicPartition] = []
         while not self._restorer.done.empty():
             job = self._restorer.done.get()
             if isinstance(job, BaseException):
@@ -186,7 +204,17 @@ class TransactionalSource(Service):
             for table in self.tables:
                 table.open(job.partition)
             self.role.restored(job.partition)
-            self._consumer.resume([TopicPartition(topic, number) for topic, number in job.inputs])
+            ready += [TopicPartition(topic, number) for topic, number in job.inputs]
+        if ready:
+            self._flow(ready)
+
+    def _flow(self, ready: list[TopicPartition]) -> None:
+        """Read these partitions too, from their committed offsets; the others go on where they are."""
+        for place in self._consumer.committed(ready, COMMITTED_S):
+            self._next[place.topic, place.partition] = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
+        if self._throttled:
+            self._consumer.pause([self._kafka(place) for place in self._throttled])
 
     # ------------------------------------------------------------------ collecting
     def _collect(self) -> Batch | None:
@@ -199,7 +227,8 @@ class TransactionalSource(Service):
         to_tick = max(0.0, self._next_tick - now) if self.role.tick_ms else POLL_S
         messages = self._consumer.consume(1, min(POLL_S, to_tick))
         if any(message.error() is None for message in messages):
-            messages += self._consumer.consume(self._batch_rows - 1, self._gather_s)
+            gather_s = max(self._gather_s, self._committed + SETTLE_S - time.monotonic())
+            messages += self._consumer.consume(self._batch_rows - 1, gather_s)
         if generation != self._generation:  # partitions came or went: positions start from the committed offsets again
             return None
         groups = self._sort(messages)
@@ -212,19 +241,24 @@ class TransactionalSource(Service):
         """Records by source partition; a partition has ended while its last event is the end."""
         groups: dict[Place, list[Message]] = {}
         ends: dict[Place, int] = {}
-        last: tuple[str | None, int | None] = (None, None)
+        last: tuple[str, int] | None = None
         append = list[Message]().append
         for message in messages:
             error = message.error()
+            here = (str(message.topic()), cast("int", message.partition()))
             if error is None:
-                here = (message.topic(), message.partition())
+                offset = message.offset() or 0
+                if offset < self._next.get(here, FAR):  # fetched before this partition was given its start
+                    continue
+                self._next[here] = offset + 1
                 if here != last:  # records come in runs of one partition
                     append, last = groups.setdefault(self._place(message), []).append, here
                 append(message)
                 continue
-            place = self._place(message)
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
-                ends[place] = len(groups.get(place, ()))
+                if here in self._next:
+                    place = self._place(message)
+                    ends[place] = len(groups.get(place, ()))
             else:
                 _raise_for(error)
         self._ended.difference_update(groups)
@@ -318,6 +352,7 @@ class TransactionalSource(Service):
             self._rewind(batch)
             return
         self.fail.reach(FailPoint.AFTER_COMMIT)
+        self._committed = time.monotonic()
         for table, found in zip(self.tables, positions, strict=True):
             table.commit(found)
         self.role.committed(batch)
@@ -405,10 +440,15 @@ class TransactionalSource(Service):
         first = {place: found[0].offset() or 0 for place, found in self._held.items()}
         first |= {place: span.first for place, span in batch.spans.items()}
         self._held.clear()
+        self._ended.clear()
+        if self._throttled:
+            self._consumer.resume([self._kafka(place) for place in self._throttled])
+            self._throttled.clear()
         mine = {(place.topic, place.partition) for place in self._consumer.assignment()}
         for place, offset in first.items():
             target = self._kafka(place, offset)
             if (target.topic, target.partition) in mine:
+                self._next[target.topic, target.partition] = offset
                 self._consumer.seek(target)
 
     # ------------------------------------------------------------------ watchdog
@@ -428,9 +468,8 @@ class TransactionalSource(Service):
             return
         self._measured = time.monotonic()
         for place in self._assigned:
-            lag = 0
-            if place not in self._ended:
-                kafka = self._kafka(place)
+            lag, kafka = 0, self._kafka(place)
+            if place not in self._ended and (kafka.topic, kafka.partition) in self._next:
                 _, high = self._consumer.get_watermark_offsets(kafka, cached=True)
                 at = self._consumer.position([kafka])[0].offset
                 lag = max(0, high - max(at, 0))

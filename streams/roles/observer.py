@@ -74,7 +74,7 @@ class Observer(PlainRole):
         ]
         if not asked:
             return {}
-        committed = self._scorer.committed(asked, 15)
+        committed = self._scorer.committed(asked, 60)  # a dead scorer's open transaction is waited for
         self._switches.catch_up()
         return {(Topic.REQUESTS, place.partition): max(0, place.offset) for place in committed}
 
