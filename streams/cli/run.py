@@ -50,7 +50,8 @@ def up(workers: int, *, servers_only: bool) -> None:
     fleet = Fleet(chosen.home / "logs", report=click.echo)
     fleet.start(roles.names(), [str(number) for number in range(1, workers + 1)])
     click.echo(
-        f"workers: {', '.join(child.name for child in fleet.children)}; Ctrl-C stops them, `watchkeeper down` the servers"
+        f"workers: {', '.join(child.name for child in fleet.children)}; "
+        "Ctrl-C stops them, `watchkeeper down` the servers"
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
