@@ -94,8 +94,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `bucket` is the base bucket of event time and never changes; `drift_window` (drift and health) and `accuracy_window`
     are the windows that are evaluated, each a multiple of the bucket. A window closes `grace_ms` after its end in event
     time. The join waits `horizon_ms` for an actual. An event time more than `max_future_ms` after the record's Kafka
-    timestamp, or more than `max_age_ms` before it, is a data error. `segments` are categorical or boolean features whose
-    values split every metric. `excluded` features are neither watched nor counted in statuses.
+    timestamp, or more than `max_age_ms` before it, is a data error. `segments` are categorical or boolean features
+    whose values split every metric. `excluded` features are neither watched nor counted in statuses.
     """
 
     importance: Importance = Importance.LOW
