@@ -13,7 +13,7 @@ from schemas.topics import Topic
 from scorers.governance import replay, verify_chain
 from tests.faults.findings import Findings
 from tests.faults.fresh import Fresh, load
-from tests.faults.log import newest, partitions, read
+from tests.faults.log import newest, partitions, read, read_all
 from tests.faults.rows import check_answers, check_join, check_ledger, check_letters
 from tests.faults.windows import check_buckets, check_counts, check_metrics, check_replay
 
@@ -67,13 +67,9 @@ def aborted(scene: Scene, *, sample: bool) -> dict[str, int]:
     """
     found = {}
     for role, topics in WRITES.items():
-        every = committed = 0
-        for topic, number in partitions(scene.connection, *topics):
-            if sample and number:
-                continue
-            every += len(read(scene.connection, topic, number, committed=False))
-            committed += len(read(scene.connection, topic, number))
-        found[role] = every - committed
+        places = [place for place in partitions(scene.connection, *topics) if not (sample and place[1])]
+        every = read_all(scene.connection, places, committed=False)
+        found[role] = sum(map(len, every.values())) - sum(map(len, read_all(scene.connection, places).values()))
     return found
 
 
@@ -101,8 +97,8 @@ def _check_views(scene: Scene, findings: Findings) -> None:
     views, connection = scene.views(), scene.connection
     for topic in (Topic.METRICS, Topic.ALERTS, Topic.DEPLOYMENTS, Topic.PACKAGES):
         expected: dict[bytes, bytes] = {}
-        for number in connection.partitions(topic):
-            expected |= newest(read(connection, topic, number))
+        for records in read_all(connection, partitions(connection, topic)).values():
+            expected |= newest(records)
         names = [topic.value]
         if topic is Topic.METRICS:
             names = [f"metrics:{name}" for name in sorted(views.deployments())]

@@ -76,16 +76,16 @@ def pending(connection: Connection, role: str) -> int:
     try:
         asked = [TopicPartition(connection.layout.name(topic), number) for topic, number in places]
         committed = group.committed(asked, 20)
-        count = 0
-        for (topic, number), place in zip(places, committed, strict=True):
-            low, high = group.get_watermark_offsets(place, 20)
-            if max(place.offset, low) < high:
-                found = messages(connection, topic, number, max(place.offset, 0))
-                count += sum(_matters(topic, message) for message in found)
+        firsts = {}
+        for place, at in zip(places, committed, strict=True):
+            low, high = group.get_watermark_offsets(at, 20)
+            if max(at.offset, low) < high:
+                firsts[place] = max(at.offset, 0)
     except KafkaException:
         return -1
     else:
-        return count
+        found = messages(connection, firsts) if firsts else {}
+        return sum(_matters(topic, message) for (topic, _), rows in found.items() for message in rows)
     finally:
         group.close()
 

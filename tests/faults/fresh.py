@@ -22,7 +22,7 @@ from schemas.prediction import decode_predictions
 from schemas.records import Records
 from schemas.requests import decode_requests
 from schemas.topics import Topic
-from tests.faults.log import read
+from tests.faults.log import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 Buckets = dict[str, dict[SummaryKey, Summary]]
+DECODED = (Topic.REQUESTS, Topic.ACTUALS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES)
 
 
 @dataclass(slots=True)
@@ -115,24 +116,22 @@ def outcome_frame(outcomes: list[Outcome]) -> pl.DataFrame:
 
 def load(connection: Connection, number: int, deployments: Mapping[str, Deployment]) -> Partition:
     """Read and decode one partition of the co-partitioned topics."""
-    requests = read(connection, Topic.REQUESTS, number)
-    actuals = read(connection, Topic.ACTUALS, number)
+    found = {topic: records for (topic, _), records in read_all(connection, [(t, number) for t in DECODED]).items()}
+    requests, actuals = found[Topic.REQUESTS], found[Topic.ACTUALS]
     return Partition(
         number=number,
         requests=decode_requests(requests, deployments),
         request_offsets=requests.offsets,
-        predictions=_predictions(connection, Topic.PREDICTIONS, number),
-        shadows=_predictions(connection, Topic.SHADOW_PREDICTIONS, number),
+        predictions=_predictions(found[Topic.PREDICTIONS], number, shadow=False),
+        shadows=_predictions(found[Topic.SHADOW_PREDICTIONS], number, shadow=True),
         actuals=decode_actuals(actuals).frame.with_columns(
             partition=pl.lit(number, pl.Int32), received_ms=pl.Series(actuals.timestamps_ms), shadow=pl.lit(value=False)
         ),
-        outcomes=decode_outcomes(read(connection, Topic.OUTCOMES, number)).frame,
+        outcomes=decode_outcomes(found[Topic.OUTCOMES]).frame,
     )
 
 
-def _predictions(connection: Connection, topic: Topic, number: int) -> pl.DataFrame:
-    records = read(connection, topic, number)
-    shadow = pl.lit(topic is Topic.SHADOW_PREDICTIONS)
+def _predictions(records: Records, number: int, *, shadow: bool) -> pl.DataFrame:
     return decode_predictions(records).frame.with_columns(
-        partition=pl.lit(number, pl.Int32), received_ms=pl.Series(records.timestamps_ms), shadow=shadow
+        partition=pl.lit(number, pl.Int32), received_ms=pl.Series(records.timestamps_ms), shadow=pl.lit(value=shadow)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
@@ -11,7 +11,7 @@ from streams.batch import columns
 from streams.connection import ends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from confluent_kafka import Message
 
@@ -19,34 +19,48 @@ if TYPE_CHECKING:
     from schemas.topics import Topic
     from streams.connection import Connection
 
+Place = tuple["Topic", int]
+
 
 def read(connection: Connection, topic: Topic, partition: int, *, committed: bool = True) -> Records:
     """All records of a partition."""
-    return columns(messages(connection, topic, partition, OFFSET_BEGINNING, committed=committed))
+    return read_all(connection, [(topic, partition)], committed=committed)[topic, partition]
+
+
+def read_all(connection: Connection, places: Iterable[Place], *, committed: bool = True) -> dict[Place, Records]:
+    """All records of some partitions, by one consumer: to open one takes longer than to read."""
+    found = messages(connection, dict.fromkeys(places, OFFSET_BEGINNING), committed=committed)
+    return {place: columns(records) for place, records in found.items()}
 
 
 def messages(
-    connection: Connection, topic: Topic, partition: int, first: int, *, committed: bool = True
-) -> list[Message]:
-    """The records of a partition from an offset to its end."""
+    connection: Connection, firsts: Mapping[Place, int], *, committed: bool = True
+) -> dict[Place, list[Message]]:
+    """The records of each partition from an offset to its end."""
+    found: dict[Place, list[Message]] = {place: [] for place in firsts}
+    places = {(connection.layout.name(topic), number): (topic, number) for topic, number in firsts}
     level = "read_committed" if committed else "read_uncommitted"
     reader = connection.consumer("faults-check", **{"enable.partition.eof": True, "isolation.level": level})
-    found: list[Message] = []
     try:
-        reader.assign([TopicPartition(connection.layout.name(topic), partition, first)])
-        while True:
+        reader.assign([TopicPartition(*name, firsts[place]) for name, place in places.items()])
+        ended: set[Place] = set()
+        while len(ended) < len(found):
             # a batch waits until it is full or its time is over
             for message in reader.consume(1, 1.0) + reader.consume(10_000, 0.02):
                 error = message.error()
+                place = places.get((str(message.topic()), cast("int", message.partition())))
+                if place is None:
+                    continue
                 if error is None:
-                    found.append(message)
+                    found[place].append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    return found
+                    ended.add(place)
     finally:
         reader.close()
+    return found
 
 
-def partitions(connection: Connection, *topics: Topic) -> Iterator[tuple[Topic, int]]:
+def partitions(connection: Connection, *topics: Topic) -> Iterator[Place]:
     """Each partition of each of these topics."""
     for topic in topics:
         for number in connection.partitions(topic):

@@ -10,7 +10,7 @@ import polars as pl
 
 from schemas.outcome import OutcomeKind
 from schemas.topics import Topic
-from tests.faults.log import newest, read
+from tests.faults.log import newest, partitions, read, read_all
 from tests.faults.scene import SERVED
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def check_ledger(
 def check_letters(scene: Scene, ledger: Ledger, findings: Findings, unreadable: int) -> None:
     """One dead letter for each record that nobody can read."""
     keys: Counter[bytes | None] = Counter()
-    for number in scene.connection.partitions(Topic.DEAD_LETTERS):
-        keys.update(read(scene.connection, Topic.DEAD_LETTERS, number).keys)
+    for records in read_all(scene.connection, partitions(scene.connection, Topic.DEAD_LETTERS)).values():
+        keys.update(records.keys)
     findings.same("unreadable requests", unreadable, ledger.garbage)
     findings.same("dead letters", len(keys), ledger.garbage)
     findings.none("dead letters doubled", [key for key, count in keys.items() if count > 1])

@@ -62,6 +62,7 @@ class Plan:
     everything: bool = True
     pauses_s: tuple[float, float] = (1.0, 3.0)
     least_requests: int = 0
+    least_per_s: float = 0.0
     program: Sequence[str] | None = None
 
 
@@ -72,7 +73,7 @@ def short(seed: int) -> Plan:
 
 def long(seed: int, kills: int = 20) -> Plan:
     """Everything, under at least 2,000 requests a second and 100,000 in all."""
-    return Plan(seed, kills, 2_200, WORKERS, least_requests=100_000)
+    return Plan(seed, kills, 2_200, WORKERS, least_requests=100_000, least_per_s=2_000)
 
 
 def run(home: Path, plan: Plan, say: Callable[[str], None]) -> Report:
@@ -179,6 +180,8 @@ def _look_back(
     for role in plan.roles:
         if report.kills.get(role, 0) < plan.kills:
             report.failures.append(f"{role} was killed {report.kills.get(role, 0)} times, {plan.kills} were asked")
-    if plan.everything and ledger.count / max(report.seconds["load and faults"], 1) < 2_000:
-        say(f"warning: the load was {report.requests_per_s} requests/s")
+    if report.requests_per_s < plan.least_per_s:
+        report.failures.append(
+            f"the load was {report.requests_per_s:,.0f} requests/s, at least {plan.least_per_s:,.0f} were asked"
+        )
     report.seconds["check"] = time.monotonic() - began

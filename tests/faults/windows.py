@@ -19,7 +19,7 @@ from schemas.observation import Summary as Delta
 from schemas.topics import Topic
 from streams.catalog import History, Switches
 from tests.faults.fresh import Buckets, add
-from tests.faults.log import newest, read
+from tests.faults.log import newest, partitions, read_all
 from tests.faults.scene import FEATURES, SERVED
 
 if TYPE_CHECKING:
@@ -42,14 +42,15 @@ def check_buckets(scene: Scene, fresh: Fresh, findings: Findings) -> Buckets:
     """The sum of all deltas, and the evaluator's table, are the clean fold. Answers what the table holds."""
     summed: Buckets = {}
     stored: Buckets = {}
+    logs = read_all(scene.connection, partitions(scene.connection, Topic.SUMMARIES, Topic.WINDOWS_CHANGELOG))
     for number in scene.connection.partitions(Topic.SUMMARIES):
-        for value in read(scene.connection, Topic.SUMMARIES, number).values:
+        for value in logs[Topic.SUMMARIES, number].values:
             record = _decode(value or b"")
             if isinstance(record, Delta):
                 for entry in record.entries:
                     key = (entry.kind, entry.model, entry.segment, entry.bucket_ms)
                     add(summed, record.deployment, {key: Summary.decode(entry.body)})
-        rows = newest(read(scene.connection, Topic.WINDOWS_CHANGELOG, number))
+        rows = newest(logs[Topic.WINDOWS_CHANGELOG, number])
         for row, body in rows.items():
             if row.startswith(_BUCKET):
                 name, kind, model, segment, bucket_ms = parts_of(row)
@@ -135,9 +136,8 @@ def check_replay(scene: Scene, findings: Findings) -> None:
     packages = {package.digest: package for package in scene.packages}
     metrics: dict[bytes, list[bytes]] = defaultdict(list)
     alerts: dict[bytes, list[bytes]] = defaultdict(list)
-    for number in scene.connection.partitions(Topic.SUMMARIES):
+    for (_, number), records in read_all(scene.connection, partitions(scene.connection, Topic.SUMMARIES)).items():
         evaluator = Evaluator(MemoryTable())
-        records = read(scene.connection, Topic.SUMMARIES, number)
         for value, offset in zip(records.values, records.offsets.tolist(), strict=True):
             said = evaluator.step(_decode(value or b""), AtOffset(switches, history, packages, number, offset))
             for metric in said.metrics:
@@ -156,8 +156,7 @@ def metric_key(metric: Metric) -> bytes:
 
 def _histories(scene: Scene, topic: Topic) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = defaultdict(list)
-    for number in scene.connection.partitions(topic):
-        records = read(scene.connection, topic, number)
+    for records in read_all(scene.connection, partitions(scene.connection, topic)).values():
         for key, value in zip(records.keys, records.values, strict=True):
             found[key or b""].append(value or b"")
     return found
