@@ -20,7 +20,7 @@ from infra.local import stack
 from streams.failpoints import FailPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from streams.supervisor import Child
     from tests.faults.scene import Scene
@@ -161,10 +161,6 @@ class Chaos:
             found[child.role] += child.exits.count(-signal.SIGKILL)
         return found
 
-    def met(self) -> int:
-        """Fail points inside a transaction that were reached."""
-        return sum(count for name, count in self.points.items() if name.split(" ")[1] in IN_TRANSACTION)
-
     def _look(self) -> None:
         waiting = []
         for child, before, name in self._armed:
@@ -176,6 +172,11 @@ class Chaos:
 
     def _workers(self, role: str) -> list[Child]:
         return [child for child in self.scene.fleet.children if child.role == role]
+
+
+def met(points: Mapping[str, int]) -> int:
+    """How many of the points reached ("role point") were inside a transaction."""
+    return sum(count for name, count in points.items() if name.split(" ")[1] in IN_TRANSACTION)
 
 
 def points_of(role: str) -> list[FailPoint]:

@@ -151,7 +151,8 @@ def check_replay(scene: Scene, findings: Findings) -> None:
 def metric_key(metric: Metric) -> bytes:
     """As the evaluator's role makes it."""
     m = metric
-    return f"{m.deployment}|{m.model[:16]}|{m.metric}|{m.feature}|{m.segment}|{m.window_start_ms}".encode()
+    window = f"{m.window_start_ms}|{m.window_end_ms}"
+    return f"{m.deployment}|{m.model}|{m.metric}|{m.feature}|{m.segment}|{window}".encode()
 
 
 def _histories(scene: Scene, topic: Topic) -> dict[bytes, list[bytes]]:
