@@ -29,6 +29,7 @@ class Scorer(PlainRole):
 
     name = "scorer"
     inputs = (Topic.REQUESTS,)
+    batch_rows = 30_000  # reached with a backlog only; a transaction waits for the broker a few times whatever its size
     tick_ms = 1_000  # adopts new revisions while no request comes
 
     def __init__(self, catalog: Catalog, shelf: Shelf) -> None:

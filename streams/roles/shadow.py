@@ -25,6 +25,7 @@ class Shadow(PlainRole):
 
     name = "shadow"
     inputs = (Topic.REQUESTS,)
+    batch_rows = 20_000
     tick_ms = 1_000
 
     def __init__(self, catalog: Catalog, shelf: Shelf) -> None:

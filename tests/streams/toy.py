@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streams.batch import Batch
 
 COUNT = struct.Struct("<q")
-ROLE = "count"
+ROLE, RELAY = "count", "relay"
 
 
 class Count(PlainRole):
@@ -47,6 +47,20 @@ class Count(PlainRole):
         return effects
 
 
+class Relay(PlainRole):
+    """Sends every record on; it has no table, so that nothing is restored before it reads."""
+
+    name = RELAY
+    inputs: tuple[Topic, ...] = (Topic.REQUESTS,)
+    gather_ms = 20
+
+    def process(self, batch: Batch) -> Effects:
+        effects = Effects()
+        for records in batch.records.values():
+            effects.send_all(Topic.PREDICTIONS, records.keys, records.values)
+        return effects
+
+
 def main(engine: str, role: str, worker: str) -> None:
     """Run one worker; broker, prefix, partitions and folder come by the environment."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
@@ -56,10 +70,10 @@ def main(engine: str, role: str, worker: str) -> None:
     table = Table(TableSpec(Topic.JOIN_CHANGELOG, Topic.REQUESTS, on_disk=True), folder)
     make = functools.partial(
         ENGINES[engine],
-        role=Count(table),
+        role=Count(table) if role == ROLE else Relay(),
         connection=connection,
         worker=worker,
-        tables=(table,),
+        tables=(table,) if role == ROLE else (),
         batch_rows=500,
         gather_ms=Count.gather_ms,
         fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
