@@ -55,6 +55,19 @@ class Toy:
         self.sent += count
         assert producer.flush(30) == 0
 
+    def send_until(self, true: Callable[[], bool]) -> None:
+        """Send, so that batches go on, until something has come about."""
+        limit = time.monotonic() + TIMEOUT_S
+        while not true():
+            assert time.monotonic() < limit
+            self.send(100)
+
+    def send_to_running(self, count: int) -> None:
+        """Send when the workers are at work, so that there are many small batches, not a backlog in a few."""
+        self.send(100)
+        self.await_answers(TIMEOUT_S)
+        self.send(count)
+
     def answers(self) -> Counter[bytes | None]:
         """How often each value is in the committed output."""
         found: Counter[bytes | None] = Counter()
@@ -128,13 +141,13 @@ def toy(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Toy]]:
 
 
 @contextmanager
-def stopped(child: Child, for_s: float) -> Iterator[None]:
-    """Wait until a worker has stopped itself; let it go on some seconds after that, at the end of the block.
+def stopped(made: Toy, child: Child, for_s: float) -> Iterator[None]:
+    """Send until a worker has stopped itself; let it go on some seconds after that, at the end of the block.
 
     When it goes on it finds that it was told to end: it does so after its commit, and does not take its partitions back
     before others have worked on them.
     """
-    wait_until(lambda: psutil.Process(child.process.pid).status() == psutil.STATUS_STOPPED)
+    made.send_until(lambda: psutil.Process(child.process.pid).status() == psutil.STATUS_STOPPED)
     since = time.monotonic()
     yield
     time.sleep(max(0.0, since + for_s - time.monotonic()))
@@ -151,9 +164,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def test_a_worker_without_tables_that_comes_back_to_a_backlog_loses_nothing(toy: Callable[..., Toy]) -> None:
     made = toy("right", 1, role=RELAY)
-    made.send(100)
-    made.await_answers(TIMEOUT_S)
-    for _ in range(4):
+    made.send_to_running(0)
+    for _ in range(3):
         made.signal("0", signal.SIGKILL)
         made.send(10_000, per_s=1e6)
         made.await_answers(8.0)
@@ -165,10 +177,7 @@ def test_a_worker_killed_at_any_point_loses_and_doubles_nothing(toy: Callable[..
     made = toy("right", 0, partitions=len(points))
     for number, point in enumerate(points):
         made.fleet.start([ROLE], [str(number)], **{FAIL_POINT: f"{point}:3"})
-    limit = time.monotonic() + TIMEOUT_S
-    while not all(child.exits for child in made.fleet.children):
-        assert time.monotonic() < limit
-        made.send(200)
+    made.send_until(lambda: all(child.exits for child in made.fleet.children))
     made.send(500)
     assert [child.exits for child in made.fleet.children] == [[-signal.SIGKILL]] * len(points)
     assert made.faults() == set()
@@ -196,8 +205,7 @@ def test_a_sigterm_with_a_backlog_loses_nothing(toy: Callable[..., Toy]) -> None
 
 
 def run_stopped_before_its_commit(made: Toy) -> set[str]:
-    made.send(1_000)
-    with stopped(made.child("0"), ASLEEP_S):
+    with stopped(made, made.child("0"), ASLEEP_S):
         made.send(2_000)
     made.send(500)
     return made.faults()
@@ -213,17 +221,18 @@ def test_restoring_to_the_stable_end_is_seen(toy: Callable[..., Toy]) -> None:
 
 def test_aborts_are_repeated(toy: Callable[..., Toy]) -> None:
     made = toy("aborting", 1)
-    made.send(2_000)
+    made.send_to_running(2_000)
     assert made.faults() == set()
 
 
 def test_an_abort_without_a_rewind_is_seen(toy: Callable[..., Toy]) -> None:
     made = toy("no-rewind", 1)
-    made.send(2_000)
+    made.send_to_running(2_000)
     assert "lost" in made.faults(patience_s=8.0)
 
 
 def test_offsets_committed_before_the_outputs_are_seen(toy: Callable[..., Toy]) -> None:
     made = toy("early-offsets", 1, **{FAIL_POINT: "before_commit:3"})
-    made.send(1_500)
-    assert "lost" in made.faults(patience_s=12.0)
+    made.send_until(lambda: bool(made.child("0").exits))
+    made.send(500)
+    assert "lost" in made.faults(patience_s=8.0)
