@@ -14,7 +14,7 @@ from schemas.columnar import Decoded, decode, joined
 from schemas.contract import Contract, zigzag
 from schemas.contracts import load
 from schemas.event_time import FIRST_MS, LAST_MS, Written, event_ms
-from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
+from schemas.records import MAX_KEY_BYTES, MAX_VALUE_BYTES, Records, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +123,8 @@ def _json_row(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | str:
     """The fields in the order of the contract and whether the key is another, or why there is nothing."""
     if key is None:
         return "no key"
+    if len(key) > MAX_KEY_BYTES:
+        return "key too long"
     if value is None or len(value) > MAX_VALUE_BYTES:
         return "too large"
     try:

@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from schemas.contract import FRAME_BYTES, SYNC, Contract, zigzag
-from schemas.records import MAX_VALUE_BYTES, Unreadable
+from schemas.records import MAX_KEY_BYTES, MAX_VALUE_BYTES, Unreadable
 from schemas.walk import PADDING, Bytes
 
 if TYPE_CHECKING:
@@ -115,8 +115,10 @@ def joined(parts: Sequence[Decoded], places: Sequence[NDArray[np.int64]]) -> Dec
 
 
 def framings(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> set[bytes]:
-    """The first bytes that occur in a batch; none where one of its records has no key, no value, or too large a one."""
+    """The first bytes that occur in a batch; none where one of its records has no key or value, or too large a one."""
     if None in keys or None in values:
+        return set()
+    if max(map(len, cast("Sequence[bytes]", keys)), default=0) > MAX_KEY_BYTES:
         return set()
     present = cast("Sequence[bytes]", values)
     return set(map(_framing, present)) if max(map(len, present), default=0) <= MAX_VALUE_BYTES else set()
@@ -125,6 +127,8 @@ def framings(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> se
 def _refusal(value: bytes | None, key: bytes | None, expected: bytes) -> str:
     if key is None:
         return "no key"
+    if len(key) > MAX_KEY_BYTES:
+        return "key too long"
     if value is None:
         return "no value"
     if value.startswith(expected) and len(value) <= MAX_VALUE_BYTES:

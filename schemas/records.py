@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_VALUE_BYTES = 1 << 20
 """A larger value is refused before anything tries to decode it."""
+MAX_KEY_BYTES = 1024
+"""A longer key is refused: what is written about a record repeats it."""
 
 
 @dataclass(frozen=True, slots=True)

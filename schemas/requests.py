@@ -19,7 +19,7 @@ from schemas.admission import Candidates, Refused, RequestRows, admit, merged
 from schemas.columnar import decode_framed, framings
 from schemas.contract import FRAME_BYTES
 from schemas.event_time import FIRST_MS, LAST_MS
-from schemas.records import MAX_VALUE_BYTES, Records, Unreadable
+from schemas.records import MAX_KEY_BYTES, MAX_VALUE_BYTES, Records, Unreadable
 from schemas.request_json import read_json
 from schemas.request_schema import OPTIONAL, request_contract, request_schema, request_schema_id, subject
 
@@ -99,6 +99,8 @@ def _sorted(records: Records) -> tuple[list[int], dict[bytes, list[int]], list[U
     for row, (value, key) in enumerate(zip(records.values, records.keys, strict=True)):
         if key is None:
             unreadable.append(Unreadable(row, "no key"))
+        elif len(key) > MAX_KEY_BYTES:
+            unreadable.append(Unreadable(row, "key too long"))
         elif value is None:
             unreadable.append(Unreadable(row, "no value"))
         elif len(value) > MAX_VALUE_BYTES:

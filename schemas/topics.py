@@ -66,11 +66,11 @@ SPECS = {
     spec.topic: spec
     for spec in (
         TopicSpec(Topic.REQUESTS, retention_ms=90 * DAY_MS, config=_LARGE),
-        TopicSpec(Topic.PREDICTIONS, retention_ms=400 * DAY_MS),
-        TopicSpec(Topic.SHADOW_PREDICTIONS, retention_ms=400 * DAY_MS),
+        TopicSpec(Topic.PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
+        TopicSpec(Topic.SHADOW_PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.ACTUALS, retention_ms=400 * DAY_MS, config=_LARGE),
-        TopicSpec(Topic.OUTCOMES, retention_ms=400 * DAY_MS),
-        TopicSpec(Topic.SUMMARIES, retention_ms=7 * DAY_MS),
+        TopicSpec(Topic.OUTCOMES, retention_ms=400 * DAY_MS, config=_LARGE),
+        TopicSpec(Topic.SUMMARIES, retention_ms=7 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.METRICS, compacted=True),
         TopicSpec(Topic.ALERTS),
         TopicSpec(Topic.GOVERNANCE, partitions=1, config=_LARGE),
@@ -80,7 +80,7 @@ SPECS = {
         TopicSpec(Topic.SWITCHES, partitions=1),
         TopicSpec(Topic.DEAD_LETTERS, retention_ms=30 * DAY_MS),
         TopicSpec(Topic.HEARTBEATS, partitions=1, compacted=True, config={"delete.retention.ms": str(DAY_MS)}),
-        TopicSpec(Topic.JOIN_CHANGELOG, compacted=True, config=_CHANGELOG),
+        TopicSpec(Topic.JOIN_CHANGELOG, compacted=True, config=_CHANGELOG | _LARGE),
         TopicSpec(Topic.WINDOWS_CHANGELOG, compacted=True, config=_CHANGELOG | _LARGE),
     )
 }

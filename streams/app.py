@@ -108,7 +108,7 @@ def run(
         async for delivery in deliveries:
             try:
                 await source.transact(delivery)
-            except Exception as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001  # a panic in a library is no Exception
                 leave(error)
 
     sys.argv = [sys.argv[0]]

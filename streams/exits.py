@@ -56,4 +56,4 @@ def exit_code(error: BaseException) -> Exit:
     if isinstance(error, KafkaException):
         fenced = error.args[0].code() == KafkaError.FENCED_INSTANCE_ID
         return Exit.FENCED if fenced else Exit.KAFKA
-    return Exit.KAFKA if isinstance(error, OutcomeUnknown | Stuck) else Exit.CRASH
+    return Exit.KAFKA if isinstance(error, OutcomeUnknown | Stuck | TimeoutError) else Exit.CRASH

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRITER_HEADER = "writer"
+LOOK_EVERY_S = 15.0
+REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)  # noqa: SLF001  # public, though underscored
 STALL_S = 1.0  # how long the stable offset may stay behind before its writer is looked for
 _CHUNK = 10_000
 
@@ -79,8 +81,11 @@ class Restorer:
             try:
                 if self._restore(job):
                     self.done.put(job)
-            except Exception as error:  # noqa: BLE001  # carried to the poll loop, which ends the worker with it
+            except BaseException as error:  # noqa: BLE001  # carried to the poll loop, which ends the worker with it
                 self.done.put(error)
+            finally:  # done, or given up as the assignment changed: nothing of it is being restored
+                for table in self.tables:
+                    self._report(self.connection.layout.name(table.spec.changelog), job.partition, 1.0)
 
     def _stale(self, job: Job) -> bool:
         return job.generation != self.current()
@@ -133,18 +138,22 @@ class _Replay:
         reader = self.connection.consumer("restore", **{"enable.partition.eof": True})
         try:
             reader.assign([TopicPartition(self.topic, self.partition, at)])
-            moved, looked = time.monotonic(), False
+            moved = look_at = time.monotonic() + STALL_S
             while at < end:
                 if stale():
                     return False
                 rows, reached = _read(reader, at)
                 if reached > at:
                     self.store.write(rows, Position(reached, topic_id, _wall_ms()))
-                    at, moved = reached, time.monotonic()
+                    at, moved, look_at = reached, time.monotonic(), time.monotonic() + STALL_S
                     report((at - first) / (end - first))
-                elif time.monotonic() - moved > STALL_S and not looked:
-                    looked = True
+                elif time.monotonic() > look_at:
+                    waited = time.monotonic() - moved
+                    log.warning(
+                        "restoring %s-%d waits at %d of %d for %.0f s", self.topic, self.partition, at, end, waited
+                    )
                     self._abort_dead_writers(at, end)
+                    look_at = time.monotonic() + LOOK_EVERY_S
         finally:
             reader.close()
         report(1.0)
@@ -178,7 +187,7 @@ def _read(reader: Consumer, at: int) -> tuple[dict[bytes, bytes | None], int]:
             reached = message.offset() + 1  # type: ignore[operator]  # a consumed record has an offset
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code, underscored there
             reached = max(reached, message.offset() or 0)
-        elif not error.retriable() and error.fatal():
+        elif error.fatal() or error.code() in REFUSED:
             raise KafkaException(error)
     position = reader.position(reader.assignment())[0].offset
     return rows, max(reached, position)

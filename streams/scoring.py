@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from streams.batch import Effects
 
 T = TypeVar("T")
+MOST_CHARS = 1_024  # of what a bad request says of itself
 
 
 def predict(
@@ -57,9 +58,9 @@ def refuse(
     received_ms = int(records.timestamps_ms[refused.row])
     value = encode_error(
         refused.code,
-        refused.message,
-        association_id=refused.association_id,
-        deployment=refused.deployment,
+        refused.message[:MOST_CHARS],
+        association_id=refused.association_id[:MOST_CHARS],
+        deployment=refused.deployment[:MOST_CHARS],
         timestamp_ms=received_ms if refused.code is ErrorCode.BAD_TIME else refused.timestamp_ms,
         source_partition=int(records.partitions[refused.row]),
         source_offset=int(records.offsets[refused.row]),

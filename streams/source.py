@@ -56,6 +56,9 @@ RETRY_S = 0.1
 COMMIT_S = 30.0
 COMMITTED_S = 60.0  # offsets that an open transaction holds are told when it has ended
 STUCK_S = 60.0
+MOST_ABORTS = 20
+MOST_HELD_BYTES = 32 << 20  # of a partition
+BATCH_S = 240.0  # before the group gives our partitions away; the projector may wait for Redis until then
 LAG_EVERY_S = 1.0
 SETTLE_S = 0.002  # a transaction begun before the last one's markers are written is put off by 20 ms
 TWIN_S = 4.0  # the group answers a heartbeat within 1.5 s
@@ -119,6 +122,8 @@ class TransactionalSource(Service):
         self._next_tick = time.monotonic()
         self._measured = self._committed = 0.0
         self._closed = False
+        self._aborts = 0
+        self._in_flight: float | None = None
         self._restorer = Restorer(
             connection, connection.group(role.name), self._id, tables, fail, current=lambda: self._generation
         )
@@ -211,7 +216,10 @@ class TransactionalSource(Service):
     def _flow(self, ready: list[TopicPartition]) -> None:
         """Read these partitions too, from their committed offsets; the others go on where they are."""
         for place in self._consumer.committed(ready, COMMITTED_S):
+            if place.error is not None:
+                raise KafkaException(place.error)
             self._next[place.topic, place.partition] = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+        self.progress.moved = time.monotonic()
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
         if self._throttled:
             self._consumer.pause([self._kafka(place) for place in self._throttled])
@@ -279,14 +287,17 @@ class TransactionalSource(Service):
             count = next((i for i, message in enumerate(found) if (message.offset() or 0) >= limit), len(found))
             if count < len(found):
                 self._held[place] = found[count:]
-                self._ended.discard(place)
                 groups[place] = found[:count]
         self._throttle(waited)
         return {place: found for place, found in groups.items() if found}
 
     def _throttle(self, waited: dict[Place, list[Message]]) -> None:
         """Fetch no more of a partition of which much is held back, until it is let go."""
-        full = {place for place, kept in self._held.items() if len(kept) >= self._batch_rows}
+        full = {
+            place
+            for place, kept in self._held.items()
+            if len(kept) >= self._batch_rows or sum(map(len, kept)) >= MOST_HELD_BYTES
+        }
         if stop := full - self._throttled:
             self._consumer.pause([self._kafka(place) for place in stop])
         if go := {place for place in self._throttled if place in waited and place not in self._held}:
@@ -307,7 +318,7 @@ class TransactionalSource(Service):
             spans=spans,
             now_ms=time.time_ns() // 1_000_000,
             tick=tick,
-            caught_up=frozenset(self._ended),
+            caught_up=frozenset(self._ended - self._held.keys()),
             assigned=frozenset(self._assigned),
         )
 
@@ -317,12 +328,14 @@ class TransactionalSource(Service):
         while not self.should_stop and not self._closed:
             try:
                 batch = await self._in_thread(self._collect)
-            except Exception as error:  # noqa: BLE001  # every end of a worker is an exit code
+            except BaseException as error:  # noqa: BLE001  # a panic in a library is no Exception; every end has a code
                 leave(error)
             if batch is not None:
                 delivery = Delivery(batch, loop.create_future())
+                self._in_flight = time.monotonic()
                 await self.channel.put(delivery)  # type: ignore[arg-type]  # values too, not events only
                 await delivery.done
+                self._in_flight = None
 
     # ------------------------------------------------------------------ the transaction
     async def transact(self, delivery: Delivery) -> None:
@@ -348,9 +361,9 @@ class TransactionalSource(Service):
             if not error.args[0].txn_requires_abort():
                 self._look_for_twin()
                 raise
-            log.warning("transaction aborted: %s", error.args[0].str())
-            self._rewind(batch)
+            self._aborted(batch, error)
             return
+        self._aborts = 0
         self.fail.reach(FailPoint.AFTER_COMMIT)
         self._committed = time.monotonic()
         for table, found in zip(self.tables, positions, strict=True):
@@ -368,12 +381,19 @@ class TransactionalSource(Service):
         self.fail.reach(FailPoint.AFTER_PRODUCE)
         self._producer.flush()
         self.fail.reach(FailPoint.BEFORE_OFFSETS)
-        if batch.spans:
-            offsets = [self._kafka(place, span.next) for place, span in batch.spans.items()]
+        if offsets := [self._kafka(place, span.next) for place, span in batch.spans.items()] or self._standing():
             member = self._consumer.consumer_group_metadata()
             _retried(lambda: self._producer.send_offsets_to_transaction(offsets, member, COMMIT_S))
         self.fail.reach(FailPoint.BEFORE_COMMIT)
         return [{number: mark[0] for number, mark in found.items()} for found in marks]
+
+    def _standing(self) -> list[TopicPartition]:
+        """Where one partition stands: a tick commits it, so that the group refuses who is no longer a member."""
+        for (topic, number), offset in self._next.items():
+            held = self._held.get((self._inputs[topic], number))
+            if offset >= 0:
+                return [TopicPartition(topic, number, cast("int", held[0].offset()) if held else offset)]
+        return []
 
     def _produce(
         self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], partition: int | None
@@ -419,6 +439,16 @@ class TransactionalSource(Service):
                 raise
             raise OutcomeUnknown(str(failure)) from error
 
+    def _aborted(self, batch: Batch, error: KafkaException) -> None:
+        """Rewind, and wait longer each time; Stuck when it does not get better."""
+        self._aborts += 1
+        spans = {f"{topic}-{number}": (span.first, span.next) for (topic, number), span in batch.spans.items()}
+        log.warning("transaction aborted (%d in a row) at %s: %s", self._aborts, spans, error.args[0].str())
+        self._rewind(batch)
+        if self._aborts >= MOST_ABORTS:
+            raise Stuck(f"{self._aborts} aborted transactions in a row; the log names the records")
+        time.sleep(min(5.0, RETRY_S * 2 ** (self._aborts - 1)))
+
     def _look_for_twin(self) -> None:
         """After a fatal error: Fenced, if the group says that another member has our name.
 
@@ -440,7 +470,7 @@ class TransactionalSource(Service):
         first = {place: found[0].offset() or 0 for place, found in self._held.items()}
         first |= {place: span.first for place, span in batch.spans.items()}
         self._held.clear()
-        self._ended.clear()
+        self._ended.difference_update(first)  # these are read again and their end is told again
         if self._throttled:
             self._consumer.resume([self._kafka(place) for place in self._throttled])
             self._throttled.clear()
@@ -461,6 +491,8 @@ class TransactionalSource(Service):
             lag = sum(self.progress.lag.values())
             if idle > STUCK_S and lag and not self.restoring:
                 leave(Stuck(f"no progress for {idle:.0f} s with a lag of {lag} records"))
+            if self._in_flight and time.monotonic() - self._in_flight > BATCH_S:
+                leave(Stuck(f"one batch takes more than {BATCH_S:.0f} s"))
 
     def _measure_lag(self) -> None:
         """Records between position and end, as far as the last fetch knew; once a second."""
@@ -471,8 +503,7 @@ class TransactionalSource(Service):
             lag, kafka = 0, self._kafka(place)
             if place not in self._ended and (kafka.topic, kafka.partition) in self._next:
                 _, high = self._consumer.get_watermark_offsets(kafka, cached=True)
-                at = self._consumer.position([kafka])[0].offset
-                lag = max(0, high - max(at, 0))
+                lag = max(0, high - max(self._next[kafka.topic, kafka.partition], 0))
             self.progress.lag[f"{place[0]}-{place[1]}"] = lag
 
 

@@ -131,8 +131,7 @@ class Fleet:
         now = time.monotonic()
         if child.start_at is not None:
             if now >= child.start_at:
-                extra, child.once = child.once, {}
-                child.process, child.started, child.start_at = self._spawn(child.role, child.worker, extra), now, None
+                self._start_again(child, now)
             return
         code = child.process.poll()
         if code is None:
@@ -144,3 +143,16 @@ class Fleet:
             return
         child.rested = 0 if now - child.started > CALM_S else min(child.rested + 1, len(BACKOFF_S) - 1)
         child.start_at = now + BACKOFF_S[child.rested]
+        if code:
+            self._report(
+                f"{child.name} ended with {code} and is started again in {BACKOFF_S[child.rested]} s; see its log"
+            )
+
+    def _start_again(self, child: Child, now: float) -> None:
+        try:
+            process = self._spawn(child.role, child.worker, child.once)
+        except OSError as error:  # no memory, no file handles: the supervisor must live on
+            self._report(f"{child.name} cannot be started: {error}; tried again in {BACKOFF_S[-1]:.0f} s")
+            child.start_at = now + BACKOFF_S[-1]
+            return
+        child.process, child.started, child.start_at, child.once = process, now, None, {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
-from streams.connection import REQUEST_TIMEOUT_S, Connection, ends
+from streams.connection import Connection, ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from schemas.topics import Topic
 
 T = TypeVar("T")
+VIEW_S = 45.0  # a transaction whose worker died stays open for up to 20 s
 
 
-class ViewBehind(RuntimeError):
+class ViewBehind(TimeoutError):
     """The topic could not be read to its end in time."""
 
 
@@ -57,14 +58,14 @@ class TopicView(Generic[T]):
                 raise KafkaException(error)
 
     def catch_up(self) -> None:
-        """Read everything that was committed before this call; ViewBehind after 15 s."""
+        """Read everything that was committed before this call; ViewBehind after 45 s."""
         end = ends(self._admin, [(self._name, 0)], stable=False)[self._name, 0]
-        limit = time.monotonic() + REQUEST_TIMEOUT_S
+        limit = time.monotonic() + VIEW_S
         while self._at < end:
             self.refresh(0.02)
             self._at = max(self._at, self._reader.position([TopicPartition(self._name, 0)])[0].offset)
             if time.monotonic() > limit:
-                message = f"{self._name}: read up to {self._at} of {end} within {REQUEST_TIMEOUT_S:.0f} s"
+                message = f"{self._name}: read up to {self._at} of {end} within {VIEW_S:.0f} s"
                 raise ViewBehind(message)
 
     def close(self) -> None:

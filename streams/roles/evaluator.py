@@ -14,7 +14,7 @@ import msgspec
 
 from monitors.evaluator import Effects as Said
 from monitors.evaluator import Evaluator
-from schemas.observation import Metric, Summary, SummaryRecord
+from schemas.observation import Metric, Progress, Summary, SummaryRecord
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
@@ -71,7 +71,7 @@ class EvaluatorRole(PlainRole):
         effects = Effects()
         self._catalog.refresh()
         records = batch.records[Topic.SUMMARIES]
-        parsed = [None if value is None else _decode(value) for value in records.values]
+        parsed = [_parsed(value) for value in records.values]
         names = {record.deployment for record in parsed if isinstance(record, Summary)}
         if not self._catalog.knows(names):
             self._catalog.catch_up()
@@ -106,6 +106,15 @@ class EvaluatorRole(PlainRole):
     def aborted(self) -> None:
         self._folds.clear()
         self._switchboard.aborted()
+
+
+def _parsed(value: bytes | None) -> Summary | Progress | None:
+    """None for what is no summary: somebody else's record on our topic must not stop the evaluator."""
+    try:
+        return None if value is None else _decode(value)
+    except msgspec.MsgspecError as error:
+        log.error("a record on summaries cannot be read and is skipped: %s", error)  # noqa: TRY400  # the sentence is all
+        return None
 
 
 def _key(metric: Metric) -> bytes:

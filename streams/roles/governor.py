@@ -68,7 +68,7 @@ class Governor(PlainRole):
     def _read(self, effects: Effects, records: Records, row: int) -> Command | None:
         try:
             return _decode_command(records.values[row] or b"")
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             bury(effects, Topic.GOVERNANCE, records, Unreadable(row, f"not a command: {error}"))
             return None
 

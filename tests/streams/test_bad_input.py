@@ -61,6 +61,14 @@ def test_a_request_without_a_key_is_a_dead_letter(chain: Chain) -> None:
     assert letter.reason == "no key"
 
 
+def test_a_key_of_two_kilobytes_is_a_dead_letter(chain: Chain) -> None:
+    key = "k" * 2048
+    body = json.dumps(chain.request(key)).encode()
+    chain.send(Topic.REQUESTS, key, body)
+    (letter,) = chain.dead_letters(key.encode(), len(body))
+    assert letter.reason == "key too long"
+
+
 def test_a_value_of_two_megabytes_is_a_dead_letter_of_64_kilobytes(chain: Chain) -> None:
     body = b'{"deployment": "loans", "x": "' + b"x" * (2 << 20) + b'"}'
     chain.send(Topic.REQUESTS, "huge", body)
