@@ -46,6 +46,15 @@ class Shelf:
             loads = [self._load(model.digest) for model in self._wanted(deployment)]
             if current is None or all(load.done() and load.exception() is None for load in loads):
                 self.serving[name] = deployment
+                self._put_back(deployments)
+
+    def _put_back(self, deployments: Mapping[str, Deployment]) -> None:
+        """Let go of models that no revision in use wants."""
+        used = (*deployments.values(), *self.serving.values())
+        wanted = {model.digest for deployment in used for model in self._wanted(deployment)}
+        for digest in self._loads.keys() - wanted:
+            del self._loads[digest]
+            self._failed_at.pop(digest, None)
 
     def model(self, digest: str) -> LoadedPackage | None:
         """A model, waited for if it is being loaded; None where it cannot be served."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from schemas.columnar import Decoded
     from schemas.deployment import Deployment
+    from schemas.package import Package
     from schemas.records import Records
     from schemas.requests import RequestRows
     from streams.batch import Batch
@@ -147,7 +148,10 @@ class Observer(PlainRole):
             if deployment is None or not digest:
                 self.skipped += rows.height
                 continue
-            package = self._catalog.package(str(digest))
+            package = self._package(str(digest))
+            if package is None:
+                self.skipped += rows.height
+                continue
             _merge(deltas[deployment.name], fold_predictions(rows, package, deployment.settings.bucket))
             answered = rows.filter(rows["error_kind"].is_null())
             self._reach(topic, deployment.name, answered["partition"].to_numpy(), answered["timestamp_ms"].to_numpy())
@@ -161,7 +165,10 @@ class Observer(PlainRole):
                 self.skipped += rows.height
                 continue
             models = rows["predictions"].explode().struct.field("model").drop_nulls().unique().to_list()
-            packages = {digest: self._catalog.package(digest) for digest in models}
+            packages = {digest: package for digest in models if (package := self._package(digest)) is not None}
+            if len(packages) < len(models):
+                self.skipped += rows.height
+                continue
             _merge(deltas[deployment.name], fold_outcomes(rows, packages, deployment.settings.bucket))
 
     def _good(self, decoded: Decoded, records: Records) -> pl.DataFrame:
@@ -169,6 +176,14 @@ class Observer(PlainRole):
         self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
         frame = decoded.frame.with_columns(partition=pl.Series(records.partitions[decoded.rows]))
         return frame.filter(pl.Series(~decoded.mismatched)) if decoded.mismatched.any() else frame
+
+    def _package(self, digest: str) -> Package | None:
+        """None for a model that was never registered: somebody's own record on our topics must not stop us."""
+        try:
+            return self._catalog.package(digest)
+        except KeyError:
+            log.error("records of the model %s are skipped: it was never registered", digest[:16])  # noqa: TRY400
+            return None
 
     def _known(self, name: str) -> Deployment | None:
         if not self._catalog.knows((name,)):
