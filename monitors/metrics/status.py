@@ -12,6 +12,7 @@ from monitors.metrics.protocol import Value
 from schemas.deployment import Thresholds
 from schemas.observation import Reason, Status
 
+LEAST_ROWS = 30
 _TWO_SIDED_95 = 1.96
 
 
@@ -27,7 +28,8 @@ class Judgement:
 def drift_status(drift: Value, thresholds: Thresholds) -> Judgement:
     """Passing, at risk, failing; unknown where there is no value, or rows are too few to tell.
 
-    Too few: the interval holds the first threshold and its standard error is above a third of it.
+    Too few: under 30 rows, where the noise has no formula worth its name; or the interval holds the first threshold and
+    its standard error is above a third of it.
 
     >>> drift_status(Value(0.1106, 0.0116, 0.2096), Thresholds())  # the example of STATISTICS section 2
     Judgement(status=<Status.UNKNOWN: 'unknown'>, borderline=False, reason=<Reason.TOO_FEW_ROWS: 'too_few_rows'>)
@@ -36,6 +38,8 @@ def drift_status(drift: Value, thresholds: Thresholds) -> Judgement:
     """
     if drift.value is None:
         return Judgement(Status.UNKNOWN, reason=drift.reason)
+    if 0 < drift.n < LEAST_ROWS:
+        return Judgement(Status.UNKNOWN, reason=Reason.TOO_FEW_ROWS)
     first, second = thresholds.psi_at_risk, thresholds.psi_failing
     low = drift.value if drift.low is None else drift.low
     high = drift.value if drift.high is None else drift.high

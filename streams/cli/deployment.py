@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 import msgspec
 import yaml
 
+from monitors.metrics import METRICS
 from schemas.deployment import (
     Audit,
     ChangeSettings,
@@ -183,11 +185,18 @@ def read_settings(file: Path) -> Settings:
     """Settings from YAML, strictly: an unknown name or a wrong type is an error."""
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return msgspec.convert(given if given is not None else {}, Settings)
+        settings = msgspec.convert(given if given is not None else {}, Settings)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Ended(f"{file} cannot be read as YAML: {error}") from error
     except msgspec.ValidationError as error:
         raise Ended(f"{file} does not hold settings of a deployment: {error}.") from error
+    for rule in settings.alert_rules:
+        if rule.metric not in METRICS:
+            near = difflib.get_close_matches(rule.metric, METRICS, 1) or sorted(METRICS)
+            raise Ended(
+                f"{file}: the alert rule {rule.name} is on {rule.metric}, no metric; perhaps {', '.join(near)}?"
+            )
+    return settings
 
 
 def _order(connection: Connection, name: str, action: Action, reason: str, *, json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import threading
@@ -47,10 +48,18 @@ def up(workers: int, *, servers_only: bool) -> None:
     click.echo(f"topics: {len(created)} created under {chosen.prefix!r}")
     if servers_only:
         return
+    alone = (chosen.home / f"{chosen.prefix}.lock").open("w")
+    try:
+        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise click.ClickException(
+            f"workers of {chosen.prefix!r} run here already; for more of them: watchkeeper worker ROLE --name NAME"
+        ) from None
     fleet = Fleet(chosen.home / "logs", report=click.echo)
     fleet.start(roles.names(), [str(number) for number in range(1, workers + 1)])
     click.echo(
-        f"workers: {', '.join(child.name for child in fleet.children)}; "
+        f"workers: {', '.join(child.name for child in fleet.children)} on Kafka at "
+        f"{connection.config['bootstrap.servers']}; "
         "Ctrl-C stops them, `watchkeeper down` the servers"
     )
     stop = threading.Event()
