@@ -37,7 +37,9 @@ def package() -> None:
 @click.option("--version", required=True, help="Its version, for people; the digest is its identity.")
 @click.option("--target", required=True, help="What is predicted.")
 @click.option("--type", "kind", required=True, type=click.Choice([kind.value for kind in TargetType]))
-@click.option("--class", "classes", multiple=True, help="A class, in the order of the probabilities; repeat it.")
+@click.option(
+    "--class", "classes", multiple=True, help="A class, as in scikit-learn's classes_; binary: the second is positive."
+)
 @click.option("--threshold", default=0.5, show_default=True, help="Binary: from this probability on it is positive.")
 @click.option("--training", required=True, type=FILE, help="Rows to freeze the baseline's bins from (csv, parquet).")
 @click.option("--holdout", required=True, type=FILE, help="Rows that the model has not seen, with the truth.")
@@ -99,7 +101,12 @@ def build_of_package(  # one option each
     except (FormatError, ValueError) as error:
         raise Ended(error) from error
     output.write_bytes(archive)
-    _print(read_package(archive), json=json, title=f"{output}, {len(archive):,} bytes")
+    built = read_package(archive)
+    _print(built, json=json, title=f"{output}, {len(archive):,} bytes")
+    if built.baseline.holdout.get("auc", 1.0) < 0.5:  # noqa: PLR2004  # a coin's
+        click.echo(
+            "warning: worse than a coin on holdout (AUC under 0.5); are the classes in the model's order?", err=True
+        )
 
 
 @package.command("register")
