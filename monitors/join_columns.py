@@ -163,7 +163,7 @@ def _alone(value: pl.Series, probabilities: pl.Series) -> NDArray[np.bool_]:
     if not classes.max():
         return value.is_not_null().to_numpy()
     first, second = (probabilities.list.get(index, null_on_oob=True) for index in (0, 1))
-    two = (classes == 2) & (first == 1.0 - second) & (value == second)  # noqa: PLR2004
+    two = (classes == 2) & (first == 1.0 - second) & (value == second)  # noqa: PLR2004  # two classes
     return (two.fill_null(value=False) | ((classes == 0) & value.is_not_null())).to_numpy()
 
 

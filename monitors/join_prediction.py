@@ -77,7 +77,7 @@ def pack_body(
 ) -> bytes:
     """What one model said."""
     told = probabilities or []
-    if len(told) == 2 and told[0] == 1.0 - told[1] and value == told[1]:  # noqa: PLR2004
+    if len(told) == 2 and told[0] == 1.0 - told[1] and value == told[1]:  # noqa: PLR2004  # two classes
         told = []
     said = encoding.optional_double(value) + encoding.optional_string(label) + encoding.double_array(told)
     return prefix + (b"\x01" if shadow else b"\x00") + sized(said)

@@ -8,11 +8,11 @@ import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import TopicPartition
 
 from schemas.deployment import Action, Audit, Command
 from schemas.topics import Topic
-from streams.connection import ends
+from streams.connection import END_OF_PARTITION, ends
 
 if TYPE_CHECKING:
     from streams.connection import Connection
@@ -55,7 +55,7 @@ def submit(connection: Connection, what: Command, timeout_s: float = 60.0) -> Au
             for message in reader.consume(100, 0.2):
                 error = message.error()
                 if error is not None:
-                    if error.code() != KafkaError._PARTITION_EOF and error.fatal():  # noqa: SLF001
+                    if error.code() != END_OF_PARTITION and error.fatal():
                         raise RuntimeError(error.str())
                     continue
                 audit = _decode(message.value() or b"")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 4 << 20
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
+END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001  # public in librdkafka, underscored in its binding
 REQUEST_TIMEOUT_S = 15.0
 RETRY_S = 0.1
 NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)

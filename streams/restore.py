@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 
 from schemas.topics import DAY_MS
-from streams.connection import REQUEST_TIMEOUT_S, Connection, ends
+from streams.connection import END_OF_PARTITION, REQUEST_TIMEOUT_S, Connection, ends
 from streams.failpoints import FailPoint, FailPoints
 from streams.tables import Position, Store, Table
 
@@ -185,7 +185,7 @@ def _read(reader: Consumer, at: int) -> tuple[dict[bytes, bytes | None], int]:
         if error is None:
             rows[message.key()] = message.value()  # type: ignore[index]  # our changelogs have keys
             reached = message.offset() + 1  # type: ignore[operator]  # a consumed record has an offset
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code, underscored there
+        elif error.code() == END_OF_PARTITION:
             reached = max(reached, message.offset() or 0)
         elif error.fatal() or error.code() in REFUSED:
             raise KafkaException(error)

@@ -35,6 +35,7 @@ from confluent_kafka import (
 from mode import Service
 
 from streams.batch import Batch, Effects, Span, columns
+from streams.connection import END_OF_PARTITION
 from streams.exits import Fenced, OutcomeUnknown, Stuck, leave
 from streams.failpoints import FailPoint, FailPoints
 from streams.restore import WRITER_HEADER, Job, Restorer
@@ -263,7 +264,7 @@ class TransactionalSource(Service):
                     append, last = groups.setdefault(self._place(message), []).append, here
                 append(message)
                 continue
-            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
+            if error.code() == END_OF_PARTITION:
                 if here in self._next:
                     place = self._place(message)
                     ends[place] = len(groups.get(place, ()))
@@ -459,7 +460,7 @@ class TransactionalSource(Service):
         while time.monotonic() < limit:
             for message in self._consumer.consume(100, 0.1):
                 error = message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                if error is not None and error.code() != END_OF_PARTITION:
                     _raise_for(error)
 
     def _rewind(self, batch: Batch) -> None:

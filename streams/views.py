@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
-from streams.connection import Connection, ends
+from streams.connection import END_OF_PARTITION, Connection, ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class TopicView(Generic[T]):
             if error is None:
                 self._take(str(message.key() or b"", "utf-8"), message.value())
                 self._at = (message.offset() or 0) + 1
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
+            elif error.code() == END_OF_PARTITION:
                 self._at = max(self._at, message.offset() or 0)
             elif error.fatal():
                 raise KafkaException(error)

@@ -11,12 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 import redis
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from infra.views import Row, Views, rows_of, rows_of_metrics
 from schemas.topics import Topic
 from streams.batch import Effects, columns
-from streams.connection import ends
+from streams.connection import END_OF_PARTITION, ends
 from streams.role import PlainRole
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def rebuild(connection: Connection, views: Views) -> int:
                 error = message.error()
                 if error is None:
                     good.append(message)
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # public, though underscored
+                elif error.code() == END_OF_PARTITION:
                     open_places.discard((str(message.topic()), int(message.partition() or 0)))
             for name in {str(message.topic()) for message in good}:
                 found = columns([message for message in good if message.topic() == name])
