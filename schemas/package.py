@@ -92,6 +92,9 @@ class Baseline(msgspec.Struct, frozen=True):
     `features`: bins by feature name. `prediction`: bins of the prediction (regression: of the value; binary: of the
     positive class's probability; multiclass: categories are the classes). `holdout`: metric name to value. `units`: the
     power of two near the holdout RMS of each fixed-point sum, by sum name (STATISTICS section 0); 1.0 where absent.
+    `tolerance`: by feature, how far its windows may wander without drift, as the concentration k_w of a Dirichlet law
+    (section 4; larger: steadier). A feature that is not there wanders too much to be told from drift (or the package
+    is older than this field): `baseline_unstable`.
     """
 
     rows: int = 0
@@ -100,6 +103,7 @@ class Baseline(msgspec.Struct, frozen=True):
     holdout: dict[str, float] = {}
     holdout_rows: int = 0
     units: dict[str, float] = {}
+    tolerance: dict[str, float] = {}
 
 
 class Package(msgspec.Struct, frozen=True):
