@@ -89,12 +89,21 @@ class Views:
 
 def rows_of_metrics(values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:
     """Where metrics belong in the view. The key begins with the deployment's name."""
-    return [
-        (f"metrics:{(key or b'').split(b'|', 1)[0].decode()}", (key or b"").decode(), value)
-        for key, value in zip(keys, values, strict=True)
-    ]
+    return [(f"metrics:{field.split('|', 1)[0]}", field, value) for _, field, value in rows_of("", values, keys)]
 
 
 def rows_of(name: str, values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:
-    """Where records of a keyed topic belong."""
-    return [(name, (key or b"").decode(), value) for key, value in zip(keys, values, strict=True)]
+    """Where records of a keyed topic belong. One whose key is no text is somebody else's and belongs nowhere.
+
+    >>> rows_of("alerts", [b"{}", b"?"], [b"a-1", bytes([255])])
+    [('alerts', 'a-1', b'{}')]
+    """
+    fields = [_text(key) for key in keys]
+    return [(name, field, value) for field, value in zip(fields, values, strict=True) if field is not None]
+
+
+def _text(key: bytes | None) -> str | None:
+    try:
+        return (key or b"").decode()
+    except UnicodeDecodeError:
+        return None
