@@ -64,7 +64,7 @@ class Observer(PlainRole):
         self._next: dict[Place, int] = {}
         self._reached: dict[Place, dict[str, int]] = defaultdict(dict)
         self._untold: dict[Place, set[str]] = defaultdict(set)
-        self._told: dict[Place, set[str]] = {}
+        self._pending: dict[Place, dict[str, int]] = defaultdict(dict)  # what the running batch reaches
         self.skipped = 0
 
     def limits(self, places: frozenset[Place]) -> dict[Place, int]:
@@ -93,7 +93,6 @@ class Observer(PlainRole):
         for name, found in sorted(deltas.items()):
             for record in _records(name, found):
                 effects.send(Topic.SUMMARIES, name.encode(), _encode(record))
-        self._next |= {place: span.next for place, span in batch.spans.items()}
         if batch.tick:
             self._tell(effects, batch)
         return effects
@@ -195,41 +194,43 @@ class Observer(PlainRole):
         for partition in np.unique(partitions).tolist():
             place = (topic, partition)
             newest = int(times_ms[partitions == partition].max())
-            if newest > self._reached[place].get(deployment, -1):
-                self._reached[place][deployment] = newest
-                self._untold[place].add(deployment)
+            if newest > max(known[place].get(deployment, -1) for known in (self._reached, self._pending)):
+                self._pending[place][deployment] = newest
 
     def _tell(self, effects: Effects, batch: Batch) -> None:
         """One progress record for each source partition, to every partition of `summaries`."""
-        self._told = {}
         for place in sorted(batch.assigned):
             topic, number = place
             if topic not in DRIVES_TIME:
                 continue
-            names = self._told[place] = self._untold.pop(place, set())
+            reached = {name: self._reached[place][name] for name in self._untold[place]} | self._pending[place]
             progress = Progress(
                 topic=topic.value,
                 partition=number,
-                next_offset=self._next.get(place, 0),
+                next_offset=batch.spans[place].next if place in batch.spans else self._next.get(place, 0),
                 caught_up=place in batch.caught_up,
                 tick_ms=batch.now_ms,
-                event_ms={name: self._reached[place][name] for name in sorted(names)},
+                event_ms=dict(sorted(reached.items())),
             )
             body = _encode(progress)
             for partition in self._connection.partitions(Topic.SUMMARIES):
                 effects.send(Topic.SUMMARIES, None, body, partition)
 
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
-        for kept in (self._next, self._reached, self._untold, self._told):
+        for kept in (self._next, self._reached, self._untold, self._pending):
             kept.clear()
 
-    def committed(self, batch: Batch) -> None:  # noqa: ARG002
-        self._told = {}
+    def committed(self, batch: Batch) -> None:
+        self._next |= {place: span.next for place, span in batch.spans.items()}
+        for place, times_ms in self._pending.items():
+            self._reached[place] |= times_ms
+            self._untold[place] |= times_ms.keys()
+        self._pending.clear()
+        if batch.tick:
+            self._untold.clear()
 
     def aborted(self) -> None:
-        for place, names in self._told.items():
-            self._untold[place] |= names
-        self._told = {}
+        self._pending.clear()
 
 
 def _merge(total: dict[SummaryKey, Delta], more: dict[SummaryKey, Delta]) -> None:
