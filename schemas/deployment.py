@@ -44,11 +44,39 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class DriftStatistic(StrEnum):
+    """The ways in which a window's distribution may be compared with that of training (STATISTICS section 2)."""
+
+    PSI = "psi"
+    JENSEN_SHANNON = "jensen_shannon"
+    KL = "kl"
+    HELLINGER = "hellinger"
+    TOTAL_VARIATION = "total_variation"
+    KOLMOGOROV_SMIRNOV = "kolmogorov_smirnov"
+    WASSERSTEIN = "wasserstein"
+    CHI_SQUARED = "chi_squared"
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Effect sizes from which a drift statistic is at risk and failing."""
+
+    at_risk: float
+    failing: float
+
+
 class Thresholds(msgspec.Struct, frozen=True):
-    """Effect sizes from which a drift statistic is at risk and failing (STATISTICS section 3)."""
+    """When a drift statistic is at risk and failing (STATISTICS section 3).
+
+    `statistics`: limits by drift statistic, `features`: by feature and statistic, which go before them; what neither
+    names has the statistic's default. `calibrated`: never below what the package's noise table says a window of that
+    size has without drift in 1 % (at risk) and 0.1 % (failing) of cases.
+    """
 
     psi_at_risk: float = 0.1
     psi_failing: float = 0.25
+    statistics: dict[str, Limits] = {}
+    features: dict[str, dict[str, Limits]] = {}
+    calibrated: bool = False
 
 
 class Compare(StrEnum):
@@ -95,7 +123,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are the windows that are evaluated, each a multiple of the bucket. A window closes `grace_ms` after its end in event
     time. The join waits `horizon_ms` for an actual. An event time more than `max_future_ms` after the record's Kafka
     timestamp, or more than `max_age_ms` before it, is a data error. `segments` are categorical or boolean features
-    whose values split every metric. `excluded` features are neither watched nor counted in statuses.
+    whose values split every metric. `excluded` features are neither watched nor counted in statuses; `starred` ones
+    decide the drift status whatever importance the package gives them.
     """
 
     importance: Importance = Importance.LOW
@@ -108,7 +137,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_ms: int = 365 * DAY_MS
     segments: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    starred: tuple[str, ...] = ()
     thresholds: Thresholds = Thresholds()
+    drift_statistics: tuple[str, ...] = (DriftStatistic.PSI.value,)
     alert_rules: tuple[AlertRule, ...] = (MATERIAL_DRIFT,)
 
 

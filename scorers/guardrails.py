@@ -89,11 +89,14 @@ def _times_fault(settings: Settings) -> str:
 
 
 def _features_fault(settings: Settings, types: dict[str, FeatureType]) -> str:
-    for what, names in (("segments", settings.segments), ("excluded", settings.excluded)):
+    for what in ("segments", "excluded", "starred"):
+        names: tuple[str, ...] = getattr(settings, what)
         if unknown := [name for name in names if name not in types]:
             return f"{what} names {unknown[0]}, which is not a feature of the deployment"
         if (double := first_double(names)) is not None:
             return f"{what} names {double} twice"
+    if both := [name for name in settings.starred if name in settings.excluded]:
+        return f"{both[0]} is starred and excluded; it can be one of them"
     if numeric := [name for name in settings.segments if types[name] is FeatureType.NUMERIC]:
         return f"{numeric[0]} is numeric; a segment must be a categorical, boolean or text feature"
     return ""

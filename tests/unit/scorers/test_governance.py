@@ -169,6 +169,8 @@ RULE = AlertRule("r", "psi", 0.2)
         (Settings(bucket=Span.WEEK, drift_window=Span.WEEK, accuracy_window=Span.MONTH), "accuracy_window (month)"),
         (Settings(segments=("height",)), "height, which is not a feature"),
         (Settings(excluded=("height",)), "height, which is not a feature"),
+        (Settings(starred=("height",)), "height, which is not a feature"),
+        (Settings(starred=("age",), excluded=("age",)), "age is starred and excluded"),
         (Settings(segments=("carrier", "carrier")), "carrier twice"),
         (Settings(segments=("age",)), "age is numeric"),
         (Settings(thresholds=Thresholds(0.3, 0.2)), "must rise"),

@@ -1,0 +1,186 @@
+"""Roll-ups on read: from the base buckets of a deployment to every metric of any window.
+
+Rules:
+- A window is the sum of the buckets that start inside it. Sums are of integers, so the way to it does not matter: a
+  month of hours, of days, or of one big bucket are the same bytes, and so the same values.
+- Nothing here is state: what the evaluator said of its own windows stays as it said it, with its revisions.
+- Against an earlier period, that period's counts take the place of the training baseline's, bin by bin: distances are
+  then distances from it. All other metrics have its value as their baseline.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+import numpy as np
+
+from monitors.bins import bin_count
+from monitors.metrics import METRICS
+from monitors.metrics import Metric as Definition
+from monitors.periods import Ago, Period, Range, before, period_of
+from monitors.summary import Summary
+from monitors.valuation import DRIFT_METRICS, metrics_of_window
+from monitors.windows import Series, WindowId
+from schemas.deployment import Deployment
+from schemas.observation import Kind, Metric
+from schemas.package import Baseline, Bins, Package
+
+ALL_ROWS = ""
+
+
+class Buckets:
+    """Base buckets by series, for reading.
+
+    >>> rows = Series(Kind.PREDICTIONS, "m", "")
+    >>> buckets = Buckets((rows, hour, Summary({"rows": np.array([1])})) for hour in range(48))
+    >>> buckets.total(rows, Range(6, 30)).count("rows")
+    24
+    """
+
+    def __init__(self, rows: Iterable[tuple[Series, int, Summary]]) -> None:
+        self._found: dict[Series, dict[int, Summary]] = {}
+        for series, start_ms, summary in rows:
+            known = self._found.setdefault(series, {}).setdefault(start_ms, Summary())
+            known.add(summary)
+        self._starts = {series: sorted(found) for series, found in self._found.items()}
+
+    @property
+    def series(self) -> list[Series]:
+        """Those that have a bucket, sorted."""
+        return sorted(self._starts)
+
+    def extent(self) -> Range | None:
+        """From the start of the first bucket to just after the start of the last; None without any."""
+        if not self._starts:
+            return None
+        first = min(starts[0] for starts in self._starts.values())
+        return Range(first, max(starts[-1] for starts in self._starts.values()) + 1)
+
+    def holds(self, series: Series, window: Range) -> bool:
+        """Whether a bucket of the series starts in the window."""
+        return bool(self._inside(series, window))
+
+    def total(self, series: Series, window: Range) -> Summary:
+        """The sum of the buckets that start in the window; empty where none does."""
+        total = Summary()
+        for start_ms in self._inside(series, window):
+            total.add(self._found[series][start_ms])
+        return total
+
+    def rolled(self, period: Period) -> Buckets:
+        """The same in larger buckets: what many overlapping windows are summed from."""
+        return Buckets(
+            (series, period_of(start_ms, period).start_ms, summary)
+            for series, found in self._found.items()
+            for start_ms, summary in found.items()
+        )
+
+    def _inside(self, series: Series, window: Range) -> list[int]:
+        starts = self._starts.get(series, [])
+        return starts[bisect_left(starts, window.start_ms) : bisect_left(starts, window.end_ms)]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A metric against an earlier period: `before` is None where that had no rows of the same model.
+
+    `change` is value - value before; for a distance it is None, as the value itself is the distance from before.
+    """
+
+    metric: Metric
+    before: Metric | None
+    change: float | None
+
+
+class Reader:
+    """Values of one deployment's windows. `package_of` answers None for a model that is not known.
+
+    `watermark_ms`: how far event time has come; windows that end before it, the grace included, are closed.
+    """
+
+    def __init__(
+        self,
+        buckets: Buckets,
+        deployment: Deployment,
+        package_of: Callable[[str], Package | None],
+        *,
+        watermark_ms: int | None = None,
+        definitions: Iterable[Definition] | None = None,
+    ) -> None:
+        self.buckets = buckets
+        self._deployment, self._package_of = deployment, package_of
+        self._watermark_ms = watermark_ms
+        self._definitions = tuple(METRICS.values() if definitions is None else definitions)
+
+    def metrics(self, windows: Iterable[Range]) -> Iterator[Metric]:
+        """Every metric of every series that has rows in a window."""
+        for window in windows:
+            for series in self.buckets.series:
+                package = self._package_of(series.model)
+                if package is not None and self.buckets.holds(series, window):
+                    yield from self._values(series, window, package)
+
+    def compared(self, windows: Iterable[Range], ago: Ago) -> Iterator[Comparison]:
+        """Every metric against the period before, or the same one some time ago."""
+        for window in windows:
+            earlier = before(window, ago)
+            for series in self.buckets.series:
+                package = self._package_of(series.model)
+                if package is None or not self.buckets.holds(series, window):
+                    continue
+                then = {_name(one): one for one in self._values(series, earlier, package)}
+                known = self.buckets.holds(series, earlier)
+                against = self._rebased(package, series, earlier) if known else package
+                for metric in self._values(series, window, against):
+                    yield _comparison(metric, then[_name(metric)] if known and _name(metric) in then else None)
+
+    def _values(self, series: Series, window: Range, package: Package) -> Iterator[Metric]:
+        closed = (
+            self._watermark_ms is not None and self._watermark_ms >= window.end_ms + self._deployment.settings.grace_ms
+        )
+        return metrics_of_window(
+            WindowId(window.start_ms, window.end_ms, series),
+            self.buckets.total(series, window),
+            deployment=self._deployment,
+            package=package,
+            definitions=self._definitions,
+            closed=closed,
+        )
+
+    def _rebased(self, package: Package, series: Series, window: Range) -> Package:
+        features, answers = (
+            self.buckets.total(series._replace(kind=kind), window) for kind in (Kind.FEATURES, Kind.PREDICTIONS)
+        )
+        return rebased(package, features, answers)
+
+
+def rebased(package: Package, features: Summary, answers: Summary) -> Package:
+    """The package with a period's counts in the place of its training baseline's; edges and units stay.
+
+    What was learned of the training baseline alone (values on holdout, tolerances) is left out.
+    """
+    baseline = package.baseline
+    mine = {name: _counted(bins, features, f"feature:{name}") for name, bins in baseline.features.items()}
+    prediction = None if baseline.prediction is None else _counted(baseline.prediction, answers, "prediction")
+    earlier = Baseline(rows=max(features.count("rows"), 0), features=mine, prediction=prediction, units=baseline.units)
+    return msgspec.structs.replace(package, baseline=earlier)
+
+
+def _counted(bins: Bins, summary: Summary, name: str) -> Bins:
+    size = bin_count(bins)
+    counts = np.maximum(summary.vector(name, size)[:size], 0)
+    return msgspec.structs.replace(bins, counts=tuple(counts.tolist()))
+
+
+def _comparison(metric: Metric, then: Metric | None) -> Comparison:
+    definition = METRICS.get(metric.metric)
+    if metric.metric in DRIFT_METRICS or (definition is not None and definition.kind is Kind.FEATURES):
+        return Comparison(metric, then, None)
+    value = None if then is None else then.value
+    change = metric.value - value if metric.value is not None and value is not None else None
+    return Comparison(msgspec.structs.replace(metric, baseline=value), then, change)
+
+
+def _name(metric: Metric) -> tuple[str, str]:
+    return metric.metric, metric.feature
