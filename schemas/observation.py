@@ -101,7 +101,8 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `feature` is "" where the metric is of no feature; `segment` "" for all rows. `value` is null exactly where `reason`
     says why; `low`, `high` are a 95 % interval. `coverage` is matched over expected. `revision` counts what was said of
-    this window after it closed; `state` is for accuracy metrics only.
+    this window after it closed; `state` is for accuracy metrics only. `borderline`: the interval holds a threshold of
+    the status, so that a few rows more may change it.
     """
 
     deployment: str
@@ -123,6 +124,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int = 0
     revision_reason: str = ""
     state: AccuracyState | None = None
+    borderline: bool = False
 
 
 class AlertPhase(StrEnum):

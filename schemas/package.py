@@ -59,16 +59,33 @@ class Target(msgspec.Struct, frozen=True):
         return self.classes[1] if self.type is TargetType.BINARY else None
 
 
+class Clipped(msgspec.Struct, frozen=True):
+    """Sums of a number's training values per bin, each value clipped to [`low`, `high`], its 1 % and 99 % quantiles.
+
+    A value's term is its clipped distance above `low`, rounded to a multiple of `unit * 2**-32`; `unit` is the power of
+    two at or above high - low, so that a term is at most 2**32. `sums` (bin by bin, `missing` left out) are integers in
+    that measure. `sd` is the standard deviation of the clipped values.
+    """
+
+    low: float
+    high: float
+    unit: float
+    sd: float
+    sums: tuple[int, ...]
+
+
 class NumericBins(msgspec.Struct, frozen=True, tag="numeric"):
     """Right-closed bins of a number (STATISTICS section 1) and their counts in the baseline.
 
     With m `edges` e_0 < ... < e_{m-1} bin k holds e_{k-1} < x <= e_k: bin 0 is (-inf, e_0], bin m is (e_{m-1}, inf),
     and bin m + 1 is `missing` (null or NaN), so `counts` has m + 2 entries. For a feature e_0 is just below the least
     and e_{m-1} is the greatest training value: bins 0 and m are the out-of-range counters, empty in the baseline.
+    `clipped`: sums of the values themselves, where a feature has them.
     """
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
+    clipped: Clipped | None = None
 
 
 class CategoricalBins(msgspec.Struct, frozen=True, tag="categorical"):
@@ -86,6 +103,27 @@ class CategoricalBins(msgspec.Struct, frozen=True, tag="categorical"):
 Bins = NumericBins | CategoricalBins
 
 
+class NullLaw(msgspec.Struct, frozen=True, array_like=True):
+    """What a drift statistic is without drift, one number for each of a table's window sizes.
+
+    `mean`, `sd`, and quantiles of the statistic (of a distance: of its square), each divided by 1/n + 1/N, N baseline
+    rows: what is left hardly depends on n, so that it may be interpolated in 1/n.
+    """
+
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    q95: tuple[float, ...]
+    q99: tuple[float, ...]
+    q999: tuple[float, ...]
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """A feature's noise table: the law of each drift statistic (by its name) in windows of `rows` rows."""
+
+    rows: tuple[int, ...]
+    laws: dict[str, NullLaw]
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was normal: counts per frozen bin in the training data, and the model's metrics on holdout.
 
@@ -94,7 +132,8 @@ class Baseline(msgspec.Struct, frozen=True):
     power of two near the holdout RMS of each fixed-point sum, by sum name (STATISTICS section 0); 1.0 where absent.
     `tolerance`: by feature, how far its windows may wander without drift, as the concentration k_w of a Dirichlet law
     (section 4; larger: steadier). A feature that is not there wanders too much to be told from drift (or the package
-    is older than this field): `baseline_unstable`.
+    is older than this field): `baseline_unstable`. `noise`: by feature, the bootstrapped noise of its drift statistics;
+    a feature without has the noise of theory. `target`: bins of the actuals of the holdout rows.
     """
 
     rows: int = 0
@@ -104,6 +143,8 @@ class Baseline(msgspec.Struct, frozen=True):
     holdout_rows: int = 0
     units: dict[str, float] = {}
     tolerance: dict[str, float] = {}
+    noise: dict[str, Noise] = {}
+    target: Bins | None = None
 
 
 class Package(msgspec.Struct, frozen=True):
