@@ -16,7 +16,7 @@ from monitors.metrics import Value
 from monitors.metrics.status import drift_status
 from monitors.summary import Summary
 from monitors.windows import WindowId
-from schemas.deployment import Deployment
+from schemas.deployment import Deployment, Settings
 from schemas.observation import AccuracyState, Kind, Metric, Reason, Status
 from schemas.package import Package
 
@@ -67,11 +67,12 @@ def metrics_of_window(
         if definition.kind is not window.series.kind or not definition.applies(package):
             continue
         names = [feature.name for feature in package.features if feature.name not in excluded]
+        compute = definition.computed_by(deployment.settings)
         for feature in names if definition.per_feature else [""]:
-            value = definition.compute(summary, package, feature)
+            value = compute(summary, package, feature)
             if value.reason is Reason.NOT_APPLICABLE:
                 continue
-            status, reason = _status(definition.name, value, deployment)
+            status, reason = _status(definition, feature, value, deployment.settings, closed=closed)
             yield Metric(
                 deployment=deployment.name,
                 model=window.series.model,
@@ -106,8 +107,13 @@ def _known(summary: Summary, *, closed: bool) -> tuple[float | None, AccuracySta
     return coverage, AccuracyState.FINAL if closed and pending <= 0 else AccuracyState.PARTIAL
 
 
-def _status(name: str, value: Value, deployment: Deployment) -> tuple[Status | None, Reason | None]:
-    if name not in DRIFT_METRICS:
+def _status(
+    definition: Definition, feature: str, value: Value, settings: Settings, *, closed: bool
+) -> tuple[Status | None, Reason | None]:
+    if definition.judge is not None:
+        judgement = definition.judge(value, feature, settings, closed)
+    elif definition.name in DRIFT_METRICS:
+        judgement = drift_status(value, settings.thresholds)
+    else:
         return None, value.reason
-    judgement = drift_status(value, deployment.settings.thresholds)
-    return judgement.status, value.reason or judgement.reason
+    return (None, value.reason) if judgement is None else (judgement.status, value.reason or judgement.reason)

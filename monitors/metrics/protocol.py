@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitors.summary import Summary
-from schemas.observation import Kind, Reason
+from schemas.deployment import Settings
+from schemas.observation import Kind, Reason, Status
 from schemas.package import Package
+
+Compute = Callable[[Summary, Package, str], "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,32 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """A status; `borderline` where the interval holds a threshold: shown, and alone it never fires an alert."""
+
+    status: Status
+    borderline: bool = False
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric. `kind` is the stage whose summary `compute(summary, package, feature)` reads.
 
     `applies` says whether the metric has a meaning for a package at all. A `per_feature` metric is computed for each
-    watched feature by name; for the others `feature` is "".
+    watched feature by name; for the others `feature` is "". `judge(value, feature, settings, closed)` is the status of
+    a metric that has thresholds of its own; None: no status yet. `configure(settings)` is the `compute` of a
+    deployment, where a setting is part of what is measured; `compute` is then that of the default settings.
     """
 
     name: str
     kind: Kind
     applies: Callable[[Package], bool]
-    compute: Callable[[Summary, Package, str], Value]
+    compute: Compute
     per_feature: bool = False
+    judge: Callable[[Value, str, Settings, bool], Judgement | None] | None = None
+    configure: Callable[[Settings], Compute] | None = None
+
+    def computed_by(self, settings: Settings) -> Compute:
+        """How the metric is computed for a deployment with these settings."""
+        return self.compute if self.configure is None else self.configure(settings)

@@ -6,23 +6,12 @@ contradict each other in at most 0.5 % of windows; a p-value flips with n.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from monitors.metrics.protocol import Value
+from monitors.metrics.protocol import Judgement, Value
 from schemas.deployment import Thresholds
 from schemas.observation import Reason, Status
 
 LEAST_ROWS = 30
 _TWO_SIDED_95 = 1.96
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A status; `borderline` where the interval holds a threshold: shown, and alone it never fires an alert."""
-
-    status: Status
-    borderline: bool = False
-    reason: Reason | None = None
 
 
 def drift_status(drift: Value, thresholds: Thresholds) -> Judgement:
