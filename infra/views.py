@@ -2,6 +2,9 @@
 
 Every write is a put of a newest value under its own key, so that writing twice is the same as once and a lost Redis is
 refilled from the compacted topics. `generation` marks a filled view: absent, it must be rebuilt.
+
+Base buckets lie in a hash for each series, the bucket's start as field, so that a reader takes the series and the time
+that it needs; their values are the evaluator's, unread.
 """
 
 from __future__ import annotations
@@ -48,9 +51,9 @@ class Views:
             self._redis.delete(key)
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Write newest values in one go."""
+        """Write newest values in one go; of several under one key only the last."""
         pipeline = self._redis.pipeline(transaction=False)
-        for name, field, value in rows:
+        for (name, field), value in {(name, field): value for name, field, value in rows}.items():
             if value is None:
                 pipeline.hdel(self._key(name), field)
             else:
@@ -79,6 +82,24 @@ class Views:
         found = [_decode_heartbeat(value) for _, value in self._all("workers")]
         return sorted(found, key=lambda heartbeat: (heartbeat.role, heartbeat.worker))
 
+    def series(self, deployment: str) -> list[str]:
+        """The names of the series that have, or had, base buckets."""
+        return sorted(name for name, _ in self._all(f"series:{deployment}"))
+
+    def buckets(self, deployment: str, series: str, since_ms: int, until_ms: int) -> list[tuple[int, bytes]]:
+        """Start and stored value of the base buckets of a series that start in a range, in time order."""
+        name = self._key(f"buckets:{deployment}|{series}")
+        starts = sorted(map(int, cast("list[bytes]", self._redis.hkeys(name))))
+        wanted = [start_ms for start_ms in starts if since_ms <= start_ms < until_ms]
+        if not wanted:
+            return []
+        values = cast("list[bytes | None]", self._redis.hmget(name, list(map(str, wanted))))
+        return [(start_ms, value) for start_ms, value in zip(wanted, values, strict=True) if value is not None]
+
+    def watermark(self, deployment: str) -> bytes | None:
+        """The stored value of how far a deployment's event time has come."""
+        return cast("bytes | None", self._redis.hget(self._key("watermarks"), deployment))
+
     def _all(self, name: str) -> Sequence[tuple[str, bytes]]:
         found = cast("dict[bytes, bytes]", self._redis.hgetall(self._key(name)))
         return [(field.decode(), value) for field, value in found.items()]
@@ -100,6 +121,16 @@ def rows_of(name: str, values: Iterable[bytes | None], keys: Iterable[bytes | No
     """
     fields = [_text(key) for key in keys]
     return [(name, field, value) for field, value in zip(fields, values, strict=True) if field is not None]
+
+
+def rows_of_bucket(deployment: str, series: str, start_ms: int, value: bytes | None) -> list[Row]:
+    """Where a base bucket belongs, and the series in its index.
+
+    >>> rows_of_bucket("churn", "features|m1|", 0, None)
+    [('buckets:churn|features|m1|', '0', None)]
+    """
+    bucket: Row = (f"buckets:{deployment}|{series}", str(start_ms), value)
+    return [bucket] if value is None else [bucket, (f"series:{deployment}", series, b"1")]
 
 
 def _text(key: bytes | None) -> str | None:

@@ -25,7 +25,7 @@ IDLE_MS = 30_000
 CLOSING_TOPICS = frozenset({Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS})
 
 _SOURCE = b"s"
-_MARK = b"m"
+MARK = b"m"
 
 
 class Advance(msgspec.Struct, frozen=True, array_like=True):
@@ -90,7 +90,7 @@ class Watermarks:
     def get(self, deployment: str) -> int | None:
         """The watermark in ms of event time; None before the first event time."""
         if deployment not in self._marks:
-            stored = self._table.get(key_of(_MARK, deployment))
+            stored = self._table.get(key_of(MARK, deployment))
             if stored is None:
                 return None
             self._marks[deployment] = msgspec.msgpack.decode(opened(stored), type=int)
@@ -101,7 +101,7 @@ class Watermarks:
         for key in sorted(self._changed_sources):
             self._table.set(key, sealed(msgspec.msgpack.encode(self._sources[key])))
         for deployment in sorted(self._changed_marks):
-            self._table.set(key_of(_MARK, deployment), sealed(msgspec.msgpack.encode(self._marks[deployment])))
+            self._table.set(key_of(MARK, deployment), sealed(msgspec.msgpack.encode(self._marks[deployment])))
         self._changed_sources.clear()
         self._changed_marks.clear()
 

@@ -25,10 +25,10 @@ from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from schemas.deployment import Settings, Span
 from schemas.observation import Entry, Kind
 
-_BUCKET = b"b"
+BUCKET = b"b"
 _WINDOW = b"w"
 _WAITING = b"p"
-KEY_KINDS = (_BUCKET, _WINDOW, _WAITING)
+KEY_KINDS = (BUCKET, _WINDOW, _WAITING)
 _DECODED_BUCKETS = 4096
 _MERGED_WINDOWS = 256
 
@@ -110,7 +110,7 @@ class Windows:
         self._load()
 
     def _load(self) -> None:
-        for key, _ in self._table.scan(key_of(_BUCKET, self.deployment)):
+        for key, _ in self._table.scan(key_of(BUCKET, self.deployment)):
             _, kind, model, segment, bucket_ms = parts_of(key)
             series = Series(Kind(str(kind)), str(model), str(segment))
             self._starts.setdefault(series, []).append(int(bucket_ms))
@@ -267,7 +267,7 @@ class Windows:
         return known
 
     def _bucket_key(self, series: Series, bucket_ms: int) -> bytes:
-        return key_of(_BUCKET, self.deployment, *series, bucket_ms)
+        return key_of(BUCKET, self.deployment, *series, bucket_ms)
 
     def _window_key(self, window_id: WindowId) -> bytes:
         return key_of(_WINDOW, self.deployment, window_id.start_ms, window_id.end_ms, *window_id.series)

@@ -1,4 +1,4 @@
-"""The projector: newest metrics, alerts, deployments, packages and heartbeats into Redis.
+"""The projector: newest metrics, base buckets, alerts, deployments, packages and heartbeats into Redis.
 
 At least once, and idempotent: every write is the newest value under its own key. A Redis that lost its data is noticed
 (its mark is gone) and refilled from the topics; one that is away is waited for.
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 import redis
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from infra.views import Row, Views, rows_of, rows_of_metrics
+from infra.views import Row, Views, rows_of, rows_of_bucket, rows_of_metrics
+from monitors.table import parts_of
+from monitors.watermark import MARK
+from monitors.windows import BUCKET
 from schemas.topics import Topic
 from streams.batch import Effects, columns
 from streams.connection import END_OF_PARTITION, ends
@@ -42,7 +45,7 @@ class Projector(PlainRole):
     """Keeps the views."""
 
     name = "projector"
-    inputs = (Topic.METRICS, *VIEWS)
+    inputs = (Topic.METRICS, Topic.WINDOWS_CHANGELOG, *VIEWS)
     tick_ms = 5_000
 
     def __init__(self, connection: Connection, views: Views) -> None:
@@ -81,7 +84,24 @@ def rows_of_topic(topic: Topic, records: Records) -> list[Row]:
     """Where the records of a topic go in the views."""
     if topic is Topic.METRICS:
         return rows_of_metrics(records.values, records.keys)
+    if topic is Topic.WINDOWS_CHANGELOG:
+        newest = dict(zip(records.keys, records.values, strict=True))  # a busy bucket is in a batch many times
+        return [row for key, value in newest.items() for row in _rows_of_state(key or b"", value)]
     return rows_of(VIEWS[topic], records.values, records.keys)
+
+
+def _rows_of_state(key: bytes, value: bytes | None) -> list[Row]:
+    """Of the evaluator's table the base buckets and watermarks; what was said of windows is in `metrics`."""
+    if key[:1] not in (BUCKET, MARK):
+        return []
+    try:
+        deployment, *rest = parts_of(key)
+        if key[:1] == MARK:
+            return [("watermarks", str(deployment), value)]
+        kind, model, segment, start_ms = rest
+        return rows_of_bucket(str(deployment), f"{kind}|{model}|{segment}", int(start_ms), value)
+    except (ValueError, IndexError):
+        return []  # no key of ours
 
 
 def rebuild(connection: Connection, views: Views) -> int:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from infra.views import rows_of, rows_of_metrics
+from monitors.table import key_of
+from monitors.watermark import MARK
+from monitors.windows import BUCKET
+from schemas.records import Records
+from schemas.topics import Topic
+from streams.roles.projector import rows_of_topic
 
 
 def test_a_record_whose_key_is_no_text_is_left_out_and_its_neighbours_are_not() -> None:
@@ -10,3 +18,23 @@ def test_a_record_whose_key_is_no_text_is_left_out_and_its_neighbours_are_not() 
     expected = [("metrics:loans", "loans|m|psi", b"1"), ("metrics:cards", "cards|m|psi", None)]
     assert rows_of_metrics(values, keys) == expected
     assert rows_of("alerts", [b"1", b"2"], [b"\x80", b"a"]) == [("alerts", "a", b"2")]
+
+
+def test_of_the_evaluators_table_the_newest_bucket_and_watermark_are_put_and_a_tombstone_removes() -> None:
+    hot, gone = (key_of(BUCKET, "loans", "features", "m1", "plan=a|b", start_ms) for start_ms in (60_000, 0))
+    rows = [
+        (hot, b"1"),
+        (gone, None),
+        (key_of(b"w", "loans", 0, 60_000, "features", "m1", ""), b"said"),
+        (hot, b"2"),
+        (key_of(MARK, "loans"), b"late"),
+        (b"bnonsense", b"3"),
+    ]
+    count = np.arange(len(rows))
+    records = Records([key for key, _ in rows], [value for _, value in rows], count.astype(np.int32), count, count)
+    assert rows_of_topic(Topic.WINDOWS_CHANGELOG, records) == [
+        ("buckets:loans|features|m1|plan=a|b", "60000", b"2"),
+        ("series:loans", "features|m1|plan=a|b", b"1"),
+        ("buckets:loans|features|m1|plan=a|b", "0", None),
+        ("watermarks", "loans", b"late"),
+    ]
