@@ -1,8 +1,9 @@
-"""A summary: everything that a window knows, as named count vectors and named fixed-point sums.
+"""A summary: everything that a window knows, as named count vectors, named fixed-point sums and perhaps a row sample.
 
-Rules (STATISTICS section 0): both are integers and linear, so merging is addition, a retraction is a subtraction, and
-neither order nor batch cut matters, bit for bit. A vector of zeros and no vector are the same thing: adding a row and
-retracting it gives the empty summary, and equal summaries have equal bytes.
+Rules (STATISTICS section 0): counts and sums are integers and linear, so merging is addition, a retraction is a
+subtraction, and neither order nor batch cut matters, bit for bit. A vector of zeros and no vector are the same thing:
+adding a row and retracting it gives the empty summary, and equal summaries have equal bytes. The sample is not linear:
+it merges by its own rules (`monitors.sample`), order-free too, and a retraction leaves the mark of what was withdrawn.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitors.sample import Sample
+
 Counts = NDArray[np.int64]
 
-_FORMAT = 1
+_FORMAT = 2  # 1 had no sample
 _NOTHING: Counts = np.zeros(0, np.int64)
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
 
@@ -24,6 +27,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     version: int
     counts: dict[str, tuple[int, int, bytes, bytes]]  # length, width, positions (empty: all), values
     sums: dict[str, bytes]
+    sample: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -35,7 +39,7 @@ class SummaryFormatError(ValueError):
 
 
 class Summary:
-    """Counts (`int64` vectors) and sums (Python integers in units of a frozen power of two) by name.
+    """Counts (`int64` vectors) and sums (Python integers in units of a frozen power of two) by name; `sample` of rows.
 
     >>> one = Summary({"rows": np.array([2])}, {"loss": 7})
     >>> two = Summary({"rows": np.array([1])}, {"loss": -7})
@@ -44,11 +48,14 @@ class Summary:
     ([3], {})
     """
 
-    __slots__ = ("counts", "sums")
+    __slots__ = ("counts", "sample", "sums")
 
-    def __init__(self, counts: dict[str, Counts] | None = None, sums: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, counts: dict[str, Counts] | None = None, sums: dict[str, int] | None = None, sample: Sample | None = None
+    ) -> None:
         self.counts = {name: np.asarray(vector, dtype=np.int64) for name, vector in (counts or {}).items()}
         self.sums = {name: total for name, total in (sums or {}).items() if total}
+        self.sample = sample
 
     def add(self, other: Summary, sign: int = 1) -> None:
         """Merge `other` into this one (`sign` -1: take it out). Vectors of unequal length are padded with zeros."""
@@ -61,6 +68,9 @@ class Summary:
                 self.sums[name] = left
             else:
                 self.sums.pop(name, None)
+        if other.sample is not None:
+            change = other.sample if sign > 0 else other.sample.withdrawing()
+            self.sample = change if self.sample is None else self.sample.merged(change)
 
     def count(self, name: str) -> int:
         """The sum over a vector; 0 where there is none."""
@@ -76,11 +86,11 @@ class Summary:
 
     def copy(self) -> Summary:
         """An independent copy."""
-        return Summary({name: vector.copy() for name, vector in self.counts.items()}, dict(self.sums))
+        return Summary({name: vector.copy() for name, vector in self.counts.items()}, dict(self.sums), self.sample)
 
     def is_empty(self) -> bool:
-        """Whether nothing is counted."""
-        return not self.sums and not any(vector.any() for vector in self.counts.values())
+        """Whether nothing is counted or sampled."""
+        return self.sample is None and not self.sums and not any(vector.any() for vector in self.counts.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Summary) and self.encode() == other.encode()
@@ -89,7 +99,7 @@ class Summary:
 
     def __repr__(self) -> str:
         counts = {name: vector.tolist() for name, vector in sorted(self.counts.items())}
-        return f"Summary({counts}, {dict(sorted(self.sums.items()))})"
+        return f"Summary({counts}, {dict(sorted(self.sums.items()))}, {self.sample})"
 
     def encode(self) -> bytes:
         """Canonical bytes: names sorted, zeros elided, each vector in the least width that holds it."""
@@ -108,7 +118,8 @@ class Summary:
             width = next(code for code, bits in enumerate((7, 15, 31, 63)) if reach < 1 << bits)
             counts[name] = (length, width, positions, values.astype(_WIDTHS[width]).tobytes())
         sums = {name: _integer_bytes(self.sums[name]) for name in sorted(self.sums)}
-        return _encoder.encode(_Wire(_FORMAT, counts, sums))
+        sample = b"" if self.sample is None else self.sample.encode()
+        return _encoder.encode(_Wire(_FORMAT, counts, sums, sample))
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -124,6 +135,7 @@ class Summary:
         summary = cls()
         try:
             summary.counts = {name: _unpacked(*packed) for name, packed in wire.counts.items()}
+            summary.sample = Sample.decode(wire.sample) if wire.sample else None
         except (ValueError, IndexError) as error:
             message = f"not a summary: {error}"
             raise SummaryFormatError(message) from error

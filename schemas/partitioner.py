@@ -27,8 +27,10 @@ def partitions_of(keys: Sequence[bytes], count: int) -> NDArray[np.int32]:
     return ((murmur2(keys) & 0x7FFFFFFF) % count).astype(np.int32)
 
 
-def murmur2(keys: Sequence[bytes]) -> NDArray[np.int32]:
+def murmur2(keys: Sequence[bytes], seed: int = _SEED) -> NDArray[np.int32]:
     """MurmurHash2 of each key as Kafka computes it (org.apache.kafka.common.utils.Utils.murmur2), signed.
+
+    Another `seed` than Kafka's gives a hash that knows nothing of partitions.
 
     >>> murmur2([b"21", b"foobar"]).tolist()
     [-973932308, -790332482]
@@ -38,14 +40,14 @@ def murmur2(keys: Sequence[bytes]) -> NDArray[np.int32]:
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)
         joined = b"".join([keys[row] for row in rows.tolist()])
-        hashes[rows] = _murmur2_of_length(np.frombuffer(joined, np.uint8).reshape(rows.size, length))
+        hashes[rows] = _murmur2_of_length(np.frombuffer(joined, np.uint8).reshape(rows.size, length), seed)
     return hashes.view(np.int32)
 
 
-def _murmur2_of_length(keys: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def _murmur2_of_length(keys: NDArray[np.uint8], seed: int) -> NDArray[np.uint32]:
     count, length = keys.shape
     whole = length // 4 * 4
-    hashes = np.full(count, _SEED ^ length, np.uint32)
+    hashes = np.full(count, seed ^ length, np.uint32)
     words = np.ascontiguousarray(keys[:, :whole]).view("<u4").reshape(count, length // 4)
     for position in range(length // 4):
         mixed = words[:, position] * _M
