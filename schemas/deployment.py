@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from schemas.expectations import CallerField, CustomMetric, QualityLimits, Timeliness
 from schemas.package import Feature, Package, Target
 
 MINUTE_MS = 60_000
@@ -124,7 +125,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time. The join waits `horizon_ms` for an actual. An event time more than `max_future_ms` after the record's Kafka
     timestamp, or more than `max_age_ms` before it, is a data error. `segments` are categorical or boolean features
     whose values split every metric. `excluded` features are neither watched nor counted in statuses; `starred` ones
-    decide the drift status whatever importance the package gives them.
+    decide the drift status whatever importance the package gives them. `caller_segments` splits every metric by who
+    asked, too: by field the values that are told apart (for the two addresses also networks, "10.0.0.0/8"), all others
+    are "other". A request that took longer than `slow_ms` is slow. `quality`, `timeliness` and `custom_metrics` say
+    what else is expected.
     """
 
     importance: Importance = Importance.LOW
@@ -136,11 +140,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_future_ms: int = 5 * MINUTE_MS
     max_age_ms: int = 365 * DAY_MS
     segments: tuple[str, ...] = ()
+    caller_segments: dict[CallerField, tuple[str, ...]] = {}
     excluded: tuple[str, ...] = ()
     starred: tuple[str, ...] = ()
     thresholds: Thresholds = Thresholds()
     drift_statistics: tuple[str, ...] = (DriftStatistic.PSI.value,)
     alert_rules: tuple[AlertRule, ...] = (MATERIAL_DRIFT,)
+    slow_ms: float = 1_000.0
+    quality: QualityLimits = QualityLimits()
+    timeliness: Timeliness = Timeliness()
+    custom_metrics: tuple[CustomMetric, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True):

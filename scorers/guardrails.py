@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from schemas.deployment import AlertRule, Settings, Span, Thresholds
 from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
+from scorers.expectation_checks import expectations_fault
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -71,6 +72,7 @@ def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
         _times_fault(settings)
         or _features_fault(settings, types)
         or _thresholds_fault(settings.thresholds)
+        or expectations_fault(settings)
         or _rules_fault(settings.alert_rules, types)
     )
 
