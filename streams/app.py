@@ -55,10 +55,14 @@ class Heart(Service):
 
     @Service.task
     async def _beat(self) -> None:
-        while not self.should_stop:
-            self._producer.produce(self._topic, msgspec.json.encode(self._say()), f"{self._role.name}/{self._worker}")
-            self._producer.poll(0)
-            await self.sleep(HEARTBEAT_S)
+        key = f"{self._role.name}/{self._worker}"
+        try:
+            while not self.should_stop:
+                self._producer.produce(self._topic, msgspec.json.encode(self._say()), key)
+                self._producer.poll(0)
+                await self.sleep(HEARTBEAT_S)
+        except BaseException as error:  # noqa: BLE001  # every end of a worker is an exit code
+            leave(error)
 
     async def on_stop(self) -> None:
         """Let the last words out."""

@@ -65,6 +65,7 @@ class Connection:
             "fetch.wait.max.ms": 20,
             "queued.max.messages.kbytes": 65_536,
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "error_cb": _say,
             **more,
         }
         return Consumer(QUIET | self.config | settings)
@@ -76,7 +77,6 @@ class Connection:
             "heartbeat.interval.ms": 1_500,
             "partition.assignment.strategy": "range",
             "enable.partition.eof": True,
-            "error_cb": _say,
         }
         if static:
             settings["group.instance.id"] = self.transactional_id(role, worker)

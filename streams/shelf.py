@@ -77,3 +77,7 @@ class Shelf:
             log.error("model %s cannot be served: %s", digest[:12], error)  # noqa: TRY400  # the sentence says it all
             self._failed_at[digest] = time.monotonic()
             raise
+        except BaseException as error:  # a library's panic is no Exception; one model must not end the worker
+            log.exception("model %s cannot be served: it could not be loaded", digest[:12])
+            self._failed_at[digest] = time.monotonic()
+            raise PackageError(f"{type(error).__name__}: {error}") from error

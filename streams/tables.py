@@ -7,8 +7,10 @@ is mended by reading the log from the stored offset on.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
@@ -16,7 +18,6 @@ from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from schemas.topics import Topic
 
@@ -35,6 +36,10 @@ class Position(msgspec.Struct, frozen=True):
 
 class StoreFormatError(RuntimeError):
     """The local store was written by a newer version; remove it or upgrade."""
+
+
+class StoreHeldError(RuntimeError):
+    """Another process has the local store open; the text says which."""
 
 
 class Store(Protocol):
@@ -115,7 +120,12 @@ class DiskStore:
         options.set_write_buffer_size(8 << 20)  # for each partition: a worker may have them all
         options.set_max_write_buffer_number(2)
         options.set_keep_log_file_num(2)
-        self._db = Rdict(str(self._path), options)
+        try:
+            self._db = Rdict(str(self._path), options)
+        except Exception as error:
+            if "lock" not in str(error).lower():  # rocksdict has no types for what went wrong
+                raise
+            raise StoreHeldError(f"the store {self._path} is in use by {_holders(self._path / 'LOCK')}") from error
         self._unlogged = WriteOptions()
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # an attribute, whatever the stub says
         kept = self._db.get(_POSITION_KEY)
@@ -158,6 +168,17 @@ class DiskStore:
     def close(self) -> None:
         self._db.flush()
         self._db.close()
+
+
+def _holders(lock: Path) -> str:
+    """The processes that hold a file lock, as Linux tells it."""
+    inode = lock.stat().st_ino
+    found = []
+    for line in Path("/proc/locks").read_text().splitlines():
+        kind, _, _, pid, place, *_ = line.partition(": ")[2].split()
+        if kind != "->" and place.endswith(f":{inode}"):
+            found.append(f"process {pid}" + (" (this one)" if int(pid) == os.getpid() else ""))
+    return ", ".join(sorted(set(found))) or "another process"
 
 
 class TablePartition:

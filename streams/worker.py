@@ -15,7 +15,7 @@ from schemas.topics import Layout
 from streams import roles
 from streams.app import run
 from streams.connection import Connection
-from streams.exits import Exit
+from streams.exits import leave
 from streams.failpoints import FailPoints
 from streams.source import TransactionalSource
 from streams.tables import Table
@@ -23,8 +23,6 @@ from streams.tables import Table
 if TYPE_CHECKING:
     from infra.settings import Settings
     from streams.tables import TableSpec
-
-log = logging.getLogger("watchkeeper")
 
 
 def connect(settings: Settings) -> Connection:
@@ -41,19 +39,22 @@ def work(
     static: bool = True,
     source: type[TransactionalSource] = TransactionalSource,
 ) -> None:
-    """Run a worker until it is stopped. Ends the process with a code of `streams.app.Exit`.
+    """Run a worker until it is stopped. Ends the process with a code of `streams.exits.Exit`.
 
     `source` is there for the tests that break the engine on purpose.
     """
     logging.basicConfig(
         level=logging.WARNING, format=f"%(asctime)s %(levelname)s {role_name}/{worker} %(message)s", stream=sys.stderr
     )
-    connection = connect(settings)
     try:
-        topics.require(connection.config, connection.layout)
-    except topics.LayoutError as error:
-        log.critical("%s", error)
-        sys.exit(Exit.LAYOUT)
+        _work(settings, role_name, worker, source, static=static)
+    except Exception as error:  # noqa: BLE001  # every end of a worker has a code
+        leave(error)
+
+
+def _work(settings: Settings, role_name: str, worker: str, source: type[TransactionalSource], *, static: bool) -> None:
+    connection = connect(settings)
+    topics.require(connection.config, connection.layout)
     folder = settings.home / "state" / settings.prefix / role_name / worker
     tables: list[Table] = []
 

@@ -20,6 +20,7 @@ from infra.settings import SettingsError
 from infra.topics import LayoutError
 from scorers.package import PackageError
 from streams.client import Refused, Unanswered
+from streams.exits import CannotGoOn
 from streams.views import ViewBehind
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class _Found(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (SettingsError, StackError, LayoutError, Refused, PackageError, ArtifactError) as error:
+        except (SettingsError, StackError, LayoutError, CannotGoOn, Refused, PackageError, ArtifactError) as error:
             raise Ended(error) from error
         except (Unanswered, ViewBehind) as error:
             raise Ended(error, NO_ANSWER) from error
