@@ -74,7 +74,7 @@ class History:
     def __init__(self, connection: Connection) -> None:
         self._state = State()
         self._revisions: dict[tuple[str, int], Deployment] = {}
-        self._view = TopicView(connection, Topic.AUDIT, _decode_audit, self._take)
+        self._view = TopicView(connection, Topic.AUDIT, _decode_audit, self._take, strict=True)
 
     def at(self, name: str, revision: int) -> Deployment | None:
         """A deployment as it was; None where there was no such revision."""

@@ -2,16 +2,23 @@
 
 `refresh` takes what has arrived; `catch_up` reads to the high watermark asked now, so that nothing committed before the
 call can be missed, even if an earlier transaction on the topic is still open.
+
+A record that cannot be read is logged and passed over, so that its key keeps its last good value: one bad record, a
+stranger's or a newer version's, must not keep workers from starting. A `strict` view, where every record counts, ends
+with a sentence instead.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from streams.connection import END_OF_PARTITION, Connection, ends
+from streams.exits import CannotGoOn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 VIEW_S = 45.0  # a transaction whose worker died stays open for up to 20 s
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+log = logging.getLogger("watchkeeper.views")
 
 
 class ViewBehind(TimeoutError):
@@ -35,9 +45,11 @@ class TopicView(Generic[T]):
         topic: Topic,
         decode: Callable[[bytes], T],
         on_record: Callable[[str, T | None], None] | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         self.rows: dict[str, T] = {}
-        self._name = connection.layout.name(topic)
+        self._name, self._strict = connection.layout.name(topic), strict
         self._decode, self._on_record = decode, on_record
         self._admin = connection.admin()
         self._reader = connection.consumer("view", **{"enable.partition.eof": True, "fetch.wait.max.ms": 100})
@@ -50,7 +62,7 @@ class TopicView(Generic[T]):
         for message in self._reader.consume(10_000, wait_s):
             error = message.error()
             if error is None:
-                self._take(str(message.key() or b"", "utf-8"), message.value())
+                self._take(message.offset() or 0, bytes(message.key() or b""), message.value())
                 self._at = (message.offset() or 0) + 1
             elif error.code() == END_OF_PARTITION:
                 self._at = max(self._at, message.offset() or 0)
@@ -72,11 +84,25 @@ class TopicView(Generic[T]):
         """Stop following."""
         self._reader.close()
 
-    def _take(self, key: str, value: bytes | None) -> None:
-        decoded = None if value is None else self._decode(value)
+    def _take(self, offset: int, raw_key: bytes, value: bytes | None) -> None:
+        try:
+            key = raw_key.decode()
+            decoded = None if value is None else self._decode(value)
+        except UNREADABLE as error:
+            self._pass_over(offset, raw_key, error)
+            return
         if decoded is None:
             self.rows.pop(key, None)
         else:
             self.rows[key] = decoded
         if self._on_record is not None:
             self._on_record(key, decoded)
+
+    def _pass_over(self, offset: int, raw_key: bytes, error: Exception) -> None:
+        where = f"{self._name}: the record at offset {offset} (key {raw_key!r}) cannot be read: {error}"
+        if self._strict:
+            raise CannotGoOn(
+                f"{where}. Every record of this topic counts; run the version that wrote it, or look into who else may "
+                "write there (docs/operations.md)"
+            ) from error
+        log.error("%s; what was known of it stays as it was", where)

@@ -74,10 +74,12 @@ class Governor(PlainRole):
 
     def _replayed(self) -> tuple[State, Tail, set[str]]:
         audits: list[Audit] = []
-        view = TopicView(
-            self._connection, Topic.AUDIT, _decode_audit, lambda _key, audit: audits.append(audit) if audit else None
-        )
-        view.close()
+
+        def take(_key: str, audit: Audit | None) -> None:
+            if audit is not None:
+                audits.append(audit)
+
+        TopicView(self._connection, Topic.AUDIT, _decode_audit, take, strict=True).close()
         self._known = replay(audits)
         return self._known
 
