@@ -6,6 +6,7 @@ The rules that make it exact (each was paid for):
   end-of-partition event and not to the last stable offset: both stop below a transaction that may yet commit.
 - A dead worker's open transaction would hold us back until it times out. Its id is in the header of the records above
   the stable offset; `init_transactions` with that id aborts it at once.
+- Rows without a committed offset of any input are refused: the input would be folded onto itself.
 - A store from an earlier assignment is continued from its own offset, unless it cannot be trusted: its offset is beyond
   the end, its topic was created anew, or it is so old that tombstones it has not seen may be gone.
 """
@@ -24,6 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 
 from schemas.topics import DAY_MS
 from streams.connection import END_OF_PARTITION, REQUEST_TIMEOUT_S, Connection, ends
+from streams.exits import CannotGoOn
 from streams.failpoints import FailPoint, FailPoints
 from streams.tables import Position, Store, Table
 
@@ -93,7 +95,7 @@ class Restorer:
     def _restore(self, job: Job) -> bool:
         member = self.connection.consumer(self.group)
         try:
-            member.committed([TopicPartition(topic, number) for topic, number in job.inputs], 60)
+            found = member.committed([TopicPartition(topic, number) for topic, number in job.inputs], 60)
         finally:
             member.close()
         for table in self.tables:
@@ -101,8 +103,22 @@ class Restorer:
             replay = _Replay(self.connection, name, job.partition, table.store(job.partition), self.own_id)
             if not replay.run(partial(self._stale, job), partial(self._report, name, job.partition)):
                 return False
+        if all(place.error is None and place.offset < 0 for place in found):
+            self._refuse_rows(job)
         self.fail.reach(FailPoint.RESTORE)
         return not self._stale(job)
+
+    def _refuse_rows(self, job: Job) -> None:
+        """Rows come with committed offsets: the broker has forgotten where the input of these stood."""
+        for table in self.tables:
+            if next(table.store(job.partition).scan(b""), None) is not None:
+                inputs = ", ".join(f"{topic}-{number}" for topic, number in job.inputs)
+                raise CannotGoOn(
+                    f"{table.spec.changelog}-{job.partition} has rows, but the group {self.group} has no committed "
+                    f"offset of {inputs}. The broker forgets the offsets of a group that is away for long "
+                    "(offsets.retention.minutes, a week by default), and to read everything again would count it "
+                    "twice: say where to go on with `watchkeeper resume`, see docs/operations.md"
+                )
 
     def _report(self, topic: str, partition: int, share: float) -> None:
         place = f"{topic}-{partition}"

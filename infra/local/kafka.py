@@ -58,6 +58,8 @@ message.max.bytes={MESSAGE_MAX_BYTES}
 
 # a transaction whose worker died holds up readers until its timeout and the next sweep (10 s by default)
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+# after a week at rest (the default) a role would not know any more where it stood
+offsets.retention.minutes=5256000
 # the first worker of a group need not wait 3 s for others
 group.initial.rebalance.delay.ms=0
 # a broker killed and started again is let in when its old session has ended (9 s by default)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streams.batch import Batch, Send
-    from streams.role import Place, Role
+    from streams.role import Place
     from streams.tables import Table
 
 JOINED = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
@@ -33,7 +33,8 @@ OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
 PARTITIONS = range(LAYOUT.partitions)
 STEPS, STEP_MS = 12, 1_500
 
-Made = tuple["Role", "Table | None"]
+Stateful = Joiner | Observer | EvaluatorRole
+Made = tuple[Stateful, "Table | None"]
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,12 @@ def rest(log: Log, reached: dict[Place, int], now_ms: int) -> Batch:
     return replace(whole, now_ms=now_ms, tick=True, caught_up=frozenset(log), assigned=frozenset(log))
 
 
-def steps_of(role: Role, log: Log) -> Iterator[Batch]:
+def steps_of(role: Stateful, log: Log) -> Iterator[Batch]:
     """The evaluator has no ticks."""
     return (batch for batch in batches(log, plan(log)) if role.tick_ms or batch.records)
 
 
-def run_with_aborts(role: Role, log: Log, table: Table | None) -> Iterator[Send]:
+def run_with_aborts(role: Stateful, log: Log, table: Table | None) -> Iterator[Send]:
     reached = dict.fromkeys(log, 0)
     for batch in steps_of(role, log):
         role.process(rest(log, reached, batch.now_ms + 1))

@@ -22,6 +22,7 @@ from infra import topics
 from infra.local.stack import Stack
 from schemas.topics import Layout, Topic
 from streams.connection import Connection
+from streams.exits import Exit
 from streams.supervisor import Child, Fleet
 from tests.faults.log import newest, partitions, read_all
 from tests.streams.toy import COUNT, RELAY, ROLE
@@ -192,6 +193,27 @@ def test_a_worker_killed_while_it_restores_or_is_assigned_starts_again(toy: Call
         made.send(500)
     assert made.child("0").exits == [-signal.SIGKILL] * 4
     assert made.faults() == set()
+
+
+def test_tables_whose_offsets_the_broker_has_forgotten_are_refused(toy: Callable[..., Toy], tmp_path: Path) -> None:
+    made = toy("right", 1)
+    made.send_to_running(0)
+    made.fleet.retire(made.child("0"))
+    forget_offsets(made.connection, made.connection.group(ROLE))
+    made.fleet.start([ROLE], ["0"])
+    wait_until(lambda: made.child("0").given_up)
+    assert made.child("0").exits == [Exit.LAYOUT]
+    assert set(made.answers().values()) == {1}
+    assert "has no committed offset" in (tmp_path / "logs" / f"{ROLE}-0.log").read_text()
+
+
+def forget_offsets(connection: Connection, group: str) -> None:
+    """As the broker does after a week without members. A static member stays until its session ends."""
+    limit = time.monotonic() + TIMEOUT_S
+    admin = connection.admin()
+    while (error := admin.delete_consumer_groups([group], request_timeout=30)[group].exception()) is not None:
+        assert time.monotonic() < limit, error
+        time.sleep(1.0)
 
 
 def test_a_sigterm_with_a_backlog_loses_nothing(toy: Callable[..., Toy]) -> None:
