@@ -7,12 +7,13 @@ time is out of bounds, then its features in order: a required one missing, or on
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 
+from schemas.expectations import CallerField
 from schemas.package import FeatureType
 from schemas.prediction import ErrorCode
 
@@ -27,9 +28,21 @@ _SHOWN = 40
 T = TypeVar("T")
 
 
+class Defect(NamedTuple):
+    """What is wrong with a row, and the feature that is at fault, where one is."""
+
+    code: ErrorCode
+    message: str
+    feature: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A row that is answered with a data error. `timestamp_ms` is its event time, or Kafka's where it has none."""
+    """A row that is answered with a data error. `timestamp_ms` is its event time, or Kafka's where it has none.
+
+    `feature` is the feature that is at fault, where one is. `said` is what the request says of itself besides, by the
+    names of `schemas.request_schema.OPTIONAL`, as far as it could be read.
+    """
 
     row: int
     deployment: str
@@ -37,6 +50,17 @@ class Refused:
     timestamp_ms: int
     code: ErrorCode
     message: str
+    feature: str = ""
+    said: Mapping[str, str | None] = field(default_factory=dict)
+
+    def counted_ms(self, kafka_ms: int) -> int:
+        """The time that the refusal is counted at: Kafka's where the row's own is what is wrong."""
+        return kafka_ms if self.code is ErrorCode.BAD_TIME else self.timestamp_ms
+
+    @property
+    def callers(self) -> dict[CallerField, str | None]:
+        """Who asked, by field."""
+        return {name: self.said.get(name) for name in CallerField}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +80,15 @@ class RequestRows:
     host_ips: list[str | None] | None
     remote_ips: list[str | None] | None
     features: pl.DataFrame
+
+    @property
+    def callers(self) -> dict[CallerField, list[str | None] | None]:
+        """Who asked, by field."""
+        return {
+            CallerField.CONSUMER: self.consumers,
+            CallerField.HOST_IP: self.host_ips,
+            CallerField.REMOTE_IP: self.remote_ips,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,29 +207,39 @@ def _bad_features(candidates: Candidates) -> NDArray[np.bool_]:
 
 
 def _refused(candidates: Candidates, row: int, offset_ms: int) -> Refused:
-    code, message = _defect(candidates, row, offset_ms)
-    association_id, timestamp_ms = candidates.association_ids[row], int(candidates.timestamps_ms[row])
-    return Refused(int(candidates.rows[row]), candidates.deployment.name, association_id, timestamp_ms, code, message)
+    defect = _defect(candidates, row, offset_ms)
+    return Refused(
+        int(candidates.rows[row]),
+        candidates.deployment.name,
+        candidates.association_ids[row],
+        int(candidates.timestamps_ms[row]),
+        *defect,
+        {name: texts[row] for name, texts in candidates.optional.items() if texts is not None},
+    )
 
 
-def _defect(candidates: Candidates, row: int, offset_ms: int) -> tuple[ErrorCode, str]:
+def _defect(candidates: Candidates, row: int, offset_ms: int) -> Defect:
     settings = candidates.deployment.settings
     if candidates.mismatched[row]:
-        return ErrorCode.KEY_MISMATCH, f"key is not the association ID {shown(candidates.association_ids[row])}"
+        return Defect(ErrorCode.KEY_MISMATCH, f"key is not the association ID {shown(candidates.association_ids[row])}")
     if candidates.misnamed[row]:
-        return ErrorCode.UNKNOWN_DEPLOYMENT, f"the schema is of deployment {candidates.deployment.name}"
+        return Defect(ErrorCode.UNKNOWN_DEPLOYMENT, f"the schema is of deployment {candidates.deployment.name}")
     if candidates.untimed[row]:
-        return ErrorCode.BAD_TIME, "timestamp is not a time"
+        return Defect(ErrorCode.BAD_TIME, "timestamp is not a time")
     if offset_ms > settings.max_future_ms:
-        return ErrorCode.BAD_TIME, f"timestamp is {offset_ms} ms after the record, more than {settings.max_future_ms}"
+        return Defect(
+            ErrorCode.BAD_TIME, f"timestamp is {offset_ms} ms after the record, more than {settings.max_future_ms}"
+        )
     if offset_ms < -settings.max_age_ms:
-        return ErrorCode.BAD_TIME, f"timestamp is {-offset_ms} ms before the record, more than {settings.max_age_ms}"
+        return Defect(
+            ErrorCode.BAD_TIME, f"timestamp is {-offset_ms} ms before the record, more than {settings.max_age_ms}"
+        )
     for feature in candidates.deployment.features:
         value = candidates.features[feature.name][row]
         missing = value is None or (isinstance(value, float) and math.isnan(value))
         if missing and not feature.nullable:
-            return ErrorCode.MISSING_FEATURE, f"{feature.name} is missing"
+            return Defect(ErrorCode.MISSING_FEATURE, f"{feature.name} is missing", feature.name)
         if isinstance(value, float) and math.isinf(value):
-            return ErrorCode.NOT_FINITE, f"{feature.name} is {value}"
+            return Defect(ErrorCode.NOT_FINITE, f"{feature.name} is {value}", feature.name)
     message = f"row {row} was found bad without a defect"
     raise AssertionError(message)

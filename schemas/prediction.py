@@ -114,6 +114,7 @@ def encode_error(
     execution_ms: float = 0.0,
     request_id: str | None = None,
     consumer: str | None = None,
+    segments: Sequence[str] = (),
 ) -> bytes:
     """The value for a row that has no prediction. `model` and `revision` are empty where none was asked."""
     parts = (
@@ -124,7 +125,8 @@ def encode_error(
         zigzag(source_offset),
         encoding.double(execution_ms),
         encoding.double(response_ms),
-        encoding.NULL + encoding.END + encoding.NULL + encoding.END,
+        encoding.NULL + encoding.END + encoding.NULL,
+        encoding.string_array(segments),
         encoding.optional_string(request_id),
         encoding.optional_string(consumer),
         encoding.string(deployment),

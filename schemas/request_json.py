@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from schemas.admission import Candidates, Refused, shown
+from schemas.admission import Candidates, Defect, Refused, shown
 from schemas.event_time import Written, event_ms
 from schemas.package import Feature, FeatureType
 from schemas.prediction import ErrorCode
@@ -90,6 +90,19 @@ def read_json(records: Records, rows: list[int], deployments: Mapping[str, Deplo
         else:
             out.refused += [_unknown(records, row, name) for row in group]
     return out
+
+
+def unknown_features(value: bytes, features: tuple[Feature, ...]) -> list[str]:
+    """The names in a readable JSON request's features that are none of these; reading requests passes them over.
+
+    >>> unknown_features(b'{"features": {"age": 30, "agee": 31}}', (Feature("age"),))
+    ['agee']
+    """
+    try:
+        said = _raw_features.decode(_loose.decode(value).features)
+    except _BAD:
+        return []
+    return sorted(said.keys() - {feature.name for feature in features})
 
 
 def _of_one_deployment(records: Records, rows: list[int], deployments: Mapping[str, Deployment]) -> Candidates | None:
@@ -198,29 +211,36 @@ def _explained(records: Records, row: int, deployment: Deployment, error: Except
     except _BAD:
         return Unreadable(row, f"not a request: {error}")
     if time_ms is None:
-        code, message = ErrorCode.BAD_TIME, "timestamp is not a time"
+        defect = Defect(ErrorCode.BAD_TIME, "timestamp is not a time")
     else:
-        code, message = _wrong(loose, deployment.features) or (ErrorCode.WRONG_TYPE, str(error))
+        defect = _wrong(loose, deployment.features) or Defect(ErrorCode.WRONG_TYPE, str(error))
+    return _refused(records, row, head, loose, time_ms, defect)
+
+
+def _refused(records: Records, row: int, head: _Head, loose: _Loose, time_ms: int | None, defect: Defect) -> Refused:
+    """The refusal of a row, for its key first of all."""
     if records.keys[row] != head.association_id.encode():
-        code, message = ErrorCode.KEY_MISMATCH, f"key is not the association ID {shown(head.association_id)}"
+        defect = Defect(ErrorCode.KEY_MISMATCH, f"key is not the association ID {shown(head.association_id)}")
     at_ms = int(records.timestamps_ms[row]) if time_ms is None else time_ms
-    return Refused(row, deployment.name, head.association_id, at_ms, code, message)
+    said = {name: text for name in OPTIONAL if isinstance(text := _json(getattr(loose, name)), str)}
+    return Refused(row, head.deployment, head.association_id, at_ms, *defect, said)
 
 
-def _wrong(loose: _Loose, features: tuple[Feature, ...]) -> tuple[ErrorCode, str] | None:
+def _wrong(loose: _Loose, features: tuple[Feature, ...]) -> Defect | None:
     """The first feature, or else field, of a wrong type."""
     try:
         said = _raw_features.decode(loose.features)
     except _BAD:
-        return ErrorCode.WRONG_TYPE, f"features is not an object: {shown(_json(loose.features))}"
-    checks = [(one.name, _PYTHON[one.type], said[one.name]) for one in features if one.name in said]
-    for name, kind, raw in [*checks, *((name, str, getattr(loose, name)) for name in OPTIONAL)]:
+        return Defect(ErrorCode.WRONG_TYPE, f"features is not an object: {shown(_json(loose.features))}")
+    checks = [(one.name, one.name, _PYTHON[one.type], said[one.name]) for one in features if one.name in said]
+    for name, feature, kind, raw in [*checks, *((name, "", str, getattr(loose, name)) for name in OPTIONAL)]:
         try:
             msgspec.json.decode(raw, type=kind | None)
         except _BAD as error:
             if _OUT_OF_RANGE in str(error):
-                return ErrorCode.NOT_FINITE, f"{name} is {bytes(raw).decode(errors='replace')[:40]}"
-            return ErrorCode.WRONG_TYPE, f"{name} is {shown(_json(raw))}, not {_word(kind)}"
+                text = bytes(raw).decode(errors="replace")[:40]
+                return Defect(ErrorCode.NOT_FINITE, f"{name} is {text}", feature)
+            return Defect(ErrorCode.WRONG_TYPE, f"{name} is {shown(_json(raw))}, not {_word(kind)}", feature)
     return None
 
 
@@ -238,16 +258,14 @@ def _word(kind: type) -> str:
 def _unknown(records: Records, row: int, name: str) -> Refused:
     """The answer to a request for a deployment that nobody made; its time is taken where it can be read."""
     value = _value(records, row)
-    head = _head.decode(value)
+    head, loose = _head.decode(value), _Loose()
     try:
-        time_ms = event_ms(_json(_loose.decode(value).timestamp))
+        loose = _loose.decode(value)
+        time_ms = event_ms(_json(loose.timestamp))
     except _BAD:
         time_ms = None
-    code, message = ErrorCode.UNKNOWN_DEPLOYMENT, f"no deployment {shown(name)}"
-    if records.keys[row] != head.association_id.encode():
-        code, message = ErrorCode.KEY_MISMATCH, f"key is not the association ID {shown(head.association_id)}"
-    at_ms = int(records.timestamps_ms[row]) if time_ms is None else time_ms
-    return Refused(row, name, head.association_id, at_ms, code, message)
+    defect = Defect(ErrorCode.UNKNOWN_DEPLOYMENT, f"no deployment {shown(name)}")
+    return _refused(records, row, head, loose, time_ms, defect)
 
 
 def _value(records: Records, row: int) -> bytes:

@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from schemas.deployment import Deployment
-from schemas.package import CategoricalBins, FeatureType, Package, TargetType
+from schemas.package import TargetType
 from schemas.prediction import ErrorCode
 from scorers.formats import Predictions, Predictor
 from scorers.package import LoadedPackage
@@ -90,33 +89,3 @@ def _called(model: Predictor, features: pl.DataFrame, classes: int) -> Predictio
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return f"the model failed: {text}"[:_MESSAGE_CHARS]
-
-
-def segments_of(deployment: Deployment, package: Package, features: pl.DataFrame) -> list[tuple[str, ...]] | None:
-    """The segments of each row as "feature=value", in the order of the settings; None where none are declared.
-
-    The values are those of the champion's baseline, so that their number is bounded: any other is "other" (with what
-    the baseline itself pooled), a null is "missing". A feature without a baseline has these two only.
-    """
-    if not deployment.settings.segments:
-        return None
-    types = {feature.name: feature.type for feature in deployment.features}
-    columns = []
-    for name in deployment.settings.segments:
-        if types[name] is FeatureType.BOOLEAN:
-            kept: tuple[str, ...] = ("false", "true")
-        else:
-            bins = package.baseline.features.get(name)
-            kept = bins.categories if isinstance(bins, CategoricalBins) else ()
-        columns.append(_segment(features[name], kept))
-    return list(zip(*(column.to_list() for column in columns), strict=True))
-
-
-def _segment(column: pl.Series, kept: tuple[str, ...]) -> pl.Series:
-    """The column as "feature=value", by one look-up in the kept values."""
-    prefix = f"{column.name}="
-    names = {value: prefix + value for value in kept}
-    text = column.cast(pl.String)
-    known = text.replace_strict(names, default=f"{prefix}other", return_dtype=pl.String) if names else None
-    segments = pl.repeat(f"{prefix}other", len(text), eager=True) if known is None else known
-    return pl.select(pl.when(text.is_null()).then(pl.lit(f"{prefix}missing")).otherwise(segments)).to_series()

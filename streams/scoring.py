@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from schemas.deployment import Settings
 from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encode_predictions
-from scorers.scoring import score, segments_of
+from scorers.scoring import score
+from scorers.segments import caller_segments, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from streams.batch import Effects
 
 T = TypeVar("T")
+NOTHING_SET = Settings()
 MOST_CHARS = 1_024  # of what a bad request says of itself
 
 
@@ -43,32 +46,50 @@ def predict(
     good = np.ones(len(group.rows), np.bool_)
     good[list(scores.failed)] = False
     keep = None if good.all() else np.flatnonzero(good)
-    columns = _columns(group, scores, model, records, execution_ms, keep, loaded)
+    segments = segments_of(group.deployment, loaded.package, group.features, group.callers)
+    columns = _columns(group, scores, model, records, execution_ms, keep, segments)
     rows = _rows(group, keep)
     keys = records.keys if len(rows) == len(records) else [records.keys[row] for row in rows.tolist()]
     effects.send_all(topic, keys, encode_predictions(columns))
     for row, (code, message) in sorted(scores.failed.items()):
-        _failed(effects, topic, records, group, model, row, code, message, execution_ms)
+        belongs = segments[row] if segments else ()
+        _failed(effects, topic, records, group, model, row, code, message, belongs, execution_ms)
 
 
 def refuse(
-    effects: Effects, topic: Topic, records: Records, refused: Refused, model: str = "", revision: int = 0
+    effects: Effects,
+    topic: Topic,
+    records: Records,
+    refused: Refused,
+    model: str = "",
+    revision: int = 0,
+    settings: Settings = NOTHING_SET,
 ) -> None:
-    """Answer a request that cannot be scored. Where its time is what is wrong, the answer has Kafka's."""
+    """Answer a request that cannot be scored; by the deployment's settings it belongs to segments of who asked.
+
+    Where its time is what is wrong, the answer has Kafka's.
+    """
     received_ms = int(records.timestamps_ms[refused.row])
     value = encode_error(
         refused.code,
         refused.message[:MOST_CHARS],
         association_id=refused.association_id[:MOST_CHARS],
         deployment=refused.deployment[:MOST_CHARS],
-        timestamp_ms=received_ms if refused.code is ErrorCode.BAD_TIME else refused.timestamp_ms,
+        timestamp_ms=refused.counted_ms(received_ms),
         source_partition=int(records.partitions[refused.row]),
         source_offset=int(records.offsets[refused.row]),
         response_ms=_now_ms() - received_ms,
         model=model,
         revision=revision,
+        request_id=_short(refused.said.get("request_id")),
+        consumer=_short(refused.said.get("consumer")),
+        segments=caller_segments(settings, refused.callers),
     )
     effects.send(topic, records.keys[refused.row], value)
+
+
+def _short(text: str | None) -> str | None:
+    return text and text[:MOST_CHARS]
 
 
 def _columns(
@@ -78,11 +99,10 @@ def _columns(
     records: Records,
     execution_ms: float,
     keep: NDArray[np.int64] | None,
-    loaded: LoadedPackage,
+    segments: list[tuple[str, ...]] | None,
 ) -> PredictionColumns:
     deployment: Deployment = group.deployment
     rows = _rows(group, keep)
-    segments = segments_of(deployment, loaded.package, group.features)
     return PredictionColumns(
         deployment=deployment.name,
         model=model.digest,
@@ -115,7 +135,9 @@ def _rows(group: RequestRows, keep: NDArray[np.int64] | None) -> NDArray[np.int6
 def _all_failed(effects: Effects, topic: Topic, records: Records, group: RequestRows, model: Model) -> None:
     text = f"model {model.name} {model.version} could not be loaded"
     for row in range(len(group.rows)):
-        _failed(effects, topic, records, group, model, row, ErrorCode.MODEL_UNAVAILABLE, text, 0.0)
+        asked = {field: texts[row] if texts else None for field, texts in group.callers.items()}
+        belongs = caller_segments(group.deployment.settings, asked)
+        _failed(effects, topic, records, group, model, row, ErrorCode.MODEL_UNAVAILABLE, text, belongs, 0.0)
 
 
 def _failed(
@@ -127,6 +149,7 @@ def _failed(
     row: int,
     code: ErrorCode,
     message: str,
+    segments: tuple[str, ...],
     execution_ms: float,
 ) -> None:
     at = int(group.rows[row])
@@ -143,6 +166,7 @@ def _failed(
         revision=group.deployment.revision,
         request_id=group.request_ids[row] if group.request_ids else None,
         consumer=group.consumers[row] if group.consumers else None,
+        segments=segments,
         execution_ms=execution_ms,
     )
     effects.send(topic, records.keys[at], value)

@@ -22,7 +22,7 @@ from schemas.outcome import decode_outcomes
 from schemas.prediction import decode_predictions
 from schemas.requests import decode_requests
 from schemas.topics import Topic
-from scorers.scoring import segments_of
+from scorers.segments import segments_of
 from streams.batch import Effects
 from streams.catalog import Catalog, History, Switches
 from streams.role import Place, PlainRole
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from schemas.package import Package
     from schemas.records import Records
     from schemas.requests import RequestRows
+    from scorers.segments import Callers
     from streams.batch import Batch
     from streams.connection import Connection
     from streams.roles import Parts
@@ -115,7 +116,8 @@ class Observer(PlainRole):
         whole = len(rows) == len(group.rows)
         features = group.features if whole else group.features[rows]
         times = group.timestamps_ms if whole else group.timestamps_ms[rows]
-        segments = segments_of(deployment, package, features)
+        callers = group.callers if whole else _taken(group.callers, rows)
+        segments = segments_of(deployment, package, features, callers)
         settings = deployment.settings
         folded = fold_features(features, times, segments, package, settings.bucket, settings.excluded)
         _merge(deltas[deployment.name], folded)
@@ -231,6 +233,10 @@ class Observer(PlainRole):
 
     def aborted(self) -> None:
         self._pending.clear()
+
+
+def _taken(callers: Callers, rows: NDArray[np.int64]) -> Callers:
+    return {name: texts and [texts[row] for row in rows] for name, texts in callers.items()}
 
 
 def _merge(total: dict[SummaryKey, Delta], more: dict[SummaryKey, Delta]) -> None:

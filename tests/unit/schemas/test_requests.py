@@ -264,3 +264,20 @@ def _fates(requests: Requests) -> dict[int, str]:
         for position, row in enumerate(group.rows.tolist()):
             fates[row] = repr((group.association_ids[position], group.features.row(position)))
     return fates
+
+
+@pytest.mark.parametrize("kind", WIRES)
+def test_a_refusal_names_the_feature_at_fault_and_who_asked(kind: str) -> None:
+    row = {**loan("a", amount=float("inf") if kind == "avro" else 1e999), "consumer": "web", "host_ip": "10.0.0.1"}
+    value = wire(kind, row).replace(b"Infinity", b"1e999")
+    (refused,) = read(("a", value)).refused
+    assert (refused.code, refused.feature) == (ErrorCode.NOT_FINITE, "amount")
+    assert refused.said == {"consumer": "web", "host_ip": "10.0.0.1"}
+
+
+def test_a_feature_of_a_wrong_type_is_named_and_a_field_of_a_wrong_type_is_no_feature() -> None:
+    wrong_feature = {**loan("a", region=7), "consumer": "web"}
+    wrong_field = {**loan("b"), "consumer": 7, "remote_ip": "::1"}
+    first, second = read(("a", wire("json", wrong_feature)), ("b", wire("json", wrong_field))).refused
+    assert (first.code, first.feature, first.said) == (ErrorCode.WRONG_TYPE, "region", {"consumer": "web"})
+    assert (second.code, second.feature, second.said) == (ErrorCode.WRONG_TYPE, "", {"remote_ip": "::1"})

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import polars as pl
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.deployment import Deployment, Model, Settings
-from schemas.package import Baseline, Feature, Package, Target, TargetType
+from schemas.package import Feature, Package, Target, TargetType
 from schemas.prediction import ErrorCode
 from scorers.formats import Predictions
 from scorers.package import LoadedPackage
-from scorers.scoring import CALLS, score, segments_of
+from scorers.scoring import CALLS, score
 from tests.unit.scorers import makers
 
 VALUE = Package("p", "1", "", Target("y", TargetType.REGRESSION), (Feature("x"),), "linear")
@@ -106,29 +104,3 @@ def test_a_multiclass_label_is_the_likeliest_class_and_its_probability_the_value
 def test_no_rows_give_no_scores() -> None:
     scores = score(makers.loaded(), makers.ROWS.clear())
     assert (scores.values.size, scores.labels, scores.failed) == (0, [], {})
-
-
-def deployment(*segments: str) -> Deployment:
-    champion = Model("d", "delays", "1.0")
-    return Deployment("late", 1, makers.LATE, makers.FEATURES, champion, settings=Settings(segments=segments))
-
-
-def test_segments_are_values_of_the_baseline_or_other_or_missing() -> None:
-    rows = pl.DataFrame({"carrier": ["AA", "ZZ", None, "DL"], "holiday": [True, False, None, True]})
-    assert segments_of(deployment("holiday", "carrier"), makers.package(), rows) == [
-        ("holiday=true", "carrier=AA"),
-        ("holiday=false", "carrier=other"),
-        ("holiday=missing", "carrier=missing"),
-        ("holiday=true", "carrier=DL"),
-    ]
-
-
-@pytest.mark.parametrize("rows", [0, 1])
-def test_without_a_baseline_all_values_are_other(rows: int) -> None:
-    bare = msgspec.structs.replace(makers.package(), baseline=Baseline())
-    frame = pl.DataFrame({"carrier": ["AA"] * rows}, schema={"carrier": pl.String})
-    assert segments_of(deployment("carrier"), bare, frame) == [("carrier=other",)] * rows
-
-
-def test_without_declared_segments_there_are_none() -> None:
-    assert segments_of(deployment(), makers.package(), makers.ROWS) is None
