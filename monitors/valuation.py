@@ -1,6 +1,7 @@
 """What is said of one window: every metric that applies, from its summary.
 
-Rules: excluded features are not mentioned; a metric that does not apply to a feature is not either. Accuracy metrics
+Rules: excluded features are not mentioned; a metric that does not apply to a feature is not either. Of the drift
+statistics those are computed that the settings name, and those that an alert rule looks at. Accuracy metrics
 carry the coverage, and a state: `final` once the window is closed and no prediction of it is pending, `partial` before.
 """
 
@@ -11,16 +12,18 @@ from hashlib import blake2b
 
 import msgspec
 
+from monitors.metrics import METRICS, Value
 from monitors.metrics import Metric as Definition
-from monitors.metrics import Value
-from monitors.metrics.status import drift_status
+from monitors.metrics.protocol import Judgement
+from monitors.metrics.status import drift_status, limits_of
 from monitors.summary import Summary
 from monitors.windows import WindowId
 from schemas.deployment import Deployment, Settings
-from schemas.observation import AccuracyState, Kind, Metric, Reason, Status
+from schemas.observation import AccuracyState, Kind, Metric, Reason
 from schemas.package import Package
 
-DRIFT_METRICS = frozenset({"psi", "prediction_psi"})
+# those whose value is an effect with thresholds
+DRIFT_METRICS = frozenset(name for name, metric in METRICS.items() if metric.drift and metric.limits)
 COUNTED = ("rows", "error:data", "error:system", "expected", "matched", "invalid_actual", "expired")
 _ROWS = ("rows", "error:data", "error:system", "expected")
 
@@ -63,8 +66,11 @@ def metrics_of_window(
     is_accuracy = window.series.kind is Kind.ACCURACY
     coverage, state = _known(summary, closed=closed) if is_accuracy else (None, None)
     excluded = frozenset(deployment.settings.excluded)
+    computed = {*deployment.settings.drift_statistics, *(rule.metric for rule in deployment.settings.alert_rules)}
     for definition in definitions:
         if definition.kind is not window.series.kind or not definition.applies(package):
+            continue
+        if definition.drift and computed.isdisjoint((definition.drift.value, definition.name)):
             continue
         names = [feature.name for feature in package.features if feature.name not in excluded]
         compute = definition.computed_by(deployment.settings)
@@ -72,7 +78,7 @@ def metrics_of_window(
             value = compute(summary, package, feature)
             if value.reason is Reason.NOT_APPLICABLE:
                 continue
-            status, reason = _status(definition, feature, value, deployment.settings, closed=closed)
+            judged = _judged(definition, feature, value, deployment.settings, package, closed=closed)
             yield Metric(
                 deployment=deployment.name,
                 model=window.series.model,
@@ -87,8 +93,9 @@ def metrics_of_window(
                 high=value.high,
                 baseline=value.baseline,
                 coverage=coverage,
-                status=status,
-                reason=reason,
+                status=judged and judged.status,
+                reason=value.reason or (judged and judged.reason),
+                borderline=judged is not None and judged.borderline,
                 closed=closed,
                 state=state,
             )
@@ -107,13 +114,10 @@ def _known(summary: Summary, *, closed: bool) -> tuple[float | None, AccuracySta
     return coverage, AccuracyState.FINAL if closed and pending <= 0 else AccuracyState.PARTIAL
 
 
-def _status(
-    definition: Definition, feature: str, value: Value, settings: Settings, *, closed: bool
-) -> tuple[Status | None, Reason | None]:
+def _judged(
+    definition: Definition, feature: str, value: Value, settings: Settings, package: Package, *, closed: bool
+) -> Judgement | None:
     if definition.judge is not None:
-        judgement = definition.judge(value, feature, settings, closed)
-    elif definition.name in DRIFT_METRICS:
-        judgement = drift_status(value, settings.thresholds)
-    else:
-        return None, value.reason
-    return (None, value.reason) if judgement is None else (judgement.status, value.reason or judgement.reason)
+        return definition.judge(value, feature, settings, closed)
+    limits = limits_of(definition, feature, value.n, settings.thresholds, package)
+    return None if limits is None else drift_status(value, limits)

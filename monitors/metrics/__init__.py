@@ -1,4 +1,4 @@
-"""Every metric: one file with one constant `METRIC`, found here by being in this folder.
+"""Every metric: one file with one constant, `METRIC` or (a family of them) `METRICS`, found by being in this folder.
 
 A new metric is a new file; nothing else changes, and the contract tests find it as well.
 """
@@ -16,7 +16,8 @@ __all__ = ["METRICS", "Metric", "Value", "metrics_of"]
 
 def _found() -> dict[str, Metric]:
     modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
-    metrics = [module.METRIC for module in modules if hasattr(module, "METRIC")]
+    families = [getattr(module, "METRICS", (module.METRIC,) if hasattr(module, "METRIC") else ()) for module in modules]
+    metrics = [metric for family in families for metric in family]
     return {metric.name: metric for metric in sorted(metrics, key=lambda metric: metric.name)}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitors.summary import Summary
-from schemas.deployment import Settings
+from schemas.deployment import DriftStatistic, Limits, Settings
 from schemas.observation import Kind, Reason, Status
 from schemas.package import Package
 
@@ -49,6 +49,9 @@ class Metric:
     watched feature by name; for the others `feature` is "". `judge(value, feature, settings, closed)` is the status of
     a metric that has thresholds of its own; None: no status yet. `configure(settings)` is the `compute` of a
     deployment, where a setting is part of what is measured; `compute` is then that of the default settings.
+
+    `drift` is the drift statistic that a metric tells of, None for all others. `limits` are its default thresholds,
+    None where it has no status; `quiet(package, feature, n)` those that noise alone passes in 1 % and 0.1 % of windows.
     """
 
     name: str
@@ -58,6 +61,9 @@ class Metric:
     per_feature: bool = False
     judge: Callable[[Value, str, Settings, bool], Judgement | None] | None = None
     configure: Callable[[Settings], Compute] | None = None
+    drift: DriftStatistic | None = None
+    limits: Limits | None = None
+    quiet: Callable[[Package, str, int], Limits] | None = None
 
     def computed_by(self, settings: Settings) -> Compute:
         """How the metric is computed for a deployment with these settings."""

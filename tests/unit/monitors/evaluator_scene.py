@@ -12,7 +12,7 @@ from monitors.evaluator import Effects, Evaluator
 from monitors.metrics import Metric, Value
 from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable
-from schemas.deployment import HOUR_MS, AlertRule, Deployment, Model, Settings, Span
+from schemas.deployment import HOUR_MS, AlertRule, Deployment, DriftStatistic, Limits, Model, Settings, Span
 from schemas.observation import Entry, Kind, Progress, Reason, Summary, SummaryRecord
 from schemas.package import Baseline, Feature, Package, Target, TargetType
 from schemas.topics import Topic
@@ -47,7 +47,15 @@ def accuracy(counts: Counts, _package: Package, _feature: str) -> Value:
 
 
 DEFINITIONS = (
-    Metric("psi", Kind.FEATURES, lambda _package: True, feature_share, per_feature=True),
+    Metric(
+        "psi",
+        Kind.FEATURES,
+        lambda _package: True,
+        feature_share,
+        per_feature=True,
+        drift=DriftStatistic.PSI,
+        limits=Limits(0.1, 0.25),
+    ),
     Metric("data_error_rate", Kind.PREDICTIONS, lambda _package: True, error_rate),
     Metric("accuracy", Kind.ACCURACY, lambda _package: True, accuracy),
 )

@@ -22,7 +22,8 @@ from monitors.bins import (
     prediction_bins,
     score_edges,
 )
-from monitors.metrics.psi import population_stability
+from monitors.metrics.drift import Pair
+from monitors.metrics.psi import STATISTIC
 from schemas.package import CategoricalBins, NumericBins, Target, TargetType
 
 FLOATS = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6), st.sampled_from([nan, inf, -inf]))
@@ -66,7 +67,7 @@ def test_a_price_that_moves_away_from_its_first_third_is_seen() -> None:
     moved = np.random.default_rng(2).normal(50, 5, 20_000)
     bins = numeric_bins(np.full(10_000, 10.0))
     window = np.bincount(bin_rows(bins, pl.Series(moved)), minlength=bin_count(bins))
-    assert population_stability(np.array(bins.counts), window).plug_in > 10
+    assert STATISTIC.effect(Pair(np.array(bins.counts), window)).plug_in > 10
 
 
 def test_an_all_missing_column_has_one_bin_for_numbers_and_one_for_missing() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from monitors.evaluator import Evaluator, current_values
 from monitors.metrics import METRICS
-from monitors.metrics.psi import psi_value
+from monitors.metrics.drift import Pair, drift_value
+from monitors.metrics.psi import STATISTIC
 from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable
 from monitors.valuation import COUNTED, revision_reason
@@ -215,7 +216,7 @@ def test_the_registered_metrics_are_evaluated_where_none_are_named() -> None:
     said = evaluator.step(progress(0, HOUR_MS), view).metrics
     found = {(metric.metric, metric.feature): metric for metric in said}
     assert {name for name, _ in found} <= {metric.name for metric in METRICS.values() if metric.applies(TARGETED)}
-    expected = psi_value(np.array(bins.counts), np.array(window))
+    expected = drift_value(STATISTIC, Pair(np.array(bins.counts), np.array(window)))
     for key in (("psi", "age"), ("prediction_psi", "")):
         assert found[key].value == expected.value
         assert found[key].status is Status.FAILING

@@ -20,10 +20,11 @@ from monitors.bins import LATENCY_BINS, categorical_bins, numeric_bins
 from monitors.folds import fold_outcomes, fold_predictions
 from monitors.histograms import quantile, roc_area
 from monitors.metrics import METRICS, Metric, Value, metrics_of
-from monitors.metrics.psi import population_stability
+from monitors.metrics.drift import Pair
+from monitors.metrics.psi import STATISTIC as PSI
 from monitors.metrics.status import drift_status
 from monitors.summary import Summary
-from schemas.deployment import Span, Thresholds
+from schemas.deployment import Limits, Span
 from schemas.observation import Kind, Reason, Status
 from schemas.package import Baseline, Feature, FeatureType, NumericBins, Package, Target, TargetType
 from tests.unit.monitors.fold_frames import outcomes, package, predictions, said
@@ -31,6 +32,7 @@ from tests.unit.monitors.fold_frames import outcomes, package, predictions, said
 BINARY = Target("bought", TargetType.BINARY, ("no", "yes"))
 COLOURS = Target("colour", TargetType.MULTICLASS, ("red", "green", "blue"))
 PRICE = Target("price", TargetType.REGRESSION)
+LIMITS = Limits(0.1, 0.25)
 Floats = NDArray[np.float64]
 
 
@@ -159,18 +161,17 @@ def test_psi_is_that_of_a_plain_computation(pairs: list[tuple[int, int]]) -> Non
     baseline, window = map(list, zip(*pairs, strict=True))
     if not (sum(baseline) and sum(window)):
         return
-    found = population_stability(np.array(baseline), np.array(window))
+    found = PSI.effect(Pair(np.array(baseline), np.array(window)))
     total, expected = plain_psi(baseline, window)
     assert found.plug_in == pytest.approx(total, rel=1e-9, abs=1e-12)
-    assert found.expected == pytest.approx(expected)
+    assert found.plug_in - found.corrected == pytest.approx(expected)
 
 
 def test_the_baseline_against_itself_is_no_drift_on_average() -> None:
     rng = np.random.default_rng(8)
     shares = np.full(10, 0.1)
-    drawn = [
-        population_stability(rng.multinomial(5000, shares), rng.multinomial(1000, shares)).corrected for _ in range(500)
-    ]
+    pair = Pair(rng.multinomial(5000, shares, 500), rng.multinomial(1000, shares, 500))
+    drawn = PSI.effect(pair).corrected
     assert abs(np.mean(drawn)) <= 3 * np.std(drawn) / np.sqrt(500)
 
 
@@ -192,7 +193,7 @@ def test_a_status_is_of_the_effect_and_says_what_rows_cannot_tell(
     borderline: bool,  # noqa: FBT001 -- a column of the table
     reason: Reason | None,
 ) -> None:
-    judged = drift_status(drift, Thresholds())
+    judged = drift_status(drift, LIMITS)
     assert (judged.status, judged.borderline, judged.reason) == (status, borderline, reason)
 
 
@@ -232,7 +233,7 @@ def test_prediction_drift_is_seen_and_its_absence_too() -> None:
     for scores, status in ((rng.beta(2, 5, 5000), Status.PASSING), (rng.beta(4, 4, 5000), Status.FAILING)):
         frame = predictions([{"value": score} for score in scores.tolist()])
         summary = fold_predictions(frame, live, Span.DAY)[Kind.PREDICTIONS, "m", "", 0]
-        assert drift_status(METRICS["prediction_psi"].compute(summary, live, ""), Thresholds()).status is status
+        assert drift_status(METRICS["prediction_psi"].compute(summary, live, ""), LIMITS).status is status
 
 
 def test_a_constant_actual_has_no_r2_and_a_heavy_tail_is_said() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitors.metrics.psi import population_stability
+from monitors.metrics.drift import Pair
+from monitors.metrics.psi import STATISTIC
 from monitors.periods import Ago, Period, Range, before, calendar, period_of, sliding
 from monitors.rollup import Buckets, Reader, rebased
 from monitors.summary import Summary
@@ -119,7 +120,7 @@ def test_a_distance_is_taken_from_the_counts_of_the_period_before() -> None:
         for each in reader(rows).compared([period_of(DAY_MS, Period.DAY)], Ago.PREVIOUS)
         if each.metric.metric == "psi"
     )
-    expected = population_stability(np.array([0, *then, 0, 0]), np.array([0, *now, 0, 0])).corrected
+    expected = STATISTIC.effect(Pair(np.array([0, *then, 0, 0]), np.array([0, *now, 0, 0]))).corrected
     assert found.metric.value == pytest.approx(expected, abs=1e-12)
     assert found.before is not None
     assert found.before.value is not None
