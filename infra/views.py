@@ -16,15 +16,23 @@ import redis
 
 from schemas.deployment import Deployment
 from schemas.observation import Alert, AlertEvent, Heartbeat, Metric
-from schemas.package import Package
+from schemas.package import Feature, Package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+class _Featured(msgspec.Struct):
+    """Of a package what a status needs: its baseline is a hundred times as large."""
+
+    features: tuple[Feature, ...]
+
 
 _decode_metric = msgspec.json.Decoder(Metric).decode
 _decode_event = msgspec.json.Decoder(AlertEvent).decode
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 _decode_package = msgspec.json.Decoder(Package).decode
+_decode_features = msgspec.json.Decoder(_Featured).decode
 _decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
 
 Row = tuple[str, str, bytes | None]  # hash, field, value (None removes)
@@ -67,6 +75,16 @@ class Views:
     def packages(self) -> dict[str, Package]:
         """By digest."""
         return {digest: _decode_package(value) for digest, value in self._all("packages")}
+
+    def features(self, digests: Iterable[str]) -> dict[str, tuple[Feature, ...]]:
+        """The features of packages with their importance, by digest; those that are not known are left out."""
+        wanted = list(dict.fromkeys(digests))
+        values = cast("list[bytes | None]", self._redis.hmget(self._key("packages"), wanted)) if wanted else []
+        return {
+            digest: _decode_features(value).features
+            for digest, value in zip(wanted, values, strict=True)
+            if value is not None
+        }
 
     def metrics(self, deployment: str) -> list[Metric]:
         """All metrics of a deployment, in time order."""

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.deployment import Settings
 from schemas.observation import Metric, Status
-from schemas.package import Package
+from schemas.package import Feature
 
 OTHERS_FAILING = 3
 _IMPORTANT_FROM = 0.5  # of the largest
@@ -38,9 +38,9 @@ class Weighed(msgspec.Struct, frozen=True):
     starred: bool
 
 
-def weighed(package: Package, settings: Settings) -> dict[str, Weighed]:
-    """The watched features of a package by name, the heaviest first."""
-    watched = [one for one in package.features if one.name not in settings.excluded]
+def weighed(features: Iterable[Feature], settings: Settings) -> dict[str, Weighed]:
+    """The watched ones of a package's features by name, the heaviest first."""
+    watched = [one for one in features if one.name not in settings.excluded]
     given = {one.name: max(one.importance, 0.0) for one in watched}
     if not any(given.values()):
         given = dict.fromkeys(given, 1.0)

@@ -20,6 +20,7 @@ from schemas.deployment import Span as Bucket
 class Period(StrEnum):
     """Length of a window that base buckets are rolled up into."""
 
+    MINUTE = "minute"
     HOUR = "hour"
     SIX_HOURS = "6h"
     DAY = "day"
@@ -31,6 +32,7 @@ class Ago(StrEnum):
     """Which earlier time a window is compared with."""
 
     PREVIOUS = "previous"
+    DAY = "day"
     WEEK = "week"
     MONTH = "month"
     YEAR = "year"
@@ -45,6 +47,7 @@ class Range(NamedTuple):
 
 _SIX_HOURS_MS = 6 * HOUR_MS
 _MONTHS = {Ago.MONTH: 1, Ago.YEAR: 12}
+_DAYS = {Ago.DAY: 1, Ago.WEEK: 7}
 
 
 def period_of(at_ms: int, period: Period) -> Range:
@@ -53,6 +56,7 @@ def period_of(at_ms: int, period: Period) -> Range:
     >>> moment = int(np.datetime64("2024-02-29T13:00", "ms").astype(np.int64))
     >>> for period in Period:
     ...     print(*np.array(period_of(moment, period)).astype("M8[ms]").astype("M8[h]"))
+    2024-02-29T13 2024-02-29T13
     2024-02-29T13 2024-02-29T14
     2024-02-29T12 2024-02-29T18
     2024-02-29T00 2024-03-01T00
@@ -94,7 +98,7 @@ def sliding(over: Range, length_ms: int, step: Period) -> Iterator[Range]:
 
 
 def before(window: Range, ago: Ago) -> Range:
-    """The window to compare with: the one before it, or the same one a week, month or year ago.
+    """The window to compare with: the one before it, or the same one a day, week, month or year ago.
 
     A day that the earlier month does not have is its last one.
 
@@ -102,14 +106,15 @@ def before(window: Range, ago: Ago) -> Range:
     >>> for ago in Ago:
     ...     print(*np.array(before(march, ago)).astype("M8[ms]").astype("M8[D]"))
     2024-02-01 2024-03-01
+    2024-02-29 2024-03-31
     2024-02-23 2024-03-25
     2024-02-01 2024-03-01
     2023-03-01 2023-04-01
     """
     start_ms, end_ms = window
     length_ms = end_ms - start_ms
-    if ago is Ago.WEEK:
-        return Range(start_ms - 7 * DAY_MS, end_ms - 7 * DAY_MS)
+    if days := _DAYS.get(ago):
+        return Range(start_ms - days * DAY_MS, end_ms - days * DAY_MS)
     months = _whole_months(window)
     back = months if ago is Ago.PREVIOUS else _MONTHS[ago]
     if months:

@@ -19,15 +19,14 @@ import numpy as np
 from monitors.bins import bin_count
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
+from monitors.metrics.drift import CLIPPED, FEATURE, PREDICTION
 from monitors.periods import Ago, Period, Range, before, period_of
 from monitors.summary import Summary
-from monitors.valuation import DRIFT_METRICS, metrics_of_window
+from monitors.valuation import metrics_of_window
 from monitors.windows import Series, WindowId
 from schemas.deployment import Deployment
 from schemas.observation import Kind, Metric
-from schemas.package import Baseline, Bins, Package
-
-ALL_ROWS = ""
+from schemas.package import Baseline, Bins, NumericBins, Package
 
 
 class Buckets:
@@ -161,21 +160,29 @@ def rebased(package: Package, features: Summary, answers: Summary) -> Package:
     What was learned of the training baseline alone (values on holdout, tolerances) is left out.
     """
     baseline = package.baseline
-    mine = {name: _counted(bins, features, f"feature:{name}") for name, bins in baseline.features.items()}
-    prediction = None if baseline.prediction is None else _counted(baseline.prediction, answers, "prediction")
+    mine = {
+        name: _counted(bins, features, FEATURE.format(name), CLIPPED.format(name))
+        for name, bins in baseline.features.items()
+    }
+    prediction = None if baseline.prediction is None else _counted(baseline.prediction, answers, PREDICTION)
     earlier = Baseline(rows=max(features.count("rows"), 0), features=mine, prediction=prediction, units=baseline.units)
     return msgspec.structs.replace(package, baseline=earlier)
 
 
-def _counted(bins: Bins, summary: Summary, name: str) -> Bins:
+def _counted(bins: Bins, summary: Summary, name: str, clipped: str = "") -> Bins:
     size = bin_count(bins)
     counts = np.maximum(summary.vector(name, size)[:size], 0)
-    return msgspec.structs.replace(bins, counts=tuple(counts.tolist()))
+    counted = msgspec.structs.replace(bins, counts=tuple(counts.tolist()))
+    if not isinstance(counted, NumericBins) or counted.clipped is None:
+        return counted
+    present = len(counted.edges) + 1
+    sums = tuple(summary.vector(clipped, present)[:present].tolist())
+    return msgspec.structs.replace(counted, clipped=msgspec.structs.replace(counted.clipped, sums=sums))
 
 
 def _comparison(metric: Metric, then: Metric | None) -> Comparison:
     definition = METRICS.get(metric.metric)
-    if metric.metric in DRIFT_METRICS or (definition is not None and definition.kind is Kind.FEATURES):
+    if definition is not None and (definition.drift is not None or definition.kind is Kind.FEATURES):
         return Comparison(metric, then, None)
     value = None if then is None else then.value
     change = metric.value - value if metric.value is not None and value is not None else None

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from schemas.topics import Layout
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.topics import Layout, Topic
+    from infra.settings import Settings
+    from schemas.topics import Topic
 
 MAX_MESSAGE_BYTES = 4 << 20
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
@@ -106,6 +109,12 @@ class Connection:
     def partitions(self, topic: Topic) -> list[int]:
         """All partition numbers of a topic."""
         return list(range(self.layout.partition_count(topic)))
+
+
+def connect(settings: Settings) -> Connection:
+    """The broker and layout that the settings name."""
+    layout = Layout(settings.prefix, settings.partitions, settings.replication)
+    return Connection(settings.kafka_config(), layout)
 
 
 def _say(error: KafkaError) -> None:

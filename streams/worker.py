@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from infra import topics
 from infra.artifacts import ArtifactStore
-from schemas.topics import Layout
 from streams import roles
 from streams.app import run
-from streams.connection import Connection
+from streams.connection import connect
 from streams.exits import leave
 from streams.failpoints import FailPoints
 from streams.source import TransactionalSource
@@ -23,12 +22,6 @@ from streams.tables import Table
 if TYPE_CHECKING:
     from infra.settings import Settings
     from streams.tables import TableSpec
-
-
-def connect(settings: Settings) -> Connection:
-    """The broker and layout that the settings name."""
-    layout = Layout(settings.prefix, settings.partitions, settings.replication)
-    return Connection(settings.kafka_config(), layout)
 
 
 def work(

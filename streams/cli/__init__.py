@@ -7,21 +7,14 @@ different, not found), 2 where a command was used wrongly, 3 where something tha
 from __future__ import annotations
 
 import importlib
-import pkgutil
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import redis
-from confluent_kafka import KafkaException
 
-from infra.artifacts import ArtifactError
-from infra.local.errors import StackError
-from infra.settings import SettingsError
-from infra.topics import LayoutError
-from scorers.package import PackageError
-from streams.client import Refused, Unanswered
-from streams.exits import CannotGoOn
-from streams.views import ViewBehind
+from streams.cli._found import Listed, commands
 
 if TYPE_CHECKING:
     from typing import Any
@@ -43,37 +36,48 @@ class Ended(click.ClickException):
 class _Found(click.Group):
     """A group whose commands are all those that the modules of this package define."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        self._find()
-        return super().list_commands(ctx)
+    @cached_property
+    def listed(self) -> dict[str, Listed]:
+        """Every command by name, not loaded."""
+        return commands(Path(__file__).parent)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        self._find()
-        return super().get_command(ctx, cmd_name)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's own signature
+        return sorted(self.listed)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
+        if cmd_name not in self.listed:
+            return None
+        found = self.listed[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{found.module}"), found.function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
+        rows = [
+            (name, click.Command(name, help=found.about).get_short_help_str(formatter.width))
+            for name, found in sorted(self.listed.items())
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.listed, 1)
+            raise click.UsageError(f"{error.message}{f' Did you mean {near[0]}?' if near else ''}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except (SettingsError, StackError, LayoutError, CannotGoOn, Refused, PackageError, ArtifactError) as error:
-            raise Ended(error) from error
-        except (Unanswered, ViewBehind) as error:
-            raise Ended(error, NO_ANSWER) from error
-        except KafkaException as error:
-            raise Ended(f"Kafka does not answer as it should: {error.args[0].str()}.", NO_ANSWER) from error
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise Ended(f"Redis does not answer: {error}. Its views are not needed for scoring.", NO_ANSWER) from error
-
-    def _find(self) -> None:
-        for module in pkgutil.iter_modules(__path__):
-            if module.name.startswith("_"):
-                continue
-            found = vars(importlib.import_module(f"{__name__}.{module.name}")).values()
-            commands = [one for one in found if isinstance(one, click.Command) and not isinstance(one, _Found)]
-            groups = [one for one in commands if isinstance(one, click.Group)]
-            nested = {id(one) for group in groups for one in group.commands.values()}
-            for command in commands:
-                if id(command) not in nested:
-                    self.add_command(command)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            said = importlib.import_module(f"{__name__}._errors").ended(error)
+            if said is None:
+                raise
+            raise said from error
 
 
 @click.group(cls=_Found, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,4 +1,8 @@
-"""The standing of a deployment: the worst of each stage in its newest windows, and why where nothing is known."""
+"""The standing of a deployment: how each stage is in its newest windows, and why where nothing is known.
+
+Drift is judged by thresholds and importance. The other stages are as bad as the alerts that are open on their metrics
+say, or a metric with thresholds of its own; they pass once a rule has judged a closed window, not before.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,35 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitors.metrics import METRICS
-from schemas.deployment import Severity
-from schemas.observation import AlertPhase, Kind, Status
+from monitors.importance import drift_standing, weighed, weighted_drift
+from schemas.deployment import DriftStatistic, Severity
+from schemas.observation import AlertPhase, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.deployment import Deployment
+    from schemas.deployment import AlertRule, Deployment
     from schemas.observation import Alert, Metric
+    from schemas.package import Feature
 
 OPEN = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED)
 WORST = (Status.FAILING, Status.AT_RISK, Status.PASSING)
-STAGES = ("drift", "health", "accuracy")
+STAGES = ("drift", "quality", "health", "accuracy")
+DISTANCES = frozenset(statistic.value for statistic in DriftStatistic)
+OF_FLOW = frozenset({"repeated_id_rate", "unmatched_rate", "integrity"})
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How a deployment is. `reasons`: for each stage that is unknown, why. Windows are those of the champion."""
+    """How a deployment is. `reasons`: for each stage that is not passing, why. Windows are those of the champion.
+
+    `weighted_drift`: 0 to 1, of all watched features by importance, in the newest window; null where none has a value.
+    """
 
     name: str
     revision: int
     champion: str
     drift: Status
+    quality: Status
     health: Status
     accuracy: Status
     alerts: Status
@@ -37,17 +48,27 @@ class Standing(msgspec.Struct, frozen=True):
     windows: int
     closed_windows: int
     newest_window_ms: int | None
+    weighted_drift: float | None
     reasons: dict[str, str]
 
 
-def standing_of(deployment: Deployment, metrics: Iterable[Metric], alerts: Iterable[Alert]) -> Standing:
-    """What the newest window of each stage says of the champion, all rows; a closed one where there is one."""
+def standing_of(
+    deployment: Deployment, features: Iterable[Feature], metrics: Iterable[Metric], alerts: Iterable[Alert]
+) -> Standing:
+    """What the newest windows say of the champion (`features` are its), all rows; closed ones where there are any."""
     every = list(metrics)
     mine = [one for one in every if one.model == deployment.champion.digest and not one.segment]
     open_alerts = [one for one in alerts if one.deployment == deployment.name and one.phase in OPEN]
     windows = {(one.window_start_ms, one.window_end_ms) for one in mine}
     closed = {(one.window_start_ms, one.window_end_ms) for one in mine if one.closed}
-    found = {stage: _stage(stage, deployment, mine, open_alerts) for stage in STAGES}
+    weights = weighed(features, deployment.settings)
+    drifts = _newest([one for one in mine if stage_of(one) == "drift" and one.status is not None])
+    found = {
+        stage: _stage(stage, deployment, [one for one in mine if stage_of(one) == stage], open_alerts)
+        for stage in STAGES[1:]
+    }
+    found["drift"] = drift_standing(drifts, weights) if drifts else (Status.UNKNOWN, "no window has rows yet")
+    psi = {one.feature: one.value for one in drifts if one.metric == DriftStatistic.PSI and one.value is not None}
     requests: Counter[int] = Counter()
     for one in every:
         if one.metric == "requests" and not one.segment:  # each model counts the same ones, challengers perhaps fewer
@@ -57,6 +78,7 @@ def standing_of(deployment: Deployment, metrics: Iterable[Metric], alerts: Itera
         revision=deployment.revision,
         champion=deployment.champion.digest,
         drift=found["drift"][0],
+        quality=found["quality"][0],
         health=found["health"][0],
         accuracy=found["accuracy"][0],
         alerts=_alert_status(open_alerts),
@@ -65,47 +87,57 @@ def standing_of(deployment: Deployment, metrics: Iterable[Metric], alerts: Itera
         windows=len(windows),
         closed_windows=len(closed),
         newest_window_ms=max((start for start, _ in windows), default=None),
-        reasons={stage: why for stage, (_, why) in found.items() if why},
+        weighted_drift=weighted_drift(psi, weights, deployment.settings.thresholds.psi_failing),
+        reasons={stage: found[stage][1] for stage in STAGES if found[stage][1]},
     )
 
 
-def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alerts: list[Alert]) -> tuple[Status, str]:
-    """A stage's status, and why it is not known. Drift has thresholds; the others are what the alert rules say."""
-    ours = [one for one in metrics if stage_of(one.metric) == stage]
-    rules = {rule.name: rule.metric for rule in deployment.settings.alert_rules if stage_of(rule.metric) == stage}
-    if stage == "drift":
-        ours = [one for one in ours if one.status is not None]
-    elif rules:
-        ours = [one for one in ours if one.metric in rules.values()]
-    else:
-        return Status.UNKNOWN, "no alert rule looks at it"
-    if not ours:
-        return Status.UNKNOWN, "no window has rows yet" if stage != "accuracy" else "no actual has been matched yet"
-    pool = [one for one in ours if one.closed] or ours
-    newest_ms = max(one.window_start_ms for one in pool)
-    newest = [one for one in pool if one.window_start_ms == newest_ms]
-    if stage == "drift":
-        worst = next((status for status in WORST if any(one.status is status for one in newest)), Status.UNKNOWN)
-    elif all(one.value is None for one in newest):
-        worst = Status.UNKNOWN
-    else:
-        worst = _alert_status([one for one in open_alerts if one.rule in rules])
-    if worst is not Status.UNKNOWN:
-        return worst, ""
-    reasons = sorted({one.reason.value.replace("_", " ") for one in newest if one.reason})
-    return worst, ", ".join(reasons) or "its metrics have no value"
-
-
-def stage_of(metric: str) -> str:
-    """Which stage a metric speaks for.
-
-    >>> stage_of("psi"), stage_of("prediction_psi"), stage_of("data_error_rate"), stage_of("auc")
-    ('drift', 'drift', 'health', 'accuracy')
-    """
-    kind = METRICS[metric].kind if metric in METRICS else Kind.PREDICTIONS
-    if kind is Kind.FEATURES or metric == "prediction_psi":
+def stage_of(one: Metric) -> str:
+    """Which stage a metric speaks for; told by the record alone, so that a status needs no metric to be loaded."""
+    if one.metric.removeprefix("prediction_") in DISTANCES:
         return "drift"
-    return "accuracy" if kind is Kind.ACCURACY else "health"
+    if one.state is not None:
+        return "accuracy"
+    return "quality" if one.feature or one.metric in OF_FLOW else "health"
+
+
+def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alerts: list[Alert]) -> tuple[Status, str]:
+    """A stage's status by alert rules and thresholds, and why it is not known."""
+    names = {one.metric for one in metrics}
+    rules = {rule.name: rule for rule in deployment.settings.alert_rules if rule.metric in names}
+    ringing = [one for one in open_alerts if one.rule in rules]
+    by_rules, by_thresholds = _alert_status(ringing), _worst(_newest([one for one in metrics if one.status]))
+    bad = [status for status in WORST[:2] if status in (by_rules, by_thresholds)]
+    if bad:
+        return bad[0], "; ".join(sorted({one.text for one in ringing if one.text}))
+    if not metrics:
+        return Status.UNKNOWN, "no actual has been matched yet" if stage == "accuracy" else "no window has rows yet"
+    if by_thresholds is Status.PASSING or any(_judged(rule, metrics) for rule in rules.values()):
+        return Status.PASSING, ""
+    if not rules:
+        return Status.UNKNOWN, "no alert rule looks at it"
+    if not any(one.closed for one in metrics):
+        return Status.UNKNOWN, "no window is closed yet"
+    watched = {rule.metric for rule in rules.values()}
+    reasons = sorted({one.reason.value.replace("_", " ") for one in metrics if one.metric in watched and one.reason})
+    return Status.UNKNOWN, ", ".join(reasons) or "no closed window has enough rows for its alert rules"
+
+
+def _judged(rule: AlertRule, metrics: Iterable[Metric]) -> bool:
+    return any(
+        one.metric == rule.metric and one.closed and one.value is not None and one.n >= rule.min_rows for one in metrics
+    )
+
+
+def _newest(metrics: list[Metric]) -> list[Metric]:
+    """Those of the newest closed window; of the newest open one where none is closed."""
+    pool = [one for one in metrics if one.closed] or metrics
+    newest_ms = max((one.window_start_ms for one in pool), default=0)
+    return [one for one in pool if one.window_start_ms == newest_ms]
+
+
+def _worst(metrics: list[Metric]) -> Status:
+    return next((status for status in WORST if any(one.status is status for one in metrics)), Status.UNKNOWN)
 
 
 def _alert_status(open_alerts: list[Alert]) -> Status:

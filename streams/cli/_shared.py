@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,8 +16,9 @@ from rich.table import Table
 
 from infra import settings as installation
 from infra.views import Views
+from schemas.deployment import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.cli import NO_ANSWER, Ended
-from streams.worker import connect
+from streams.connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 SHORT = 12
+SHORTEST = 6
+PIPED_WIDTH = 10_000
+STALE_S = 15  # a worker that was not heard of for so long may be gone
 
 as_json = click.option("--json", "json", is_flag=True, help="JSON on standard output, for programs.")
 
@@ -64,7 +71,9 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console().print(table if table.row_count else f"{title}: none")
+    # into a pipe or a file: as wide as it is, or programs that read lines would find halves of cells
+    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+    console.print(table if table.row_count else f"{title}: none")
 
 
 def when(time_ms: int) -> str:
@@ -91,10 +100,42 @@ class Moment(click.ParamType):
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+class Duration(click.ParamType):
+    """A length of time as people write it: 30m, 6h, 7d, 4w; to milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([1-9][0-9]*)([mhdw])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a length of time; write 30m, 6h, 7d or 4w", param, ctx)
+        return int(found[1]) * {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}[found[2]]
+
+
+def must_be(name: str, known: Iterable[str], what: str) -> None:
+    """End with a sentence where a name is not known; it says what may have been meant.
+
+    >>> must_be("churm", ["churn", "prices"], "deployment")
+    Traceback (most recent call last):
+    streams.cli.Ended: there is no deployment churm; did you mean churn?
+    """
+    names = sorted(known)
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, 1)
+    said = f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}."
+    raise Ended(f"there is no {what} {name}; {said}")
+
+
 def package_of(catalog: Catalog, digest: str) -> Package:
-    """A registered package by its digest or an unambiguous beginning of it."""
+    """A registered package by its digest or an unambiguous beginning of it, of 6 characters or more."""
+    if len(digest) < SHORTEST:
+        raise Ended(f"{digest!r} is too short for a digest: give at least {SHORTEST} characters of it.")
     found = [package for full, package in catalog.packages.items() if full.startswith(digest.lower())]
     if len(found) == 1:
         return found[0]
-    said = f"more than one package begins with {digest}" if found else f"there is no package {digest}"
-    raise Ended(f"{said}; `watchkeeper package list` shows all.")
+    if found:
+        raise Ended(f"{len(found)} packages begin with {digest}: {', '.join(sorted(one.digest for one in found))}.")
+    raise Ended(f"there is no package {digest}; `watchkeeper package list` shows all.")

@@ -19,8 +19,8 @@ import click
 from infra import topics as provisioning
 from infra.local import stack
 from streams.cli.run import load
+from streams.connection import connect
 from streams.supervisor import Fleet
-from streams.worker import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import click
 import msgspec
 import yaml
 
-from monitors.metrics import METRICS
 from schemas.deployment import (
     Audit,
     ChangeSettings,
@@ -26,10 +24,11 @@ from schemas.topics import Topic
 from scorers.governance import verify_chain
 from streams.catalog import Catalog
 from streams.cli import Ended
+from streams.cli._orders import order
 from streams.cli._reading import begins, places_of, read, stops
-from streams.cli._shared import SHORT, as_json, package_of, say, show, when
+from streams.cli._settings import fields, read_settings
+from streams.cli._shared import SHORT, as_json, must_be, package_of, say, show, when
 from streams.cli._shared import connection as connect_here
-from streams.client import command, submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,9 +97,23 @@ def show_of_deployment(name: str, *, json: bool) -> None:
     click.echo(yaml.safe_dump(msgspec.to_builtins(found.settings), sort_keys=False).rstrip())
 
 
+def _print_fields(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's own
+    if not wanted:
+        return
+    show("settings of a deployment", ("setting", "allowed", "unit", "default", "meaning"), map(_plain, fields()))
+    context.exit()
+
+
+def _plain(told: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.replace("[", r"\[") for part in told)
+
+
 @deployment.command("settings")
 @click.argument("name")
 @click.argument("file", type=FILE)
+@click.option(
+    "--fields", is_flag=True, is_eager=True, expose_value=False, callback=_print_fields, help="Show every setting."
+)
 @because
 @as_json
 def settings_of_deployment(name: str, file: Path, *, reason: str, json: bool) -> None:
@@ -116,8 +129,16 @@ def settings_of_deployment(name: str, file: Path, *, reason: str, json: bool) ->
 def replace_of_deployment(name: str, digest: str, *, reason: str, json: bool) -> None:
     """Serve the package DIGEST as champion of NAME; workers switch between two batches."""
     connection = connect_here()
-    champion = package_of(Catalog(connection), digest).digest
+    catalog = Catalog(connection)
+    champion = package_of(catalog, digest).digest
+    must_be(name, catalog.deployments, "deployment")
+    challengers = catalog.deployments[name].challengers
     _order(connection, name, ReplaceModel(champion), reason, json=json)
+    if not json:
+        for model in challengers:
+            left = "goes, as it is the champion now" if model.digest == champion else "stays"
+            click.echo(f"challenger {_said(model)} {left}")
+        click.echo("the former champion is no challenger by itself: `watchkeeper deployment challengers` names them")
 
 
 @deployment.command("challengers")
@@ -151,6 +172,8 @@ def audit(context: click.Context, *, entity: str | None, json: bool) -> None:
         return
     found = [msgspec.json.decode(body, type=Audit) for body in _log(connect_here())]
     chosen = [one for one in found if entity is None or one.command.entity.startswith(entity)]
+    if entity is not None and not chosen:
+        must_be(entity, {one.command.entity for one in found}, "deployment or package")
     if json:
         say(chosen)
         return
@@ -181,26 +204,8 @@ def verify_of_audit() -> None:
     click.echo("A log whose end was cut off holds too: compare the last hash with the one you noted.")
 
 
-def read_settings(file: Path) -> Settings:
-    """Settings from YAML, strictly: an unknown name or a wrong type is an error."""
-    try:
-        given = yaml.safe_load(file.read_text(encoding="utf-8"))
-        settings = msgspec.convert(given if given is not None else {}, Settings)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Ended(f"{file} cannot be read as YAML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise Ended(f"{file} does not hold settings of a deployment: {error}.") from error
-    for rule in settings.alert_rules:
-        if rule.metric not in METRICS:
-            near = difflib.get_close_matches(rule.metric, METRICS, 1) or sorted(METRICS)
-            raise Ended(
-                f"{file}: the alert rule {rule.name} is on {rule.metric}, no metric; perhaps {', '.join(near)}?"
-            )
-    return settings
-
-
 def _order(connection: Connection, name: str, action: Action, reason: str, *, json: bool) -> None:
-    answer = submit(connection, command(name, action, reason=reason))
+    answer = order(connection, name, action, reason=reason)
     if json:
         say(answer)
     else:
@@ -208,11 +213,9 @@ def _order(connection: Connection, name: str, action: Action, reason: str, *, js
 
 
 def _deployment(connection: Connection, name: str) -> Deployment:
-    catalog = Catalog(connection)
-    if name not in catalog.deployments:
-        known = ", ".join(sorted(catalog.deployments)) or "none"
-        raise Ended(f"there is no deployment {name}; known: {known}.")
-    return catalog.deployments[name]
+    known = Catalog(connection).deployments
+    must_be(name, known, "deployment")
+    return known[name]
 
 
 def _log(connection: Connection) -> Iterator[bytes]:

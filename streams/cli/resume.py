@@ -17,10 +17,9 @@ from streams.cli import Ended
 from streams.cli._reading import places_of, stops
 from streams.cli._shared import load
 from streams.cli.verify import CHANGELOGS
-from streams.connection import REQUEST_TIMEOUT_S
+from streams.connection import REQUEST_TIMEOUT_S, connect
 from streams.roles.evaluator import EvaluatorRole
 from streams.roles.joiner import Joiner
-from streams.worker import connect
 
 if TYPE_CHECKING:
     from streams.connection import Connection

@@ -14,8 +14,9 @@ from infra import settings as installation
 from infra import topics as provisioning
 from infra.local import stack
 from streams import roles
+from streams.connection import connect
 from streams.supervisor import Fleet
-from streams.worker import connect, work
+from streams.worker import work
 
 if TYPE_CHECKING:
     from infra.settings import Settings

@@ -1,4 +1,4 @@
-"""`watchkeeper status`, `metrics`, `alerts`, `views`: what is known now, from the views in Redis."""
+"""`watchkeeper status`, `alerts`: what is known now, from the views in Redis."""
 
 from __future__ import annotations
 
@@ -8,81 +8,62 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.views import Views
 from schemas.deployment import MINUTE_MS
-from schemas.observation import AlertPhase, Metric
+from schemas.observation import AlertPhase
+from streams.cli import NO_ANSWER
 from streams.cli._health import OPEN, Standing, standing_of
-from streams.cli._shared import SHORT, Moment, as_json, connection, load, say, show, views, when
-from streams.roles.projector import rebuild
+from streams.cli._servers import ask_kafka, ask_redis
+from streams.cli._shared import STALE_S, as_json, load, must_be, say, show, views, when
 
 if TYPE_CHECKING:
     from schemas.observation import Alert, Heartbeat
 
-STALE_S = 15
 GONE_MS = 60 * MINUTE_MS  # a worker that was not heard of for so long is left out, unless nothing else is there
 COLOURS = {"passing": "green", "at_risk": "yellow", "failing": "red", "unknown": "bright_black"}
 
 
 @click.command()
 @click.option("--workers", is_flag=True, help="The workers instead of the deployments.")
+@click.option("--servers", is_flag=True, help="Kafka and Redis: where they are and whether they answer.")
 @as_json
-def status(*, workers: bool, json: bool) -> None:
-    """How every deployment is: drift, health, accuracy, alerts; or, with --workers, how every worker is."""
+def status(*, workers: bool, servers: bool, json: bool) -> None:
+    """How every deployment is: drift, data quality, health, accuracy, alerts; or how the workers or servers are."""
+    if servers:
+        _servers(json=json)
+        return
     found = views()
     if workers:
         _workers(found.workers(), json=json)
         return
     alerts = found.alerts()
-    standings = [standing_of(one, found.metrics(name), alerts) for name, one in sorted(found.deployments().items())]
+    deployments = found.deployments()
+    features = found.features(one.champion.digest for one in deployments.values())
+    standings = [
+        standing_of(one, features.get(one.champion.digest, one.features), found.metrics(name), alerts)
+        for name, one in sorted(deployments.items())
+    ]
     if json:
         say(standings)
         return
     show(
         "deployments",
-        ("name", "rev", "drift", "health", "accuracy", "alerts", "requests", "windows", "newest window (UTC)"),
+        (
+            "name",
+            "rev",
+            "drift",
+            "quality",
+            "health",
+            "accuracy",
+            "alerts",
+            "requests",
+            "windows",
+            "newest window (UTC)",
+        ),
         map(_row, standings),
     )
     for one in standings:
         for stage, why in one.reasons.items():
-            click.echo(f"{one.name}: {stage} is unknown: {why}")
-
-
-@click.command()
-@click.argument("deployment")
-@click.option("--metric", help="This metric only, as `psi` or `log_loss`.")
-@click.option("--feature", help="This feature only.")
-@click.option("--segment", help='This segment only, as "country=PT"; "" for all rows; default: all rows.', default="")
-@click.option("--model", help="This model only, by its digest or the beginning of it.")
-@click.option("--from", "since", type=Moment(), help="Windows that start at this time or later.")
-@click.option("--to", "until", type=Moment(), help="Windows that start before this time.")
-@as_json
-def metrics(
-    *,
-    deployment: str,
-    metric: str | None,
-    feature: str | None,
-    segment: str,
-    model: str | None,
-    since: int | None,
-    until: int | None,
-    json: bool,
-) -> None:
-    """The metrics of DEPLOYMENT, window by window."""
-    found = [
-        one
-        for one in views().metrics(deployment)
-        if metric in (None, one.metric)
-        and feature in (None, one.feature)
-        and one.segment == segment
-        and one.model.startswith(model or "")
-        and (since is None or one.window_start_ms >= since)
-        and (until is None or one.window_start_ms < until)
-    ]
-    if json:
-        say(found)
-        return
-    columns = ("window (UTC)", "metric", "feature", "model", "value", "baseline", "rows", "coverage", "status", "said")
-    show(f"metrics of {deployment}", columns, map(_metric_row, found))
+            click.echo(f"{one.name}: {stage} is {getattr(one, stage).value.replace('_', ' ')}: {why}")
 
 
 @click.command()
@@ -91,8 +72,11 @@ def metrics(
 @as_json
 def alerts(*, deployment: str | None, only_open: bool, json: bool) -> None:
     """Alerts, of all deployments or of one, oldest first."""
+    kept = views()
+    if deployment is not None:
+        must_be(deployment, kept.deployments(), "deployment")
     found = [
-        one for one in views().alerts() if deployment in (None, one.deployment) and (not only_open or one.phase in OPEN)
+        one for one in kept.alerts() if deployment in (None, one.deployment) and (not only_open or one.phase in OPEN)
     ]
     if json:
         say(found)
@@ -100,17 +84,16 @@ def alerts(*, deployment: str | None, only_open: bool, json: bool) -> None:
     show("alerts", ("since (UTC)", "phase", "severity", "what", "changed (UTC)"), map(_alert_row, found))
 
 
-@click.group(name="views")
-def views_group() -> None:
-    """The current state in Redis, a view of the topics."""
-
-
-@views_group.command("rebuild")
-def rebuild_of_views() -> None:
-    """Fill the views from the topics as they are now. Safe at any time: the topics are the truth."""
+def _servers(*, json: bool) -> None:
+    """Where the servers are, and whether they answer; exit code 3 where one does not."""
     chosen = load()
-    count = rebuild(connection(), Views(chosen.redis_address(), chosen.prefix))
-    click.echo(f"views rebuilt from {count:,} records")
+    found = [ask_kafka(chosen), ask_redis(chosen)]
+    if json:
+        say(found)
+    else:
+        show("servers", ("server", "address", "state"), ((one.name, one.address, one.state) for one in found))
+    if not all(one.answers for one in found):
+        raise SystemExit(NO_ANSWER)
 
 
 def _workers(found: list[Heartbeat], *, json: bool) -> None:
@@ -149,30 +132,14 @@ def _age_s(one: Heartbeat, now_ms: int) -> float:
 
 
 def _row(one: Standing) -> tuple[object, ...]:
-    stages = [f"[{COLOURS[value]}]{value.replace('_', ' ')}[/]" for value in (one.drift, one.health, one.accuracy)]
+    stages = [
+        f"[{COLOURS[value]}]{value.replace('_', ' ')}[/]"
+        for value in (one.drift, one.quality, one.health, one.accuracy)
+    ]
     said = f"[{COLOURS[one.alerts]}]{one.open_alerts} open[/]" if one.open_alerts else "none open"
     newest = when(one.newest_window_ms) if one.newest_window_ms is not None else "none yet"
     windows = f"{one.windows} ({one.closed_windows} closed)"
     return one.name, one.revision, *stages, said, f"{one.requests:,}", windows, newest
-
-
-def _metric_row(one: Metric) -> tuple[object, ...]:
-    interval = f" [{one.low:.4g}, {one.high:.4g}]" if one.low is not None and one.high is not None else ""
-    value = str(one.reason or "") if one.value is None else f"{one.value:.4g}{interval}".replace("[", r"\[")
-    said = " ".join(
-        word
-        for word in (
-            "closed" if one.closed else "open",
-            one.state or "",
-            f"revision {one.revision}: {one.revision_reason}" if one.revision else "",
-        )
-        if word
-    )
-    baseline = "" if one.baseline is None else f"{one.baseline:.4g}"
-    coverage = "" if one.coverage is None else f"{one.coverage:.1%}"
-    window = when(one.window_start_ms)
-    name = one.metric
-    return window, name, one.feature, one.model[:SHORT], value, baseline, f"{one.n:,}", coverage, one.status or "", said
 
 
 def _alert_row(one: Alert) -> tuple[object, ...]:

@@ -15,8 +15,8 @@ from streams.cli import Ended
 from streams.cli._decoding import key_text
 from streams.cli._shared import as_json, load, say
 from streams.cli._verification import VERIFIED, Finding
+from streams.connection import connect
 from streams.views import TopicView
-from streams.worker import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

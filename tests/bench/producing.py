@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from infra import settings as installation
 from schemas.deployment import Deployment, Model
 from schemas.topics import Topic
-from streams.worker import connect
+from streams.connection import connect
 from tests.bench.rig import FEATURES, NAME, TARGET
 from tests.bench.traffic import Chunk, chunks, send
 from tests.bench.watching import INPUTS, Offsets

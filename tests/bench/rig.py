@@ -25,10 +25,10 @@ from schemas.package import Feature, Package, Target, TargetType
 from schemas.topics import Topic
 from scorers.formats.linear import LinearModel, Link, NumericTerm
 from streams.client import command, submit
+from streams.connection import connect
 from streams.packages import build_package, register
 from streams.supervisor import Fleet
 from streams.views import TopicView
-from streams.worker import connect
 from tests.bench.watching import wait_until
 
 if TYPE_CHECKING:

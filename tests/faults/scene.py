@@ -23,10 +23,9 @@ from schemas.package import Feature, Package, Target, TargetType
 from schemas.topics import Topic
 from scorers.formats.linear import LinearModel, Link, NumericTerm
 from streams.client import Unanswered, command, submit
-from streams.connection import ends
+from streams.connection import connect, ends
 from streams.packages import build_package, register
 from streams.supervisor import PROGRAM, Fleet
-from streams.worker import connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

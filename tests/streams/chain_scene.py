@@ -30,9 +30,9 @@ from scorers.formats.linear import CategoricalTerm, LinearModel, Link, NumericTe
 from streams import roles
 from streams.batch import columns
 from streams.client import command, submit
+from streams.connection import connect
 from streams.packages import build_package, register
 from streams.supervisor import Fleet
-from streams.worker import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

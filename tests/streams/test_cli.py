@@ -22,9 +22,8 @@ from schemas.topics import Topic
 from scorers.formats.linear import LinearModel, Link, NumericTerm
 from streams import roles
 from streams.cli import watchkeeper
-from streams.connection import Connection
+from streams.connection import Connection, connect
 from streams.supervisor import Fleet
-from streams.worker import connect
 
 ROWS = 300
 START = 1_700_000_000_000
@@ -156,7 +155,8 @@ def test_what_is_wrong_with_a_package_is_said_in_a_sentence(shell: Shell, digest
     no_class = shell.run(*build(shell.folder, 9))
     assert (no_class.exit_code, no_class.stderr.count("\n")) == (1, 1)
     assert "none of the classes" in no_class.stderr
-    assert "no package feed" in shell.run("package", "show", "feed").stderr
+    assert "no package feedfeed" in shell.run("package", "show", "feedfeed").stderr
+    assert "too short" in shell.run("package", "show", "feed").stderr
     assert "NAME:TYPE" in shell.run(*build(shell.folder, 9), "--feature", "age=number").stderr
     assert len(digests) == 3
 
@@ -177,7 +177,8 @@ def test_settings_are_read_strictly(shell: Shell, served: str) -> None:
     wrong.write_text("bukket: minute\n")
     result = shell.run("deployment", "settings", served, wrong)
     assert result.exit_code == 1
-    assert "bukket" in result.stderr
+    assert "bukket is not known, did you mean bucket?" in result.stderr
+    assert "a list of text" in shell.ok("deployment", "settings", "--fields")
 
 
 def test_a_refusal_is_the_governors_sentence_and_exit_code_1(shell: Shell, served: str, digests: list[str]) -> None:
@@ -198,6 +199,38 @@ def test_status_says_how_deployments_and_workers_are(shell: Shell, served: str) 
     assert {one["heartbeat"]["role"] for one in workers} == set(roles.names())
     assert not any(one["stale"] for one in workers)
     assert "scorer/1" in shell.ok("status", "--workers")
+
+
+def test_windows_of_any_length_are_read_from_the_buckets(shell: Shell, served: str) -> None:
+    minutes = shell.json("metrics", served, "--metric", "requests")
+    (hour,) = shell.json("metrics", served, "--metric", "requests", "--window", "hour", "--model", minutes[0]["model"])  # type: ignore[index, misc]
+    assert hour["value"] == ROWS  # type: ignore[has-type]
+    words = ("--metric", "psi", "--feature", "age", "--window", "minute", "--compare", "previous")
+    compared = shell.json("metrics", served, *words)
+    assert isinstance(compared, list)
+    assert [one["before"] is None for one in compared][:2] == [True, True] or compared[0]["before"] is None
+    assert any(one["before"] is not None and one["metric"]["value"] is not None for one in compared)
+    assert "against the window before" in shell.ok("metrics", served, *words)
+    assert "closed" in shell.ok("metrics", served, "--sliding", "2m", "--window", "minute", "--metric", "auc")
+
+
+def test_an_unknown_deployment_is_an_error_with_what_was_meant(shell: Shell, served: str) -> None:
+    for words in (
+        ("metrics", "chrun"),
+        ("alerts", "chrun"),
+        ("audit", "--entity", "chrun"),
+        ("deployment", "show", "chrun"),
+    ):
+        result = shell.run(*words)
+        assert (result.exit_code, result.stdout) == (1, ""), words
+        assert f"did you mean {served}?" in result.stderr
+
+
+def test_servers_say_where_they_are_and_that_they_answer(shell: Shell) -> None:
+    servers = shell.json("status", "--servers")
+    assert isinstance(servers, list)
+    assert {one["name"]: one["answers"] for one in servers} == {"kafka": True, "redis": True}
+    assert "@" not in shell.ok("status", "--servers")
 
 
 def test_metrics_and_alerts_are_shown_and_filtered(shell: Shell, served: str) -> None:
@@ -267,7 +300,9 @@ def test_views_are_rebuilt_and_stores_of_a_running_role_are_not_touched(shell: S
 
 
 def test_a_replacement_is_in_the_audit_log_with_its_reason(shell: Shell, served: str, digests: list[str]) -> None:
-    shell.ok("deployment", "replace", served, digests[1], "--reason", "it is better")
+    said = shell.ok("deployment", "replace", served, digests[1], "--reason", "it is better")
+    assert f"({digests[1][:12]}) goes" in said
+    assert f"({digests[2][:12]}) stays" in said
     assert "revision 2 -> 3" in shell.ok("deployment", "challengers", served, digests[0])
     audits = shell.json("audit", "--entity", served)
     assert isinstance(audits, list)

@@ -5,14 +5,13 @@ import pytest
 from monitors.importance import Quadrant, drift_standing, quadrant, weighed, weighted_drift
 from schemas.deployment import Settings
 from schemas.observation import Metric, Reason, Status
-from schemas.package import Feature, Package, Target, TargetType
+from schemas.package import Feature
 
 NAMES = ("price", "age", "plan", "city", "fee", "size")
 
 
-def package(*importances: float) -> Package:
-    features = tuple(Feature(name, importance=value) for name, value in zip(NAMES, importances, strict=False))
-    return Package("p", "1", "m", Target("t", TargetType.REGRESSION), features, "linear")
+def given(*importances: float) -> tuple[Feature, ...]:
+    return tuple(Feature(name, importance=value) for name, value in zip(NAMES, importances, strict=False))
 
 
 def drift(feature: str, status: Status, reason: Reason | None = None) -> Metric:
@@ -20,33 +19,33 @@ def drift(feature: str, status: Status, reason: Reason | None = None) -> Metric:
 
 
 def test_weights_sum_to_one_over_the_watched_features_only() -> None:
-    found = weighed(package(3.0, 1.0, 5.0), Settings(excluded=("plan",)))
+    found = weighed(given(3.0, 1.0, 5.0), Settings(excluded=("plan",)))
     assert {name: one.weight for name, one in found.items()} == {"price": 0.75, "age": 0.25}
     assert [one.important for one in found.values()] == [True, False]
 
 
 def test_without_importances_every_feature_is_as_important_as_any() -> None:
-    found = weighed(package(0.0, 0.0), Settings())
+    found = weighed(given(0.0, 0.0), Settings())
     assert [(one.weight, one.important) for one in found.values()] == [(0.5, True), (0.5, True)]
 
 
 def test_a_starred_feature_decides_although_it_is_minor() -> None:
-    features = weighed(package(1.0, 0.1), Settings(starred=("age",)))
+    features = weighed(given(1.0, 0.1), Settings(starred=("age",)))
     assert quadrant(features["age"], Status.FAILING) is Quadrant.IMPORTANT_DRIFTING
     metrics = [drift("price", Status.PASSING), drift("age", Status.FAILING)]
     assert drift_standing(metrics, features) == (Status.FAILING, "age")
-    assert drift_standing(metrics, weighed(package(1.0, 0.1), Settings()))[0] is Status.PASSING
+    assert drift_standing(metrics, weighed(given(1.0, 0.1), Settings()))[0] is Status.PASSING
 
 
 @pytest.mark.parametrize(("failing", "status"), [(3, Status.PASSING), (4, Status.AT_RISK)])
 def test_more_than_three_failing_minor_features_are_a_risk(failing: int, status: Status) -> None:
-    features = weighed(package(1.0, 0.1, 0.1, 0.1, 0.1, 0.1), Settings())
+    features = weighed(given(1.0, 0.1, 0.1, 0.1, 0.1, 0.1), Settings())
     metrics = [drift("price", Status.PASSING), *(drift(name, Status.FAILING) for name in NAMES[1 : 1 + failing])]
     assert drift_standing(metrics, features)[0] is status
 
 
 def test_one_important_feature_at_risk_is_a_risk_and_nothing_known_is_unknown() -> None:
-    features = weighed(package(1.0, 0.9, 0.1), Settings())
+    features = weighed(given(1.0, 0.9, 0.1), Settings())
     at_risk = [drift("price", Status.PASSING), drift("age", Status.AT_RISK), drift("plan", Status.FAILING)]
     assert drift_standing(at_risk, features) == (Status.AT_RISK, "age")
     unknown = [drift("price", Status.UNKNOWN, Reason.TOO_FEW_ROWS), drift("plan", Status.PASSING)]
@@ -55,13 +54,13 @@ def test_one_important_feature_at_risk_is_a_risk_and_nothing_known_is_unknown() 
 
 
 def test_the_predictions_own_drift_decides_too() -> None:
-    features = weighed(package(1.0), Settings())
+    features = weighed(given(1.0), Settings())
     moved = Metric("d", "m", "prediction_psi", 0, 1, 100, value=0.9, status=Status.FAILING)
     assert drift_standing([moved, drift("price", Status.PASSING)], features) == (Status.FAILING, "the prediction")
 
 
 def test_weighted_drift_is_capped_at_failing_and_never_below_nothing() -> None:
-    features = weighed(package(3.0, 1.0), Settings())
+    features = weighed(given(3.0, 1.0), Settings())
     assert weighted_drift({"price": 9.0, "age": 9.0}, features, 0.25) == 1.0
     assert weighted_drift({"price": -0.01, "age": 0.25}, features, 0.25) == 0.25
     assert weighted_drift({"age": 0.125}, features, 0.25) == 0.5

@@ -1,0 +1,48 @@
+"""Base buckets from the views, for reading: windows of any length, as the pure core sums and values them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from monitors.rollup import Buckets, Reader
+from monitors.summary import Summary
+from monitors.table import opened
+from monitors.windows import Series
+from schemas.observation import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from infra.views import Views
+    from monitors.metrics import Metric as Definition
+    from schemas.deployment import Deployment
+
+EVER = -(1 << 62), 1 << 62
+
+
+def reader_of(
+    views: Views,
+    deployment: Deployment,
+    *,
+    wanted: Callable[[Series], bool] = lambda _: True,
+    definitions: Iterable[Definition] | None = None,
+    between: tuple[int, int] = EVER,
+) -> Reader:
+    """What reads a deployment's windows. `wanted` chooses the series, `between` the buckets by their start (ms)."""
+    stored = views.watermark(deployment.name)
+    watermark_ms = None if stored is None else msgspec.msgpack.decode(opened(stored), type=int)
+    buckets = Buckets(_rows(views, deployment.name, wanted, between))
+    return Reader(buckets, deployment, views.packages().get, watermark_ms=watermark_ms, definitions=definitions)
+
+
+def _rows(
+    views: Views, deployment: str, wanted: Callable[[Series], bool], between: tuple[int, int]
+) -> Iterator[tuple[Series, int, Summary]]:
+    for name in views.series(deployment):
+        kind, model, segment = name.split("|", 2)
+        series = Series(Kind(kind), model, segment)
+        if wanted(series):
+            for start_ms, value in views.buckets(deployment, name, *between):
+                yield series, start_ms, Summary.decode(opened(value))

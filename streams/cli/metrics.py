@@ -1,0 +1,178 @@
+"""`watchkeeper metrics`: what was said of a deployment's windows, or windows of any length read from its buckets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from monitors.metrics import METRICS
+from monitors.periods import Ago, Period, Range, calendar, sliding
+from monitors.rollup import Comparison
+from streams.cli import Ended
+from streams.cli._shared import SHORT, Duration, Moment, as_json, must_be, say, show, views, when
+from streams.cli._windows import reader_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitors.rollup import Reader
+    from monitors.windows import Series
+    from schemas.deployment import Deployment
+    from schemas.observation import Metric
+
+WHOLE = "range"
+BASELINE = "baseline"
+MOST_WINDOWS = 20_000
+
+
+@click.command()
+@click.argument("deployment")
+@click.option("--metric", help="This metric only, as `psi` or `log_loss`.")
+@click.option("--feature", help="This feature only.")
+@click.option("--segment", help='This segment only, as "country=PT"; "" for all rows; default: all rows.', default="")
+@click.option("--model", help="This model only, by its digest or the beginning of it.", default="")
+@click.option("--from", "since", type=Moment(), help="Windows that start at this time or later.")
+@click.option("--to", "until", type=Moment(), help="Windows that start before this time.")
+@click.option(
+    "--window",
+    type=click.Choice([*Period, WHOLE]),
+    help="Rolled up to windows of this length, or to one of the range; without: the windows as they were evaluated.",
+)
+@click.option(
+    "--sliding",
+    type=Duration(),
+    metavar="LENGTH",
+    help="Windows of this length (7d, 24h), one that ends with each --window.",
+)
+@click.option(
+    "--compare",
+    type=click.Choice([*Ago, BASELINE]),
+    help="With the window before, or the same one a week, a month, a year ago: distances are taken from it.",
+)
+@as_json
+def metrics(
+    *,
+    deployment: str,
+    metric: str | None,
+    feature: str | None,
+    segment: str,
+    model: str,
+    since: int | None,
+    until: int | None,
+    window: str | None,
+    sliding: int | None,
+    compare: str | None,
+    json: bool,
+) -> None:
+    """The metrics of DEPLOYMENT, window by window.
+
+    Without --window, --sliding and --compare: as they were last said, with their revisions. With one of them: read from
+    the base buckets now, for the windows that meet --from and --to, whole ones.
+    """
+    found = views()
+    deployments = found.deployments()
+    must_be(deployment, deployments, "deployment")
+    if metric is not None:
+        must_be(metric, METRICS, "metric")
+    if feature is not None:
+        must_be(feature, [one.name for one in deployments[deployment].features], "feature")
+    ago = Ago(compare) if compare not in (None, BASELINE) else None
+
+    def is_wanted(one: Metric) -> bool:
+        return metric in (None, one.metric) and feature in (None, one.feature)
+
+    def is_read(series: Series) -> bool:
+        return series.segment == segment and series.model.startswith(model.lower())
+
+    if window is None and sliding is None and ago is None:
+        said = [
+            one
+            for one in found.metrics(deployment)
+            if is_wanted(one)
+            and one.segment == segment
+            and one.model.startswith(model.lower())
+            and (since is None or one.window_start_ms >= since)
+            and (until is None or one.window_start_ms < until)
+        ]
+        _show(deployment, [Comparison(one, None, None) for one in said], None, json=json)
+        return
+    chosen = deployments[deployment]
+    reader = reader_of(found, chosen, wanted=is_read)
+    ranges = _ranges(reader, chosen, (since, until), window, sliding)
+    if ago is None:
+        read = [Comparison(one, None, None) for one in reader.metrics(ranges) if is_wanted(one)]
+    else:
+        read = [one for one in reader.compared(ranges, ago) if is_wanted(one.metric)]
+    _show(deployment, read, ago, json=json)
+
+
+def _ranges(
+    reader: Reader,
+    deployment: Deployment,
+    asked: tuple[int | None, int | None],
+    window: str | None,
+    length_ms: int | None,
+) -> list[Range]:
+    """The windows to read, no more than can be looked at."""
+    known = reader.buckets.extent()
+    if known is None:
+        return []
+    since, until = asked
+    over = Range(known.start_ms if since is None else since, known.end_ms if until is None else until)
+    if over.end_ms <= over.start_ms:
+        return []
+    if window == WHOLE:
+        return [over]
+    period = Period(window or (Period.DAY if length_ms else deployment.settings.drift_window.value))
+    periods = calendar(over, period) if length_ms is None else sliding(over, length_ms, period)
+    found = list(_at_most(periods, MOST_WINDOWS))
+    if len(found) == MOST_WINDOWS:
+        raise Ended(f"that is {MOST_WINDOWS:,} windows or more: narrow it by --from and --to.")
+    return found
+
+
+def _at_most(ranges: Iterator[Range], most: int) -> Iterator[Range]:
+    yield from (one for one, _ in zip(ranges, range(most), strict=False))
+
+
+def _show(deployment: str, found: list[Comparison], ago: Ago | None, *, json: bool) -> None:
+    if json:
+        say(found if ago is not None else [one.metric for one in found])
+        return
+    beside = ("before", "change") if ago is not None else ("baseline",)
+    columns = ("window (UTC)", "metric", "feature", "model", "value", *beside, "rows", "coverage", "status", "said")
+    versus = f", against {'the window before' if ago is Ago.PREVIOUS else f'a {ago} ago'}" if ago is not None else ""
+    show(f"metrics of {deployment}{versus}", columns, (_row(one, against=ago is not None) for one in found))
+
+
+def _row(found: Comparison, *, against: bool) -> tuple[object, ...]:
+    one = found.metric
+    interval = f" [{one.low:.4g}, {one.high:.4g}]" if one.low is not None and one.high is not None else ""
+    reason = one.reason.value.replace("_", " ") if one.reason is not None else ""
+    value = reason if one.value is None else f"{one.value:.4g}{interval}".replace("[", r"\[")
+    said = " ".join(
+        word
+        for word in (
+            "closed" if one.closed else "open",
+            one.state or "",
+            f"revision {one.revision}: {one.revision_reason}" if one.revision else "",
+        )
+        if word
+    )
+    if against:
+        then = found.before
+        before = "no rows" if then is None else _number(then.value)
+        beside: tuple[str, ...] = before, "" if found.change is None else f"{found.change:+.4g}"
+    else:
+        beside = (_number(one.baseline),)
+    status = "" if one.status is None else one.status.value.replace("_", " ")
+    status = ": ".join(part for part in (status, reason if one.value is not None else "") if part)
+    coverage = "" if one.coverage is None else f"{one.coverage:.1%}"
+    window = when(one.window_start_ms)
+    name = one.metric
+    return window, name, one.feature, one.model[:SHORT], value, *beside, f"{one.n:,}", coverage, status, said
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

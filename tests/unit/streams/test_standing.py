@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from schemas.deployment import AlertRule, Deployment, Model, Settings, Severity
+from schemas.observation import AccuracyState, Alert, AlertPhase, Metric, Reason, Status
+from schemas.package import Feature, Target, TargetType
+from streams.cli._health import Standing, standing_of
+
+FEATURES = (Feature("age"), Feature("plan"))
+ERRORS = AlertRule("errors", "data_error_rate", 0.1, min_rows=50)
+LOSS = AlertRule("loss", "log_loss", 0.7, min_rows=50)
+
+
+def deployment(*rules: AlertRule) -> Deployment:
+    target = Target("left", TargetType.BINARY, ("no", "yes"))
+    return Deployment("churn", 1, target, FEATURES, Model("m", "m", "1"), settings=Settings(alert_rules=rules))
+
+
+def metric(name: str, *, feature: str = "", n: int = 100, value: float | None = 0.01, **more: object) -> Metric:
+    fields: dict[str, object] = {"closed": True, "value": value, "feature": feature, **more}
+    return Metric("churn", "m", name, 0, 1, n, **fields)  # type: ignore[arg-type]
+
+
+def standing(metrics: list[Metric], *rules: AlertRule, alerts: tuple[Alert, ...] = ()) -> Standing:
+    return standing_of(deployment(*rules), FEATURES, metrics, alerts)
+
+
+def ringing(rule: AlertRule, severity: Severity) -> Alert:
+    return Alert(
+        "1",
+        "churn",
+        rule.name,
+        rule.metric,
+        "",
+        "",
+        "m",
+        severity,
+        AlertPhase.FIRING,
+        1,
+        0,
+        0,
+        rule.limit,
+        text="too many",
+    )
+
+
+def test_health_is_unknown_until_a_rule_has_judged_a_closed_window() -> None:
+    still_open = standing([metric("data_error_rate", closed=False)], ERRORS)
+    assert (still_open.health, still_open.reasons["health"]) == (Status.UNKNOWN, "no window is closed yet")
+    few = standing([metric("data_error_rate", n=49)], ERRORS)
+    assert few.health is Status.UNKNOWN
+    assert "enough rows" in few.reasons["health"]
+    without = standing([metric("data_error_rate")])
+    assert (without.health, without.reasons["health"]) == (Status.UNKNOWN, "no alert rule looks at it")
+    assert standing([metric("data_error_rate")], ERRORS).health is Status.PASSING
+
+
+def test_an_open_alert_is_the_status_of_its_stage_and_says_why() -> None:
+    metrics = [metric("data_error_rate"), metric("log_loss", state=AccuracyState.PARTIAL)]
+    found = standing(metrics, ERRORS, LOSS, alerts=(ringing(LOSS, Severity.CRITICAL),))
+    assert (found.health, found.accuracy, found.alerts) == (Status.PASSING, Status.FAILING, Status.FAILING)
+    assert found.reasons == {
+        "accuracy": "too many",
+        "drift": "no window has rows yet",
+        "quality": "no window has rows yet",
+    }
+
+
+def test_drift_is_that_of_the_newest_closed_window_and_is_weighed() -> None:
+    old = metric("psi", feature="age", value=0.5, status=Status.FAILING)
+    newer = [
+        Metric("churn", "m", "psi", 1, 2, 100, name, value=value, status=status, closed=True)
+        for name, value, status in (("age", 0.01, Status.PASSING), ("plan", 0.125, Status.AT_RISK))
+    ]
+    found = standing([old, *newer])
+    assert (found.drift, found.reasons["drift"]) == (Status.AT_RISK, "plan")
+    assert found.weighted_drift == (0.01 / 0.25 + 0.5) / 2
+
+
+def test_quality_is_judged_by_thresholds_of_its_metrics() -> None:
+    bad = metric("missing_rate", feature="age", value=0.4, status=Status.FAILING)
+    assert standing([bad]).quality is Status.FAILING
+    assert standing([metric("missing_rate", feature="age", status=Status.PASSING)]).quality is Status.PASSING
+
+
+def test_accuracy_without_a_value_says_why() -> None:
+    empty = metric("log_loss", value=None, n=0, reason=Reason.EMPTY, state=AccuracyState.PARTIAL)
+    found = standing([empty], LOSS)
+    assert (found.accuracy, found.reasons["accuracy"]) == (Status.UNKNOWN, "empty")
