@@ -250,26 +250,27 @@ class TransactionalSource(Service):
         """Records by source partition; a partition has ended while its last event is the end."""
         groups: dict[Place, list[Message]] = {}
         ends: dict[Place, int] = {}
-        last: tuple[str, int] | None = None
-        append = list[Message]().append
-        for message in messages:
+        topic = partition = None
+        found: list[Message] = []
+        wanted = FAR
+        for message in cast("list[Any]", messages):  # every record of every role comes through here, in runs
             error = message.error()
-            here = (str(message.topic()), cast("int", message.partition()))
-            if error is None:
-                offset = message.offset() or 0
-                if offset < self._next.get(here, FAR):  # fetched before this partition was given its start
-                    continue
-                self._next[here] = offset + 1
-                if here != last:  # records come in runs of one partition
-                    append, last = groups.setdefault(self._place(message), []).append, here
-                append(message)
-                continue
-            if error.code() == END_OF_PARTITION:
-                if here in self._next:
+            if error is not None:
+                if error.code() != END_OF_PARTITION:
+                    _raise_for(error)
+                elif (message.topic(), message.partition()) in self._next:
                     place = self._place(message)
                     ends[place] = len(groups.get(place, ()))
-            else:
-                _raise_for(error)
+                continue
+            if message.partition() != partition or message.topic() != topic:
+                topic, partition = message.topic(), message.partition()
+                wanted = self._next.get((topic, partition), FAR)
+                found = groups.setdefault(self._place(message), [])
+            if message.offset() >= wanted:  # else fetched before this partition was given its start
+                found.append(message)
+        groups = {place: found for place, found in groups.items() if found}
+        for found in groups.values():
+            self._next[str(found[-1].topic()), cast("int", found[-1].partition())] = (found[-1].offset() or 0) + 1
         self._ended.difference_update(groups)
         self._ended.update(place for place, seen in ends.items() if seen == len(groups.get(place, ())))
         return self._gate(groups)
