@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
 from monitors.bins import boolean_bins, categorical_bins, numeric_bins, prediction_bins
+from monitors.clipping import with_clipped
 from monitors.fixed_point import unit_near
 from monitors.folds.answers import predicted_outputs
 from monitors.folds.outcomes import fold_outcomes
@@ -56,7 +57,8 @@ def build_baseline(
 def feature_bins(feature: Feature, column: pl.Series) -> Bins:
     """The bins of a training column by the type of its feature; text is a category."""
     if feature.type is FeatureType.NUMERIC:
-        return numeric_bins(column.cast(pl.Float64).to_numpy())
+        values = column.cast(pl.Float64).to_numpy()
+        return with_clipped(numeric_bins(values), values)
     return boolean_bins(column) if feature.type is FeatureType.BOOLEAN else categorical_bins(column)
 
 

@@ -138,9 +138,13 @@ def bin_rows(bins: Bins, column: pl.Series) -> Positions:
     [1, 2, 3, 4, 0]
     """
     if isinstance(bins, NumericBins):
-        numbers = column if column.dtype == pl.Float64 else column.cast(pl.Float64, strict=False)
-        return _numeric_rows(np.array(bins.edges, np.float64), numbers.to_numpy())
+        return _numeric_rows(np.array(bins.edges, np.float64), numbers(column))
     return _categorical_rows(bins, column)
+
+
+def numbers(column: pl.Series) -> NDArray[np.float64]:
+    """A column as numbers: NaN for null and for what cannot be read as one."""
+    return (column if column.dtype == pl.Float64 else column.cast(pl.Float64, strict=False)).to_numpy()
 
 
 def _numeric_rows(edges: NDArray[np.float64], values: NDArray[np.float64]) -> Positions:

@@ -1,4 +1,4 @@
-"""What was asked: rows, and rows per frozen bin of each watched feature."""
+"""What was asked: rows, and of each watched feature the rows, and the sums of clipped values, per frozen bin."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.bins import bin_count, bin_rows
+from monitors.bins import bin_count, bin_rows, numbers
+from monitors.clipping import clipped_terms
 from monitors.folds.groups import SummaryKey, group_rows, summaries
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
-from schemas.package import Bins, Package
+from schemas.package import Bins, NumericBins, Package
 
 
 def fold_features(
@@ -26,7 +27,8 @@ def fold_features(
 ) -> dict[SummaryKey, Summary]:
     """Fold scored requests: "rows", and "feature:<name>" for each feature with a baseline that is not `excluded`.
 
-    One row of `features`, one event time (ms) and one list of segments for each request. A column that the frame does
+    "clipped:<name>" are the sums of a number's clipped values (`monitors.clipping`), where its baseline has them. One
+    row of `features`, one event time (ms) and one list of segments for each request. A column that the frame does
     not have is missing in every row.
     """
     if isinstance(segments, Sequence):
@@ -34,8 +36,13 @@ def fold_features(
     groups = group_rows(timestamps_ms, segments, bucket)
     counts: dict[str, Counts] = {"rows": groups.tally()}
     for name, bins in package.baseline.features.items():
-        if name not in excluded:
-            counts[f"feature:{name}"] = groups.histogram(_binned(features, name, bins), bin_count(bins))
+        if name in excluded:
+            continue
+        positions, width = _binned(features, name, bins), bin_count(bins)
+        counts[f"feature:{name}"] = groups.histogram(positions, width)
+        if isinstance(bins, NumericBins) and bins.clipped is not None and name in features.columns:
+            terms = clipped_terms(bins.clipped, numbers(features[name]))
+            counts[f"clipped:{name}"] = groups.histogram(positions, width, signs=terms)[:, :-1]
     return summaries(Kind.FEATURES, package.digest, groups, counts)
 
 

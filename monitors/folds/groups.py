@@ -20,27 +20,59 @@ SummaryKey = tuple[Kind, str, str, int]  # kind, model digest, segment, start of
 Scalar = TypeVar("Scalar", bound=np.generic)
 Positions = NDArray[np.intp]
 Signs = NDArray[np.int64]
+Weights = Signs | NDArray[np.float64]
+
+_MOST_CODES = 1 << 62
+_ROWS_PER_CELL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Rows that are in the same groups: counted once for all of them, then added up by group.
+
+    `of_rows`: the cell of each row. `members`: the cells of each group, one group after the other from `starts` on.
+    """
+
+    of_rows: Positions
+    count: int
+    members: Positions
+    starts: Positions
+
+    def by_group(self, table: Counts) -> Counts:
+        """Sums of cells (first axis) as sums of groups."""
+        return np.add.reduceat(table[self.members], self.starts, axis=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Rows by (segment, bucket): `codes` are positions in `keys`; `rows` says whose codes, None: of each row once."""
+    """Rows by (segment, bucket): `codes` are positions in `keys`; `rows` says whose codes, None: of each row once.
+
+    `cells` are there where rows share their groups so much that it is quicker to count by them: with three segments a
+    fold of 30 features takes a third of the time.
+    """
 
     codes: Positions
     keys: tuple[tuple[str, int], ...]
     rows: Positions | None = None
+    cells: Cells | None = None
 
     def histogram(
-        self, bins: Positions, width: int, where: NDArray[np.bool_] | None = None, signs: Signs | None = None
+        self,
+        bins: Positions,
+        width: int,
+        where: NDArray[np.bool_] | None = None,
+        signs: Weights | None = None,
     ) -> Counts:
-        """Rows per group (first axis) and bin, each row with its sign, rows outside `where` left out."""
-        index = self.of(bins) if len(self.keys) == 1 else self.codes * width + self.of(bins)
-        weights = None if signs is None else self.of(signs)
-        if where is not None:
-            kept = self.of(where)
-            index, weights = index[kept], None if weights is None else weights[kept]
-        counts = np.bincount(index, weights, minlength=len(self.keys) * width)
-        return counts.astype(np.int64, copy=False).reshape(len(self.keys), width)
+        """Rows per group (first axis) and bin, each row with its sign, rows outside `where` left out.
+
+        The signs may be any whole numbers; sums are exact below 2**53.
+        """
+        if self.cells is not None:
+            table = _table(self.cells.of_rows, self.cells.count, bins, width, where, signs)
+            return self.cells.by_group(table)
+        weights = None if signs is None else self.of(signs.astype(np.float64, copy=False))
+        kept = None if where is None else self.of(where)
+        return _table(self.codes, len(self.keys), self.of(bins), width, kept, weights)
 
     def tally(self, where: NDArray[np.bool_] | None = None, signs: Signs | None = None) -> Counts:
         """Rows per group, as vectors of length 1."""
@@ -57,6 +89,21 @@ class Groups:
 
     def _row_count(self) -> int:
         return self.codes.size if self.rows is None else int(self.rows.max(initial=-1)) + 1
+
+
+def _table(
+    codes: Positions,
+    count: int,
+    bins: Positions,
+    width: int,
+    where: NDArray[np.bool_] | None,
+    weights: Weights | None,
+) -> Counts:
+    index = bins if count == 1 else codes * width + bins
+    if where is not None:
+        index, weights = index[where], None if weights is None else weights[where]
+    counts = np.bincount(index, weights, minlength=count * width)
+    return counts.astype(np.int64, copy=False).reshape(count, width)
 
 
 def group_rows(timestamps_ms: NDArray[np.int64], segments: pl.Series | None, bucket: Span) -> Groups:
@@ -79,7 +126,23 @@ def group_rows(timestamps_ms: NDArray[np.int64], segments: pl.Series | None, buc
     used, codes = np.unique(codes, return_inverse=True)
     labels = ["", *names.to_list()]
     keys = tuple((labels[code // len(starts)], starts[code % len(starts)]) for code in used.tolist())
-    return Groups(codes, keys, rows)
+    return Groups(codes, keys, rows, _cells(codes, len(keys), everyone.size, lengths))
+
+
+def _cells(codes: Positions, groups: int, rows: int, lengths: Positions) -> Cells | None:
+    """None where rows have unequal numbers of segments, or share their groups with too few others."""
+    each = int(lengths[0])
+    if not each or (lengths != each).any() or groups**each >= _MOST_CODES:
+        return None
+    by_row = codes[rows:].reshape(rows, each)
+    mixed = by_row @ (groups ** np.arange(each))
+    _, first, of_rows = np.unique(mixed, return_index=True, return_inverse=True)
+    if first.size * _ROWS_PER_CELL > rows:
+        return None
+    belongs = np.column_stack([codes[first], by_row[first]]).ravel()
+    order = np.argsort(belongs, kind="stable")
+    starts = np.searchsorted(belongs[order], np.arange(groups))
+    return Cells(of_rows, first.size, order // (each + 1), starts)
 
 
 def _lengths(segments: pl.Series | None) -> Positions:

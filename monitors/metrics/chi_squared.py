@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from monitors.metrics.drift import Pair, metrics_of_pairs, no_pair
+from monitors.metrics.drift import Pair, Reals, metrics_of_pairs, no_pair
 from monitors.metrics.protocol import Value
 from monitors.summary import Counts
 from schemas.deployment import DriftStatistic
@@ -66,8 +66,8 @@ def _table(pair: Pair) -> Counts:
     return table[:, table.any(axis=0)]
 
 
-def _expected(table: Counts) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+def _expected(table: Counts) -> Reals:
+    return np.asarray(np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum())
 
 
 def _pearson(table: Counts) -> float:

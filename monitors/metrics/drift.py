@@ -40,8 +40,8 @@ _TERM = float(1 << 32)
 class Values:
     """Where the bins of a number lie, for statistics that need more than their order.
 
-    All are distances above the least clipped value: `ends` the bins' edges, `before` and `now` the sums in each bin
-    (last axis, `missing` left out), `sd` the baseline's standard deviation.
+    All are distances above the least clipped value, in units of `schemas.package.Clipped`: `ends` the bins' edges,
+    `before` and `now` the sums in each bin (last axis, `missing` left out), `sd` the baseline's standard deviation.
     """
 
     ends: Reals
@@ -79,12 +79,13 @@ class Pair:
 
     def freedom(self) -> Reals:
         """Degrees of freedom without drift: bins that the baseline fills, less one."""
-        return np.maximum(np.count_nonzero(self.before, axis=-1) - 1.0, 0.0)
+        return np.asarray(np.maximum(np.count_nonzero(self.before, axis=-1) - 1.0, 0.0), np.float64)
 
     def variance(self, by_baseline: Reals, by_window: Reals) -> Reals:
         """Of a function with these derivatives by the shares of baseline and window: the delta method."""
         p, q = self.shares()
-        return variance(p, by_baseline) / self.before.sum(-1) + variance(q, by_window) / self.now.sum(-1)
+        by_each = variance(p, by_baseline) / self.before.sum(-1), variance(q, by_window) / self.now.sum(-1)
+        return np.asarray(by_each[0] + by_each[1], np.float64)
 
 
 def variance(shares: Reals, derivatives: Reals) -> Reals:
@@ -253,11 +254,10 @@ def pair_of_feature(bins: Bins, summary: Summary, feature: str) -> Pair:
     return Pair(pair.before, pair.now, values_of(bins, bins.clipped, sums))
 
 
-def values_of(bins: NumericBins, clipped: Clipped, sums: NDArray[np.integer]) -> Values:
-    """Edges and sums as distances above the least clipped value; `sums` in terms of `schemas.package.Clipped`."""
-    scale = clipped.unit / _TERM
-    ends = np.clip(np.array(bins.edges), clipped.low, clipped.high) - clipped.low
-    return Values(ends, np.array(clipped.sums) * scale, sums * scale, clipped.sd)
+def values_of(bins: NumericBins, clipped: Clipped, sums: Counts) -> Values:
+    """Edges, and sums of terms, as distances."""
+    ends = (np.clip(np.array(bins.edges), clipped.low, clipped.high) - clipped.low) / clipped.unit
+    return Values(ends, np.array(clipped.sums) / _TERM, sums / _TERM, clipped.sd / clipped.unit)
 
 
 def _pair_of_predictions(bins: Bins, summary: Summary, package: Package, *, pool: bool) -> Pair:

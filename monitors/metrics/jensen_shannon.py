@@ -21,14 +21,15 @@ _PER_CHI_SQUARED = 1 / (8 * np.log(2))
 
 def _log2_ratio(shares: Reals, middle: Reals) -> Reals:
     """log2(shares / middle), 0 where there is no share."""
-    return np.log2(np.divide(shares, middle, out=np.ones(np.broadcast(shares, middle).shape), where=shares > 0))
+    ratio = np.divide(shares, middle, out=np.ones(np.broadcast(shares, middle).shape), where=shares > 0)
+    return np.asarray(np.log2(ratio))
 
 
 def _measure(pair: Pair) -> Reals:
     p, q = pair.shares()
     middle = (p + q) / 2
     both = (p * _log2_ratio(p, middle) + q * _log2_ratio(q, middle)).sum(-1) / 2
-    return np.maximum(np.asarray(both), 0.0)
+    return np.asarray(np.maximum(both, 0.0))
 
 
 def _variance(pair: Pair) -> Reals:

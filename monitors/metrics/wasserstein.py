@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitors.metrics.drift import Pair, Reals, Statistic, Values, metrics_of_statistic
+from monitors.summary import Counts
 from schemas.deployment import DriftStatistic, Limits
 
 # of the area under the absolute value of a Brownian bridge: mean sqrt(pi / 32), variance 7 / 60 - pi / 32
@@ -35,7 +36,7 @@ def _sides(values: Values) -> tuple[Reals, Reals]:
     return np.concatenate([ends[:1], ends]), np.concatenate([ends, ends[-1:]])
 
 
-def _areas(counts: Reals, sums: Reals, values: Values) -> Reals:
+def _areas(counts: Counts, sums: Reals, values: Values) -> Reals:
     """The area under the distribution function in each bin."""
     left, right = _sides(values)
     rows = counts.sum(-1, keepdims=True)
@@ -46,7 +47,7 @@ def _areas(counts: Reals, sums: Reals, values: Values) -> Reals:
 
 def _signed(pair: Pair) -> Reals:
     values = _values(pair)
-    return _areas(pair.before, values.before, values) - _areas(pair.now, values.now, values)
+    return np.asarray(_areas(pair.before, values.before, values) - _areas(pair.now, values.now, values))
 
 
 def _distance(pair: Pair) -> Reals:
