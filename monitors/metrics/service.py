@@ -1,10 +1,12 @@
-"""What the metrics of service health share: requests by how they ended, and quantiles of times."""
+"""What the metrics of service health share: requests by how they ended, and how long they took."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from monitors.bins import LATENCY_BINS, bin_count
+from monitors.fixed_point import as_float
+from monitors.folds.predictions import MS
 from monitors.histograms import quantile, quantile_interval
 from monitors.metrics import targets
 from monitors.metrics.intervals import share
@@ -29,7 +31,7 @@ def error_rate(kind: str) -> Metric:
     return Metric(f"{kind}_error_rate", Kind.PREDICTIONS, targets.always, compute)
 
 
-def latency(name: str, percent: int) -> Metric:
+def percentile(name: str, percent: int) -> Metric:
     """A percentile of times in ms: relative error at most 4.4 %, interval from the binomial law of its rank."""
 
     def compute(summary: Summary, package: Package, feature: str = "") -> Value:
@@ -41,3 +43,16 @@ def latency(name: str, percent: int) -> Metric:
         return Value(value, *quantile_interval(LATENCY_BINS, counts, percent / 100), int(counts[:-1].sum()))
 
     return Metric(f"{name}_p{percent}", Kind.PREDICTIONS, targets.always, compute)
+
+
+def mean_time(name: str) -> Metric:
+    """The mean of times in ms, exact; of the rows that were counted since sums are kept."""
+
+    def compute(summary: Summary, package: Package, feature: str = "") -> Value:
+        del package, feature
+        n = summary.count(f"timed:{name}")
+        if n <= 0:
+            return Value(None, reason=Reason.EMPTY)
+        return Value(as_float(summary.sums.get(name, 0), MS) / n, n=n)
+
+    return Metric(f"{name}_mean", Kind.PREDICTIONS, targets.always, compute)

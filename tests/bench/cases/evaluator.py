@@ -114,6 +114,7 @@ def _predictions(
             "response_ms": rng.random(len(times)) * 10,
             "error_kind": pl.Series([None] * len(times), dtype=pl.String),
             "error_code": pl.Series([None] * len(times), dtype=pl.String),
+            "consumer": pl.Series([None] * len(times), dtype=pl.String),
         }
     )
 

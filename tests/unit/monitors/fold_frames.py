@@ -44,6 +44,7 @@ PREDICTION: dict[str, pl.DataType | type[pl.DataType]] = {
     "segments": pl.List(pl.String),
     "error_kind": pl.Enum(["data", "system"]),
     "error_code": pl.String,
+    "consumer": pl.String,
 }
 
 
