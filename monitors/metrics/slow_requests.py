@@ -1,7 +1,8 @@
 """How many answers took longer than the setting `slow_ms`, from the frozen histogram of response times.
 
 Times are told apart at edges that are a factor of 2 ** (1/8) apart, so the count is of those beyond the edge nearest to
-`slow_ms`, which is within 4.4 % of it (from 0.01 ms to 20 min); `low` and `high` are certain: those surely above, and those perhaps above.
+`slow_ms`, which is within 4.4 % of it (from 0.01 ms to 20 min); `low` and `high` are certain: those surely above, and
+those perhaps above.
 """
 
 from __future__ import annotations
