@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -112,6 +112,15 @@ class Duration(click.ParamType):
         if found is None:
             self.fail(f"{value!r} is not a length of time; write 30m, 6h, 7d or 4w", param, ctx)
         return int(found[1]) * {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}[found[2]]
+
+
+class Near(click.Choice[str]):
+    """A choice that says what may have been meant."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401  # click's own
+        near = difflib.get_close_matches(str(value), list(self.choices), 1)
+        said = super().get_invalid_choice_message(value, ctx)
+        return f"{said} Did you mean {near[0]}?" if near else said
 
 
 def must_be(name: str, known: Iterable[str], what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,10 @@ def list_of_dead_letters(*, reason: str, json: bool) -> None:
 @dead_letters.command("show")
 @click.argument("position")
 def show_of_dead_letters(position: str) -> None:
-    """One dead letter as JSON; key and value in base64, at most 64 kB of them."""
-    say(_letter(letters(connect_here()), position))
+    """One dead letter as JSON; key and value in base64, at most 64 kB of them, and as text where they are text."""
+    found = _letter(letters(connect_here()), position)
+    text = {"key_text": as_text(found.key), "value_text": as_text(found.value)}
+    say(msgspec.structs.asdict(found) | {name: value for name, value in text.items() if value is not None})
 
 
 @dead_letters.command("replay")
@@ -85,6 +88,21 @@ def replay_of_dead_letters(positions: tuple[str, ...], *, yes: bool) -> None:
 def letters(connection: Connection) -> dict[str, DeadLetter]:
     """All retained dead letters by position; one that came twice is there once."""
     return {position_of(one): one for one in _all(connection)}
+
+
+def as_text(value: bytes | None) -> str | None:
+    """Bytes as text, if that is what they are; what a cut in the middle of a character left over does not matter.
+
+    >>> as_text("zwölf".encode()[:3]), as_text(bytes([0, 255]))
+    ('zw', None)
+    """
+    if value is None:
+        return None
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(value)
+    except UnicodeDecodeError:
+        return None
+    return text if all(one.isprintable() or one.isspace() for one in text) else None
 
 
 def position_of(letter: DeadLetter) -> str:

@@ -36,7 +36,7 @@ MOST_WINDOWS = 20_000
 @click.option("--to", "until", type=Moment(), help="Windows that start before this time.")
 @click.option(
     "--window",
-    type=click.Choice([*Period, WHOLE]),
+    type=click.Choice([*(one.value for one in Period), WHOLE]),
     help="Rolled up to windows of this length, or to one of the range; without: the windows as they were evaluated.",
 )
 @click.option(
@@ -47,7 +47,7 @@ MOST_WINDOWS = 20_000
 )
 @click.option(
     "--compare",
-    type=click.Choice([*Ago, BASELINE]),
+    type=click.Choice([*(one.value for one in Ago), BASELINE]),
     help="With the window before, or the same one a week, a month, a year ago: distances are taken from it.",
 )
 @as_json

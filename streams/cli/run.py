@@ -1,4 +1,4 @@
-"""Commands that run things: `up`, `down`, `worker`, `logs`, `topics`."""
+"""Commands that run things: `up`, `down`, `worker`, `topics`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from infra import settings as installation
 from infra import topics as provisioning
 from infra.local import stack
 from streams import roles
+from streams.cli import Ended
 from streams.connection import connect
 from streams.supervisor import Fleet
 from streams.worker import work
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+
+LOOK_S = 0.5
 
 
 def load() -> Settings:
@@ -66,25 +69,18 @@ def up(workers: int, *, servers_only: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+    while not stop.wait(LOOK_S) and not all(child.given_up for child in fleet.children):
+        pass
+    gone = not stop.is_set()
     fleet.stop()
+    if gone:
+        raise Ended("every worker gave up; see `watchkeeper logs`.")
 
 
 @click.command()
 def down() -> None:
     """Stop the local servers. Their data stays."""
     stack.down(load().home, report=click.echo)
-
-
-@click.command()
-@click.option("-n", "--lines", default=20, show_default=True, help="How many last lines of each log.")
-def logs(lines: int) -> None:
-    """Show the end of each log of servers and workers."""
-    home = load().home
-    for path in [*stack.logs(home), *sorted((home / "logs").glob("*.log"))]:
-        click.secho(f"== {path}", bold=True)
-        for line in path.read_text(errors="replace").splitlines()[-lines:]:
-            click.echo(line)
 
 
 @click.group()

@@ -11,6 +11,7 @@ from schemas.topics import Topic
 from streams.catalog import Catalog
 from streams.cli._decoding import decoded, key_text
 from streams.cli._reading import begins, follow, parts, places_of, read, stops
+from streams.cli._shared import Near
 from streams.cli._shared import connection as connect_here
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ FARTHER = 4
 
 
 @click.command()
-@click.argument("topic", type=click.Choice([topic.value for topic in Topic]))
+@click.argument("topic", type=Near([topic.value for topic in Topic]))
 @click.option("-n", "--lines", default=10, show_default=True, help="How many of the newest records.")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with what is committed; Ctrl-C ends.")
 @click.option("--from-beginning", is_flag=True, help="Everything that is retained, not the newest only.")
