@@ -1,0 +1,222 @@
+"""Pictures in SVG: values over time, two histograms over each other, drift against importance.
+
+Each is drawn in units of its own view box and scales with its place; colours are the page's, so that both schemes fit.
+Every mark says its number when it is pointed at, and each picture has a title for those who do not see it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import sqrt
+from typing import TYPE_CHECKING
+
+from infra.report.markup import Markup, element
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from infra.report.content import FeatureSection, Histogram, Line, Point
+
+WIDTH, HEIGHT = 340.0, 140.0
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 8.0, 10.0, 20.0
+DOT = 2.4
+_MANY = 60  # from so many points on the dots would be a second line
+_LEAST_GAP = 12.0
+
+
+def day(at_ms: int) -> str:
+    """A date, with the hour where it is not midnight.
+
+    >>> day(0), day(3_600_000)
+    ('1970-01-01', '1970-01-01 01:00')
+    """
+    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+    return moment.strftime("%Y-%m-%d" if at_ms % 86_400_000 == 0 else "%Y-%m-%d %H:%M")
+
+
+def number(value: float | None) -> str:
+    """A number as people read it.
+
+    >>> number(0.123456), number(12345.6), number(0.00001), number(0.0), number(None)
+    ('0.123', '12,346', '1e-05', '0', '')
+    """
+    if value is None:
+        return ""
+    if abs(value) >= 1000:  # noqa: PLR2004  # four digits and more are read in groups
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def over_time(line: Line) -> Markup:
+    """Values of windows in time order, their intervals as a band, levels dashed; gaps where there is no value."""
+    points = line.points
+    known = [point for point in points if point.value is not None]
+    bottom, top = _range(line, known)
+    first, last = points[0].start_ms, points[-1].start_ms
+
+    def x(at_ms: int) -> float:
+        share = (at_ms - first) / (last - first) if last > first else 0.5
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def y(value: float) -> float:
+        share = (min(max(value, bottom), top) - bottom) / (top - bottom)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    marks: list[Markup] = [*_frame(bottom, top, y)]
+    taken = [y(bottom), y(top)]
+    for name, level in line.levels:
+        at = y(level)
+        marks.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="level"))
+        if all(abs(at - other) >= _LEAST_GAP for other in taken):
+            marks.append(element("text", f"{name} {number(level)}", x=WIDTH - RIGHT, y=at - 3, class_="end faint"))
+            taken.append(at)
+    for run in _runs(points):
+        banded = [(point, point.low, point.high) for point in run if point.low is not None and point.high is not None]
+        if len(banded) > 1:
+            upper = [f"{x(point.start_ms):.1f},{y(high):.1f}" for point, _, high in banded]
+            lower = [f"{x(point.start_ms):.1f},{y(low):.1f}" for point, low, _ in reversed(banded)]
+            marks.append(element("polygon", points=" ".join(upper + lower), class_="band"))
+        path = " ".join(f"{x(point.start_ms):.1f},{y(point.value or 0.0):.1f}" for point in run)
+        marks.append(element("polyline", points=path, class_="line"))
+    for point in known:
+        status = point.status or "plain"
+        if len(known) > _MANY and status in ("plain", "passing"):
+            continue
+        said = element("title", f"{day(point.start_ms)}: {number(point.value)} {interval(point)} {point.note}".strip())
+        radius = DOT if len(known) <= _MANY else DOT * 0.7
+        marks.append(
+            element(
+                "circle",
+                said,
+                cx=x(point.start_ms),
+                cy=y(point.value or 0.0),
+                r=radius,
+                class_=f"dot {status.replace(' ', '-')}",
+            )
+        )
+    base = HEIGHT - 6
+    marks.append(element("text", day(first), x=LEFT, y=base, class_="faint"))
+    if last > first:
+        marks.append(element("text", day(last), x=WIDTH - RIGHT, y=base, class_="end faint"))
+    return _picture(f"{line.name} over time", marks, HEIGHT)
+
+
+def histograms(name: str, found: Histogram) -> Markup:
+    """Training as an outline behind, the window in front, bin by bin."""
+    count = len(found.labels)
+    most = max((*found.baseline, *found.window), default=0.0) or 1.0
+    high = HEIGHT - TOP - BOTTOM
+    step = (WIDTH - LEFT - RIGHT) / max(count, 1)
+
+    def y(share: float) -> float:
+        return HEIGHT - BOTTOM - share / most * high
+
+    marks = [*_frame(0.0, most, y, percent=True)]
+    for place, (label, before, now) in enumerate(zip(found.labels, found.baseline, found.window, strict=True)):
+        left = LEFT + place * step
+        said = element("title", f"{label}: {before:.1%} in training, {now:.1%} in the window")
+        wide, slim = max(step * 0.84, 1.0), max(step * 0.5, 0.7)
+        marks += [
+            element(
+                "rect",
+                x=left + (step - wide) / 2,
+                y=y(before),
+                width=wide,
+                height=HEIGHT - BOTTOM - y(before),
+                class_="before",
+            ),
+            element(
+                "rect", x=left + (step - slim) / 2, y=y(now), width=slim, height=HEIGHT - BOTTOM - y(now), class_="now"
+            ),
+            element("rect", said, x=left, y=TOP, width=step, height=high, class_="hit"),
+        ]
+    if count:
+        marks.append(element("text", _cut(found.labels[0]), x=LEFT, y=HEIGHT - 6, class_="faint"))
+        marks.append(element("text", _cut(found.labels[-1]), x=WIDTH - RIGHT, y=HEIGHT - 6, class_="end faint"))
+    return _picture(f"{name}: training and window", marks, HEIGHT)
+
+
+def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
+    """Importance to the right, drift upwards (compressed as a root, so that small ones are told apart)."""
+    known = [(one.newest.value, one) for one in features if one.newest is not None and one.newest.value is not None]
+    wide, tall = 720.0, 300.0
+    heaviest = max((one.weight for one in features), default=0.0) or 1.0
+    most = max([at_risk * 3, *(drift for drift, _ in known)])
+
+    def x(weight: float) -> float:
+        return LEFT + weight / heaviest * (wide - LEFT - 90)
+
+    def y(drift: float) -> float:
+        return tall - 34 - sqrt(max(drift, 0.0) / most) * (tall - 34 - 22)
+
+    right, split, level = wide - RIGHT, x(heaviest / 2), y(at_risk)
+    marks = [
+        element("rect", x=split, y=8, width=right - split, height=level - 8, class_="act"),
+        element("line", x1=LEFT, x2=right, y1=level, y2=level, class_="level"),
+        element("line", x1=split, x2=split, y1=8, y2=tall - 30, class_="level"),
+        element("text", "important and drifting", x=right - 6, y=22, class_="end faint"),
+        element("text", "minor, drifting", x=LEFT + 6, y=22, class_="faint"),
+        element("text", "minor, stable", x=LEFT + 6, y=tall - 38, class_="faint"),
+        element("text", "important, stable", x=right - 6, y=tall - 38, class_="end faint"),
+        element("text", "importance →", x=right, y=tall - 12, class_="end faint"),
+        element("text", "drift ↑", x=2, y=tall - 12, class_="faint"),
+        element("text", number(at_risk), x=LEFT - 4, y=level + 3, class_="end faint"),
+    ]
+    labelled: list[tuple[float, float]] = []
+    for drift, one in sorted(known, key=lambda pair: -pair[0]):
+        at_x, at_y = x(one.weight), y(drift)
+        said = element("title", f"{one.name}: drift {number(drift)}, importance {one.weight:.1%}")
+        marks.append(
+            element("circle", said, cx=at_x, cy=at_y, r=5, class_=f"dot {(one.status or 'plain').replace(' ', '-')}")
+        )
+        if all(abs(at_y - other_y) > _LEAST_GAP or abs(at_x - other_x) > 90 for other_x, other_y in labelled):  # noqa: PLR2004
+            marks.append(element("text", _cut(one.name, 22), x=at_x + 9, y=at_y + 4, class_="label"))
+            labelled.append((at_x, at_y))
+    return _picture("Drift by importance", marks, tall, wide)
+
+
+def interval(point: Point) -> str:
+    """A 95 % interval in brackets, where there is one."""
+    return "" if point.low is None or point.high is None else f"[{number(point.low)}, {number(point.high)}]"
+
+
+def _picture(title: str, marks: Sequence[Markup], height: float, width: float = WIDTH) -> Markup:
+    return element(
+        "svg", element("title", title), marks, viewBox=f"0 0 {width:.0f} {height:.0f}", role="img", aria_label=title
+    )
+
+
+def _frame(bottom: float, top: float, place: Callable[[float], float], *, percent: bool = False) -> list[Markup]:
+    said = "{:.0%}".format if percent else number
+    return [
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=place(bottom), y2=place(bottom), class_="axis"),
+        element("text", said(bottom), x=LEFT - 4, y=place(bottom), class_="end faint"),
+        element("text", said(top), x=LEFT - 4, y=place(top) + 6, class_="end faint"),
+    ]
+
+
+def _range(line: Line, known: Sequence[Point]) -> tuple[float, float]:
+    values = [point.value for point in known if point.value is not None]
+    if not line.from_zero:
+        values += [end for point in known for end in (point.low, point.high) if end is not None]
+    values += [level for _, level in line.levels]
+    bottom, top = min(values, default=0.0), max(values, default=1.0)
+    if line.from_zero:
+        bottom = min(bottom, 0.0) if bottom < -0.05 * abs(top) else 0.0
+    gap = (top - bottom) or abs(top) or 1.0
+    return (bottom if line.from_zero else bottom - 0.06 * gap), top + 0.06 * gap
+
+
+def _runs(points: Sequence[Point]) -> list[list[Point]]:
+    """Points with a value that follow each other."""
+    runs: list[list[Point]] = [[]]
+    for point in points:
+        if point.value is None:
+            runs.append([])
+        else:
+            runs[-1].append(point)
+    return [run for run in runs if run]
+
+
+def _cut(text: str, most: int = 18) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,93 @@
+"""What the report shows, as plain values: whoever fills it in knows of windows and metrics, who draws it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A value of one window; None with a reason where there is none. `note` is said beside it (coverage, state)."""
+
+    start_ms: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    status: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A value over time, with levels that mean something (thresholds, the value on holdout) by their names."""
+
+    name: str
+    points: tuple[Point, ...]
+    levels: tuple[tuple[str, float], ...] = ()
+    from_zero: bool = True
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Shares of rows by bin, 0 to 1, in training and in the window."""
+
+    labels: tuple[str, ...]
+    baseline: tuple[float, ...]
+    window: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSection:
+    """One feature: how it drifts in the newest window, how it looks, and how it came there."""
+
+    name: str
+    weight: float
+    important: bool
+    starred: bool
+    quadrant: str
+    status: str
+    newest: Point | None
+    n: int
+    histogram: Histogram | None
+    drift: Line
+    quality: tuple[tuple[str, Point], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusTile:
+    """A stage of monitoring: its status in a word, and why."""
+
+    stage: str
+    status: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert and the windows that it rests on."""
+
+    since_ms: int
+    changed_ms: int
+    phase: str
+    severity: str
+    text: str
+    windows: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One deployment in one range of windows. `facts` are pairs for the head of the page."""
+
+    deployment: str
+    facts: tuple[tuple[str, str], ...]
+    tiles: tuple[StatusTile, ...]
+    weighted_drift: float | None
+    at_risk: float
+    features: tuple[FeatureSection, ...]
+    prediction: Histogram | None
+    predictions: tuple[Line, ...]
+    health: tuple[Line, ...]
+    accuracy: tuple[Line, ...]
+    quality: tuple[Line, ...]
+    alerts: tuple[AlertRow, ...]

@@ -1,0 +1,203 @@
+"""From the views to the content of a report: the champion, all rows, window by window."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from infra.report.content import AlertRow, FeatureSection, Histogram, Line, Point, Report, StatusTile
+from monitors.importance import quadrant, weighed, weighted_drift
+from monitors.metrics import METRICS
+from monitors.metrics.drift import FEATURE, PREDICTION
+from monitors.periods import Period, Range, calendar, period_of
+from monitors.rollup import Reader
+from monitors.shares import shares_of
+from monitors.windows import Series
+from schemas.deployment import DriftStatistic
+from schemas.observation import Kind, Metric
+from streams.cli._health import STAGES, Standing
+from streams.cli._shared import SHORT, when
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitors.importance import Weighed
+    from monitors.summary import Summary
+    from schemas.deployment import Deployment
+    from schemas.observation import Alert
+    from schemas.package import Bins, Package
+
+MOST_WINDOWS = 400
+PSI = DriftStatistic.PSI.value
+_UP_FROM_ZERO = frozenset({"coverage"})
+Lines = dict[str, list[Metric]]
+
+
+def content_of(
+    reader: Reader,
+    deployment: Deployment,
+    package: Package,
+    standing: Standing,
+    alerts: Iterable[Alert],
+    *,
+    over: Range,
+    period: Period | None,
+    now_ms: int,
+) -> Report:
+    """The report of a range. `period`: the length of all windows; None: as the deployment's settings say."""
+    drift_period = period or Period(deployment.settings.drift_window.value)
+    periods = {
+        Kind.FEATURES: drift_period,
+        Kind.PREDICTIONS: drift_period,
+        Kind.ACCURACY: period or Period(deployment.settings.accuracy_window.value),
+    }
+    found = {
+        kind: _lines(reader, kind, list(calendar(over, length))[-MOST_WINDOWS:]) for kind, length in periods.items()
+    }
+    newest = {kind: _newest(lines) for kind, lines in found.items()}
+    totals = {
+        kind: reader.buckets.total(Series(kind, package.digest, ""), newest[kind])
+        for kind in (Kind.FEATURES, Kind.PREDICTIONS)
+    }
+    weights = weighed(package.features, deployment.settings)
+    limits = deployment.settings.thresholds
+    features = [
+        _feature(one, found[Kind.FEATURES], package, totals[Kind.FEATURES], (limits.psi_at_risk, limits.psi_failing))
+        for one in weights.values()
+    ]
+    drifts = {one.name: one.newest.value for one in features if one.newest and one.newest.value is not None}
+    by_drift = sorted(features, key=lambda one: (-one.important, -drifts.get(one.name, -1.0), one.name))
+    return Report(
+        deployment=deployment.name,
+        facts=_facts(deployment, over, drift_period, now_ms),
+        tiles=_tiles(standing),
+        weighted_drift=weighted_drift(drifts, weights, limits.psi_failing),
+        at_risk=limits.psi_at_risk,
+        features=tuple(by_drift),
+        prediction=_histogram(package.baseline.prediction, totals[Kind.PREDICTIONS], PREDICTION),
+        predictions=_told(found[Kind.PREDICTIONS], drift=True),
+        health=_told(found[Kind.PREDICTIONS], drift=False),
+        accuracy=_told(found[Kind.ACCURACY], drift=False),
+        quality=_told({key: lines for key, lines in found[Kind.FEATURES].items() if key.endswith("/")}, drift=False),
+        alerts=tuple(map(_alert, sorted(alerts, key=lambda one: -one.since_ms))),
+    )
+
+
+def _lines(reader: Reader, kind: Kind, windows: Iterable[Range]) -> Lines:
+    """Metrics of a kind in time order, by "metric/feature"."""
+    lines: Lines = defaultdict(list)
+    for one in reader.metrics(windows):
+        if METRICS[one.metric].kind is kind:
+            lines[f"{one.metric}/{one.feature}"].append(one)
+    return dict(lines)
+
+
+def _newest(lines: Lines) -> Range:
+    """The newest closed window, or the newest at all."""
+    every = [one for line in lines.values() for one in line]
+    pool = [one for one in every if one.closed] or every
+    return max((Range(one.window_start_ms, one.window_end_ms) for one in pool), default=Range(0, 0))
+
+
+def _feature(
+    one: Weighed, lines: Lines, package: Package, total: Summary, limits: tuple[float, float]
+) -> FeatureSection:
+    drift = lines.get(f"{PSI}/{one.feature}", [])
+    newest = _newest_of(drift)
+    quality = [
+        (name.partition("/")[0].replace("_", " "), _point(last))
+        for name, line in sorted(lines.items())
+        if name.endswith(f"/{one.feature}") and METRICS[line[0].metric].drift is None and (last := _newest_of(line))
+    ]
+    return FeatureSection(
+        name=one.feature,
+        weight=one.weight,
+        important=one.important,
+        starred=one.starred,
+        quadrant=quadrant(one, newest.status if newest else None).value,
+        status=_word(newest) or "unknown",
+        newest=_point(newest) if newest else None,
+        n=newest.n if newest else 0,
+        histogram=_histogram(package.baseline.features.get(one.feature), total, FEATURE.format(one.feature)),
+        drift=Line("drift", tuple(map(_point, drift)), tuple(zip(("at risk", "failing"), limits, strict=True))),
+        quality=tuple(quality),
+    )
+
+
+def _newest_of(line: list[Metric]) -> Metric | None:
+    return next((one for one in reversed(line) if one.closed), line[-1] if line else None)
+
+
+def _told(lines: Lines, *, drift: bool) -> tuple[Line, ...]:
+    """Lines that have a value somewhere; of drift statistics only those with a status."""
+    found = []
+    for line in lines.values():
+        definition = METRICS[line[0].metric]
+        if (definition.drift is not None) is not drift or all(one.value is None for one in line):
+            continue
+        if drift and all(one.status is None for one in line):
+            continue
+        holdout = next((one.baseline for one in reversed(line) if one.baseline is not None), None)
+        found.append(
+            Line(
+                definition.name.replace("_", " "),
+                tuple(map(_point, line)),
+                () if holdout is None else (("holdout", holdout),),
+                from_zero=definition.kind is not Kind.ACCURACY or definition.name in _UP_FROM_ZERO,
+                unit="ms" if "_ms" in definition.name else "",
+            )
+        )
+    return tuple(found)
+
+
+def _histogram(bins: Bins | None, total: Summary, name: str) -> Histogram | None:
+    if bins is None:
+        return None
+    found = shares_of(bins, total, name)
+    return None if found is None else Histogram(*found)
+
+
+def _point(one: Metric) -> Point:
+    words = [
+        f"coverage {one.coverage:.0%}" if one.coverage is not None and one.metric != "coverage" else "",
+        one.state or "",
+        one.reason.value.replace("_", " ") if one.reason else "",
+        f"{one.n:,} rows" if one.n else "",
+        "" if one.closed else "still open",
+    ]
+    note = ", ".join(filter(None, words))
+    return Point(one.window_start_ms, one.value, one.low, one.high, _word(one), note)
+
+
+def _word(one: Metric | None) -> str:
+    return one.status.value.replace("_", " ") if one is not None and one.status is not None else ""
+
+
+def _tiles(standing: Standing) -> tuple[StatusTile, ...]:
+    stages = [
+        StatusTile(stage.replace("quality", "data quality"), getattr(standing, stage).value.replace("_", " "), why)
+        for stage in STAGES
+        for why in (standing.reasons.get(stage, ""),)
+    ]
+    alerts = StatusTile("alerts", standing.alerts.value.replace("_", " "), f"{standing.open_alerts} open")
+    return *stages, alerts
+
+
+def _facts(deployment: Deployment, over: Range, period: Period, now_ms: int) -> tuple[tuple[str, str], ...]:
+    champion = deployment.champion
+    target = deployment.target
+    last = period_of(max(over.end_ms - 1, over.start_ms), period)
+    return (
+        ("champion", f"{champion.name} {champion.version} ({champion.digest[:SHORT]})"),
+        ("predicts", f"{target.name} ({target.type.value})"),
+        ("revision", str(deployment.revision)),
+        ("windows", f"{period.value}, {when(over.start_ms)[:10]} to {when(last.end_ms)[:10]}"),
+        ("made", f"{when(now_ms)} UTC"),
+    )
+
+
+def _alert(one: Alert) -> AlertRow:
+    windows = tuple(
+        Point(each.window_start_ms, each.value, each.low, note=f"({each.n:,} rows)") for each in one.windows
+    )
+    return AlertRow(one.since_ms, one.changed_ms, one.phase.value, one.severity.value, one.text, windows)

@@ -1,0 +1,57 @@
+"""`watchkeeper report`: one page of a deployment to look at, to send, to keep."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from infra.report.page import document
+from monitors.periods import Period, Range
+from streams.cli import Ended
+from streams.cli._health import standing_of
+from streams.cli._report import content_of
+from streams.cli._shared import Moment, must_be, views
+from streams.cli._windows import reader_of
+
+
+@click.command()
+@click.argument("deployment")
+@click.option(
+    "--html", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write."
+)
+@click.option("--from", "since", type=Moment(), help="Windows from this time on.")
+@click.option("--to", "until", type=Moment(), help="Windows before this time.")
+@click.option(
+    "--window",
+    type=click.Choice([one.value for one in Period]),
+    help="Length of the windows; without: those of the deployment's settings. The newest 400 are shown.",
+)
+def report(deployment: str, file: Path, since: int | None, until: int | None, window: str | None) -> None:
+    """Write one HTML page of DEPLOYMENT that stands alone: drift, predictions, accuracy, health, quality, alerts."""
+    kept = views()
+    deployments = kept.deployments()
+    must_be(deployment, deployments, "deployment")
+    chosen = deployments[deployment]
+    package = kept.packages().get(chosen.champion.digest)
+    if package is None:
+        raise Ended(
+            f"the package of {deployment}'s champion is not in the views; `watchkeeper views rebuild` fills them."
+        )
+    reader = reader_of(kept, chosen, wanted=lambda series: series.model == package.digest and not series.segment)
+    known = reader.buckets.extent() or Range(0, 0)
+    over = Range(known.start_ms if since is None else since, known.end_ms if until is None else until)
+    alerts = [one for one in kept.alerts() if one.deployment == deployment]
+    content = content_of(
+        reader,
+        chosen,
+        package,
+        standing_of(chosen, package.features, kept.metrics(deployment), alerts),
+        alerts,
+        over=over,
+        period=Period(window) if window else None,
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    file.write_text(document(content), encoding="utf-8")
+    click.echo(f"{file}, {file.stat().st_size:,} bytes")
