@@ -1,196 +1,217 @@
-"""What is kept of the alerts of one deployment: its rules in force, who was champion, and how far each fold has come.
+"""The alerts of one deployment: rules in force, what was told of each alert, and what there is to tell now.
 
-A fold goes on from where it was while windows close in order. A revised or late window takes it back to a state saved
-before that window; the expiry of windows, and a restart, to the first window that is kept. All three say the same.
+Rules:
+- A rule looks at what closes after it came into force: a new or changed one does not ring for the past, and what was
+  open by the old one is over. Rules that share an alert are one thing: changing one begins the alert anew.
+- A feature that is excluded has no alerts; one that is watched again begins anew.
+- An acknowledgement changes nothing but the alert's phase, and is taken once: by the revision that brought it.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-import msgspec
-
-from monitors.alert_events import Announcer, RuleState, carried, means_the_same
-from monitors.alerts import Fold, Point
-from monitors.table import TablePartition, key_of, opened, parts_of, sealed
-from monitors.windows import Window, WindowId, window_span
-from schemas.deployment import AlertRule, Deployment
+from monitors.alert_events import AlertKey, Announcer
+from monitors.alert_folds import Folds, Look
+from monitors.alert_life import life
+from monitors.alert_state import BOOK, Adopted, AlertState, load, store
+from monitors.alerts import OPEN
+from monitors.change_log import ChangeLog, Packages
+from monitors.table import TablePartition
+from monitors.windows import Series, Window, WindowId, Windows, window_span
+from schemas.deployment import CHANGE, AlertRule, Deployment, Span
 from schemas.observation import AlertEvent, Kind
 
-BOOK = b"d"
-_ALERT = b"a"
-_EACH_FEATURE = "*"
+__all__ = ["BOOK", "AlertBook"]
 
-_encoder = msgspec.msgpack.Encoder()
-_state_decoder = msgspec.msgpack.Decoder(RuleState)
-
-RuleKey = tuple[str, str]  # rule, feature
-
-
-class Adopted(msgspec.Struct, array_like=True):
-    """The revision by which the rules are set; every champion so far and the watermark from which on, newest last."""
-
-    revision: int = 0
-    champions: list[tuple[str, int]] = []
-
-    def at(self, start_ms: int) -> str | None:
-        """Who was champion at an event time; before the first of all, the first."""
-        found = [digest for digest, since_ms in self.champions if since_ms <= start_ms]
-        return found[-1] if found else (self.champions[0][0] if self.champions else None)
+_BEGINNING_MS = -(1 << 62)
 
 
 class AlertBook:
-    """The alert folds of one deployment. `kinds`: the stage that each metric is of."""
+    """The alerts of one deployment. `kinds`: the stage that each metric is of."""
 
     def __init__(self, table: TablePartition, deployment: str, kinds: Mapping[str, Kind]) -> None:
         self._table = table
         self._deployment = deployment
         self._kinds = kinds
-        stored = table.get(key_of(BOOK, deployment))
-        self._adopted = Adopted() if stored is None else msgspec.msgpack.decode(opened(stored), type=Adopted)
-        self._states: dict[RuleKey, RuleState] = {}
-        for key, value in table.scan(key_of(_ALERT, deployment)):
-            _, rule, feature = parts_of(key)
-            self._states[str(rule), str(feature)] = _state_decoder.decode(opened(value))
-        self._folds: dict[RuleKey, Fold] = {}
-        self._closed: dict[Kind, dict[int, set[WindowId]]] | None = None
-        self._changed: set[RuleKey] = set()
-        self._adopted_changed = False
+        self._log = ChangeLog(table, deployment)
+        self._folds = Folds(kinds, self._log)
+        stored = load(table, deployment)
+        self._adopted, self._states = stored.adopted, stored.states
+        self._folded, self._told = stored.folded, stored.told
+        self._changed: set[AlertKey] = set(stored.moved)
+        self._rules_changed = self._folded_changed = bool(stored.moved)
+        self._definition: Deployment | None = None
 
     def adopt(self, deployment: Deployment, watermark: int | None) -> list[AlertEvent]:
-        """Take over the rules and the champion of the revision in effect; ends what a rule that is gone had open."""
-        if deployment.revision == self._adopted.revision:
+        """Take over the revision in effect: rules, champion, acknowledgements; end what a rule now gone had open."""
+        self._definition = deployment
+        earlier = self._adopted.revision
+        if deployment.revision == earlier:
             return []
-        is_first = not self._adopted.revision
-        since = None if is_first or watermark is None else watermark - deployment.settings.grace_ms
-        champion = deployment.champion.digest
-        champions = self._adopted.champions
+        is_first = not earlier or watermark is None
+        champion, champions = deployment.champion.digest, self._adopted.champions
         if not champions or champions[-1][0] != champion:
             champions = [*champions, (champion, 0 if is_first or watermark is None else watermark)]
+            self._folds.forget()
         self._adopted = Adopted(deployment.revision, champions)
-        self._adopted_changed = True
-        self._folds.clear()
-        wanted = {
-            key: RuleState(rule, window_span(deployment.settings, kind))
-            for rule in deployment.settings.alert_rules
-            if (kind := self._kinds.get(rule.metric)) is not None
-            for key in _keys(rule, deployment)
-        }
-        events: list[AlertEvent] = []
-        for key in sorted(self._states.keys() | wanted.keys()):
-            old, new = self._states.get(key), wanted.get(key)
-            if old is not None and new is not None and means_the_same(old, new):
-                old.rule = new.rule
-            else:
-                if old is not None:
-                    events += Announcer(self._deployment, old.rule, key[1]).withdraw(old, watermark or 0)
-                    del self._states[key]
-                if new is not None:
-                    new.since_ms = new.since_ms if since is None else since
-                    self._states[key] = new
-            self._changed.add(key)
+        self._rules_changed = True
+        since_ms = _BEGINNING_MS if is_first or watermark is None else watermark - deployment.settings.grace_ms
+        events = self._adopt_rules(deployment, since_ms, watermark or 0)
+        given = [each for each in deployment.acknowledged if each.revision > earlier]
+        for key in sorted(self._told) if given else ():
+            said = self._announcer(key).acknowledge(self._told[key], given, watermark or 0)
+            if said:
+                self._changed.add(key)
+            events += said
         return events
 
-    def evaluate(self, windows: Mapping[WindowId, Window], told: Iterable[WindowId]) -> list[AlertEvent]:
-        """What changes by the closed windows that were just emitted."""
-        touched: dict[Kind, set[int]] = {}
-        for window_id in told:
-            if not window_id.series.segment:
-                touched.setdefault(window_id.series.kind, set()).add(window_id.start_ms)
-        if not touched:
+    def judge_buckets(
+        self, windows: Windows, packages: Packages, watermark: int, changed: Iterable[tuple[Series, int]]
+    ) -> dict[str, int]:
+        """Find the evidence of base buckets that closed or changed; the first bucket that is news, by segment."""
+        deployment = self._definition
+        if deployment is None:
+            return {}
+        rules = (rule for state in self._states.values() for rule in state.rules)
+        return self._log.update(
+            windows,
+            deployment.settings,
+            names=[feature.name for feature in deployment.features],
+            segments={rule.segment for rule in rules if rule.metric == CHANGE},
+            models={digest for digest, _ in self._adopted.champions},
+            serving=self._adopted.serving,
+            packages=packages,
+            watermark=watermark,
+            changed=changed,
+        )
+
+    def evaluate(
+        self, windows: Mapping[WindowId, Window], told: Collection[WindowId], news: Mapping[str, int]
+    ) -> list[AlertEvent]:
+        """What changes by the closed windows that were just emitted, and by the `news` of base buckets."""
+        if self._definition is None or not (told or news):
             return []
-        index = self._index(windows, told)
-        ordered = {kind: sorted(index[kind]) for kind in touched}
+        touched = self._folds.note(windows, told)
+        look = Look(self._definition, self._adopted, windows, self._told, touched, news)
         events: list[AlertEvent] = []
-        for key in sorted(self._states):
-            state = self._states[key]
-            kind = self._kinds.get(state.rule.metric)
-            if kind is None or kind not in touched:
-                continue
-            oldest_ms = ordered[kind][0]
-            fold, from_ms = self._fold(key, state, first_ms=min(touched[kind]), oldest_ms=oldest_ms)
-            for start_ms in ordered[kind][bisect_left(ordered[kind], from_ms) :]:
-                point = self._point(index[kind][start_ms], windows, state, key[1])
-                if point is not None:
-                    fold.push(point)
-            events += Announcer(self._deployment, state.rule, key[1]).announce(state, fold, oldest_ms=oldest_ms)
-            self._changed.add(key)
+        for name in sorted(self._states):
+            events += self._look(name, self._states[name], look)
         return events
+
+    def expire(self, before_ms: int) -> None:
+        """Delete the evidence of buckets that start before."""
+        if self._log.expire(before_ms):
+            self._folds.forget()
 
     def refold(self) -> None:
         """Windows expired: compute every fold anew from those that are left."""
-        self._folds.clear()
-        self._closed = None
+        self._folds.forget_windows()
 
     def flush(self) -> None:
         """Write what changed to the table."""
-        for key in sorted(self._changed):
-            state = self._states.get(key)
-            value = None if state is None else sealed(_encoder.encode(state))
-            self._table.set(key_of(_ALERT, self._deployment, *key), value)
-        if self._adopted_changed:
-            self._table.set(key_of(BOOK, self._deployment), sealed(_encoder.encode(self._adopted)))
+        store(
+            self._table,
+            self._deployment,
+            adopted=self._adopted if self._rules_changed else None,
+            states=self._states if self._rules_changed else None,
+            folded=self._folded if self._folded_changed else None,
+            told={key: self._told.get(key, []) for key in sorted(self._changed)},
+        )
+        self._log.flush()
         self._changed.clear()
-        self._adopted_changed = False
+        self._rules_changed = self._folded_changed = False
 
-    def _fold(self, key: RuleKey, state: RuleState, *, first_ms: int, oldest_ms: int) -> tuple[Fold, int]:
-        """The fold as it was before the first window that changed, or earlier, and the start from which to push."""
-        fold = self._folds.get(key)
-        if fold is not None and (fold.last_ms is None or first_ms > fold.last_ms):
-            return fold, first_ms
-        from_ms = fold.rewind(first_ms) if fold is not None else None
-        if fold is None or from_ms is None:
-            self._folds[key] = fold = Fold(state.rule, carried(state, oldest_ms))
-            return fold, oldest_ms
-        return fold, from_ms
-
-    def _index(
-        self, windows: Mapping[WindowId, Window], told: Iterable[WindowId]
-    ) -> dict[Kind, dict[int, set[WindowId]]]:
-        if self._closed is None:
-            self._closed = {}
-            told = [window_id for window_id, window in windows.items() if window.closed]
-        for window_id in told:
-            if not window_id.series.segment:
-                starts = self._closed.setdefault(window_id.series.kind, {})
-                starts.setdefault(window_id.start_ms, set()).add(window_id)
-        return self._closed
-
-    def _point(
-        self, candidates: Iterable[WindowId], windows: Mapping[WindowId, Window], state: RuleState, feature: str
-    ) -> Point | None:
-        """The window of who was champion at its start; of the one with the most rows, if that has under half of them.
-
-        A model that was a challenger before has windows of that time too, of as many rows: they are not the champion's.
-        """
-        name = f"{state.rule.metric}/{feature}"
-        champions = dict(self._adopted.champions)
-        found: dict[str, Point] = {}
-        for window_id in candidates:
-            window, model = windows[window_id], window_id.series.model
-            reading = window.readings.get(name)
-            if reading is None or model not in champions or not state.covers(window_id):
+    def _adopt_rules(self, deployment: Deployment, since_ms: int, now_ms: int) -> list[AlertEvent]:
+        wanted = self._wanted(deployment, since_ms)
+        events: list[AlertEvent] = []
+        for name in sorted(self._states.keys() | wanted.keys()):
+            old, new = self._states.get(name), wanted.get(name)
+            stays = old is not None and new is not None and old.means_the_same(new)
+            for key in [key for key in sorted(self._told) if key.alert == name]:
+                if not stays or key.feature in deployment.settings.excluded:
+                    events += self._announcer(key).withdraw(self._told.pop(key), now_ms)
+                    self._changed.add(key)
+            if stays and old is not None and new is not None:
+                if (old.rules, old.watched) != (new.rules, new.watched):
+                    self._folds.forget()
+                old.go_on(new)
                 continue
-            found[model] = Point(
-                window_id.start_ms,
-                window_id.end_ms,
-                reading.value,
-                reading.n,
-                low=reading.low,
-                baseline=reading.baseline,
-                revision=window.revision,
-                model=model,
-            )
-        if not found:
-            return None
-        most = max(found.values(), key=lambda point: (point.n, champions[point.model]))
-        serving = found.get(self._adopted.at(most.start_ms) or "")
-        return serving if serving is not None and 2 * serving.n >= most.n else most
+            self._folds.forget()
+            for rule in old.rules if old is not None else ():
+                self._folded_changed = self._folded.pop(rule.name, None) is not None or self._folded_changed
+            if new is None:
+                del self._states[name]
+            else:
+                self._states[name] = new
+        return events
 
+    def _wanted(self, deployment: Deployment, since_ms: int) -> dict[str, AlertState]:
+        """The alerts that the settings ask for."""
+        settings = deployment.settings
+        watched = [each.name for each in deployment.features if each.name not in settings.excluded]
+        wanted: dict[str, AlertState] = {}
+        for rule in settings.alert_rules:
+            span = self._span(rule, deployment)
+            if span is not None:
+                state = wanted.setdefault(rule.alert_name, AlertState(since_ms=since_ms, watched=watched))
+                state.rules.append(rule)
+                state.spans.append(span)
+        return wanted
 
-def _keys(rule: AlertRule, deployment: Deployment) -> list[RuleKey]:
-    watched = [feature.name for feature in deployment.features if feature.name not in deployment.settings.excluded]
-    if rule.feature == _EACH_FEATURE:
-        return [(rule.name, name) for name in watched]
-    return [(rule.name, rule.feature)] if not rule.feature or rule.feature in watched else []
+    def _span(self, rule: AlertRule, deployment: Deployment) -> Span | None:
+        """The length of what a rule reads; None where no metric has its name."""
+        if rule.metric == CHANGE:
+            return deployment.settings.bucket
+        kind = self._kinds.get(rule.metric)
+        return None if kind is None else window_span(deployment.settings, kind)
+
+    def _announcer(self, key: AlertKey) -> Announcer:
+        return Announcer(self._deployment, key, self._states[key.alert].rules)
+
+    def _look(self, name: str, state: AlertState, look: Look) -> list[AlertEvent]:
+        """What there is to tell of one alert, for all its features and segments."""
+        pairs = list(zip(state.rules, state.spans, strict=True))
+        keys: set[AlertKey] = set()
+        reached: dict[str, int] = {}
+        for rule, span in pairs:
+            found, reached[rule.name] = self._folds.advance(rule, span, state, look)
+            keys |= found
+        if all(newest_ms == _BEGINNING_MS for newest_ms in reached.values()):
+            return []
+        events: list[AlertEvent] = []
+        for key in sorted(keys | {key for key in self._told if key.alert == name}):
+            events += self._announce(key, state, pairs, look, max(reached.values()))
+        for rule, _ in pairs:
+            if reached[rule.name] > self._folded.get(rule.name, _BEGINNING_MS):
+                self._folded[rule.name] = reached[rule.name]
+                self._folded_changed = True
+        return events
+
+    def _announce(
+        self, key: AlertKey, state: AlertState, pairs: list[tuple[AlertRule, Span]], look: Look, newest_ms: int
+    ) -> list[AlertEvent]:
+        members = [self._folds.episodes(rule, span, state, key, look) for rule, span in pairs]
+        oldest = [self._folds.oldest_ms(rule, span, key.segment) for rule, span in pairs]
+        open_rules = {
+            rule.name: episodes[-1].path
+            for (rule, _), episodes in zip(pairs, members, strict=True)
+            if episodes and episodes[-1].path in OPEN
+        }
+        known = self._told.get(key, [])
+        was_known = bool(known)
+        told, events = self._announcer(key).announce(
+            known,
+            life(members),
+            folded_ms=self._folded,
+            newest_ms=newest_ms,
+            oldest_ms=(min(oldest), max(oldest)),
+            open_rules=open_rules,
+        )
+        if told:
+            self._told[key] = told
+        else:
+            self._told.pop(key, None)
+        if told or was_known:
+            self._changed.add(key)
+        return events

@@ -1,24 +1,25 @@
-"""What subscribers are told when the fold over a rule's windows has changed, as CloudEvents.
+"""What subscribers are told when the folds over an alert's windows have changed, as CloudEvents.
 
-The fold is recomputed when a closed window is revised, so history can change; what was told cannot be unsaid. `CHANGES`
-says what to tell when an episode's path was one thing at the last look and is another now: a crossing that vanished is
-`retracted`, one that appeared fires with its window's time and `late`. An episode whose first bad window moves by a
-correction keeps its alert. The alert's id is derived from the deployment, the rule, the feature and the first bad
-window as first seen; an event's id from the alert's and the sequence. So the same log gives the same ids.
+The folds are recomputed when a closed window is revised, so history can change; what was told cannot be unsaid.
+`CHANGES` says what to tell when an alert's path was one thing at the last look and is another now: a crossing that
+vanished is `retracted`, one that appeared fires with its window's time and `late`. One that has become graver fires
+again. An alert whose first bad window moves by a correction keeps its identity. Its id is derived from the deployment,
+the alert's name, the segment, the feature and the first bad window as first seen; an event's id from the alert's and
+the sequence. So the same log gives the same ids.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
-from monitors.alerts import OPEN, Episode, Fold, Path, Point, Step, clear_level
-from monitors.spans import span_end
+from monitors.alert_text import acknowledged_text, phase_text, rfc3339, withdrawn_text
+from monitors.alerts import GRAVITY, OPEN, Episode, Path, Point, Step
 from monitors.table import key_of
-from monitors.windows import WindowId
-from schemas.deployment import AlertRule, Compare, Span
+from schemas.deployment import Acknowledgement, AlertRule, Severity
 from schemas.observation import Alert, AlertEvent, AlertPhase, Evidence
 
 _P, _F, _R, _X = AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.RESOLVED, AlertPhase.RETRACTED
@@ -48,10 +49,19 @@ CHANGES: dict[tuple[Path, Path], tuple[AlertPhase, ...]] = {
 _BEGINNING_MS = -(1 << 62)
 
 
-class Told(msgspec.Struct, array_like=True):
-    """What was said of one episode: `sequence` events, the last when its path was `path`.
+class AlertKey(NamedTuple):
+    """Which alert of a deployment: its name, the segment ("": all rows), the feature ("": none)."""
 
-    Once `retracted` it is as if it were not there, until it fires again.
+    alert: str
+    segment: str
+    feature: str
+
+
+class Told(msgspec.Struct, array_like=True):
+    """What was said of one alert: `sequence` events, the last when its path was `path`, by `rule`.
+
+    Once `retracted` it is as if it were not there, until it fires again. `fired_ms`: the window for which it last
+    fired, with this `severity`. `open`: which rules of it were pending or fired at the last look.
     """
 
     first_ms: int
@@ -60,76 +70,89 @@ class Told(msgspec.Struct, array_like=True):
     sequence: int = 0
     model: str = ""
     retracted: bool = False
+    acknowledged: bool = False
+    severity: Severity = Severity.INFO
+    fired_ms: int = _BEGINNING_MS
+    rule: str = ""
+    open: dict[str, Path] = {}
 
 
-class RuleState(msgspec.Struct, array_like=True):
-    """What is kept of a rule and feature: the definition it is folded by, from when on, up to where, what was told."""
-
-    rule: AlertRule
-    span: Span
-    since_ms: int = _BEGINNING_MS
-    folded_ms: int = _BEGINNING_MS
-    told: list[Told] = []
-
-    def covers(self, window_id: WindowId) -> bool:
-        """Whether a window is of the rule's length and closed after the rule came into force."""
-        fits = span_end(window_id.start_ms, self.span) == window_id.end_ms
-        return fits and window_id.end_ms > self.since_ms
-
-
-def means_the_same(old: RuleState, new: RuleState) -> bool:
-    """Whether windows that were judged by the old rule are evidence for the new one: only the severity may differ."""
-    return old.span is new.span and msgspec.structs.replace(old.rule, severity=new.rule.severity) == new.rule
-
-
-def alert_id(deployment: str, rule: str, feature: str, first_ms: int) -> str:
+def alert_id(deployment: str, key: AlertKey, first_ms: int) -> str:
     """The identity of an alert, 32 hexadecimal digits."""
-    return blake2b(key_of(b"a", deployment, rule, feature, first_ms), digest_size=16).hexdigest()
+    segment = (key.segment,) if key.segment else ()
+    named = key_of(b"a", deployment, key.alert, key.feature, first_ms, *segment)
+    return blake2b(named, digest_size=16).hexdigest()
 
 
-def carried(state: RuleState, oldest_ms: int) -> Episode | None:
-    """The episode that was open when the windows before `oldest_ms` expired."""
-    for told in state.told:
-        if told.first_ms < oldest_ms and told.path in OPEN:
-            return Episode(told.first_ms, told.last_ms, told.path)
+def carried(told: Sequence[Told], rule: str, oldest_ms: int) -> Episode | None:
+    """A rule's episode that was open when the windows before `oldest_ms` expired."""
+    for each in told:
+        path = each.open.get(rule, Path.NONE)
+        if each.first_ms < oldest_ms and each.path in OPEN and path in OPEN:
+            return Episode(each.first_ms, each.last_ms, path, carried=path)
     return None
 
 
 class Announcer:
-    """Says for one deployment, rule and feature what the newest fold changes."""
+    """Says for one alert of a deployment what the newest folds change. `rules` are those that share it."""
 
-    def __init__(self, deployment: str, rule: AlertRule, feature: str) -> None:
+    def __init__(self, deployment: str, key: AlertKey, rules: Sequence[AlertRule]) -> None:
         self._deployment = deployment
-        self._rule = rule
-        self._feature = feature
+        self._key = key
+        self._rules = {rule.name: rule for rule in rules}
+        self._first = rules[0].name
 
-    def announce(self, state: RuleState, fold: Fold, *, oldest_ms: int) -> list[AlertEvent]:
-        """The events that bring subscribers from what they were told to what `fold` says; updates `state`."""
+    def announce(
+        self,
+        told: list[Told],
+        episodes: Sequence[Episode],
+        *,
+        folded_ms: Mapping[str, int],
+        newest_ms: int,
+        oldest_ms: tuple[int, int],
+        open_rules: dict[str, Path],
+    ) -> tuple[list[Told], list[AlertEvent]]:
+        """The events that bring subscribers from what they were told to what `episodes` say, and what they then know.
+
+        `folded_ms`: the newest window of each rule at the last look; `newest_ms`: the end of the newest one now;
+        `oldest_ms`: from which windows on the rules know everything, the first of them and the last.
+        """
         events: list[AlertEvent] = []
-        for told, episode in _matched(state, fold.episodes):
+        for each, episode in _matched(told, episodes):
             path = episode.path if episode else Path.NONE
-            if episode is None and told.first_ms < oldest_ms:
+            if episode is None and each.first_ms < oldest_ms[1]:
                 continue  # its windows expired; that takes nothing back
-            if told.retracted and path in {Path.PENDING, Path.LAPSED}:
+            if each.retracted and path in {Path.PENDING, Path.LAPSED}:
                 path = Path.NONE
-            for phase in CHANGES.get((told.path, path), ()):
+            phases = CHANGES.get((each.path, path), ())
+            if not phases and path is Path.FIRING and _is_graver(each, episode):
+                phases = (_F,)
+            for phase in phases:
                 step = _step_of(phase, episode)
-                late = step is not None and step.at.start_ms <= state.folded_ms
-                events.append(self._event(told, phase, step, late=late, newest_ms=fold.last_end_ms or told.last_ms))
-            told.path = Path.NONE if told.retracted else path
-            told.last_ms = episode.last_ms if episode else told.last_ms
-        state.told = [told for told in state.told if told.sequence and (told.path in OPEN or told.last_ms >= oldest_ms)]
-        state.folded_ms = max(state.folded_ms, fold.last_ms if fold.last_ms is not None else state.folded_ms)
-        return events
+                late = step is not None and step.at.start_ms <= folded_ms.get(step.rule.name, _BEGINNING_MS)
+                events.append(self._event(each, phase, step, late=late, newest_ms=newest_ms))
+            each.path = Path.NONE if each.retracted else path
+            each.last_ms = episode.last_ms if episode else each.last_ms
+            each.open = dict(open_rules) if each.path in OPEN else {}
+        kept = [each for each in told if each.sequence and (each.path in OPEN or each.last_ms >= oldest_ms[0])]
+        return kept, events
 
-    def withdraw(self, state: RuleState, at_ms: int) -> list[AlertEvent]:
-        """End what is open, because the rule was changed or removed."""
+    def withdraw(self, told: Sequence[Told], at_ms: int) -> list[AlertEvent]:
+        """End what is open, because a rule was changed or removed."""
+        text = withdrawn_text(self._deployment, self._key)
+        return [
+            self._event(each, _R, None, late=False, newest_ms=at_ms, text=text) for each in told if each.path in OPEN
+        ]
+
+    def acknowledge(self, told: Sequence[Told], given: Sequence[Acknowledgement], at_ms: int) -> list[AlertEvent]:
+        """Say which open alerts somebody has taken note of; what is over, or unknown, stays as it is."""
+        by_id = {each.alert: each for each in given}
         events = []
-        for told in state.told:
-            if told.path in OPEN:
-                text = f"{self._subject()}: over, because the rule was changed or removed."
-                events.append(self._event(told, _R, None, late=False, newest_ms=at_ms, text=text))
-        state.told = []
+        for each in told:
+            found = by_id.get(alert_id(self._deployment, self._key, each.first_ms))
+            if found is not None and each.path in OPEN and not each.acknowledged:
+                text = acknowledged_text(self._deployment, self._key, found)
+                events.append(self._event(each, AlertPhase.ACKNOWLEDGED, None, late=False, newest_ms=at_ms, text=text))
         return events
 
     def _event(
@@ -137,87 +160,75 @@ class Announcer:
     ) -> AlertEvent:
         told.sequence += 1
         told.retracted = phase is _X
-        told.model = step.at.model if step else told.model
+        told.acknowledged = phase is AlertPhase.ACKNOWLEDGED
+        if step is not None:
+            told.model, told.rule = step.at.model, step.rule.name
+        rule = self._rules.get(told.rule, self._rules[self._first])
+        if phase is _F and step is not None:
+            told.severity, told.fired_ms = step.severity, step.at.start_ms
+        elif phase is _P:
+            told.severity = rule.severity
         changed_ms = step.at.end_ms if step else newest_ms
-        identity = alert_id(self._deployment, self._rule.name, self._feature, told.first_ms)
+        identity = alert_id(self._deployment, self._key, told.first_ms)
         data = Alert(
             id=identity,
             deployment=self._deployment,
-            rule=self._rule.name,
-            metric=self._rule.metric,
-            feature=self._feature,
-            segment="",
+            rule=rule.name,
+            metric=rule.metric,
+            feature=self._key.feature,
+            segment=self._key.segment,
             model=told.model,
-            severity=self._rule.severity,
+            severity=self._severity(told, rule),
             phase=phase,
             sequence=told.sequence,
             since_ms=told.first_ms,
             changed_ms=changed_ms,
-            limit=self._rule.limit,
+            limit=step.level if step else rule.limit,
             windows=tuple(_evidence(point) for point in step.windows) if step else (),
             late=late,
-            text=text or self._text(phase, step, late=late),
+            text=text or phase_text(self._deployment, self._key, phase, step, since_ms=told.first_ms, late=late),
+            alert=self._key.alert,
         )
         return AlertEvent(
             id=f"{identity}-{told.sequence}",
             source=f"/deployments/{self._deployment}",
             type=f"watchkeeper.alert.{phase.value}",
-            subject=f"{self._rule.name}/{self._feature}" if self._feature else self._rule.name,
+            subject="/".join(filter(None, self._key)),
             time=rfc3339(changed_ms),
             data=data,
         )
 
-    def _subject(self) -> str:
-        of_feature = f" of {self._feature}" if self._feature else ""
-        return f"{self._deployment}: {self._rule.metric}{of_feature} ({self._rule.name})"
-
-    def _text(self, phase: AlertPhase, step: Step | None, *, late: bool) -> str:
-        rule, subject = self._rule, self._subject()
-        if phase is _X:
-            return f"{subject}: retracted, later data changed the windows that this alert rested on."
-        against = " against the baseline" if rule.compare is Compare.BASELINE else ""
-        side = "above" if rule.above else "below"
-        if step is None or step.at.value is None:
-            return f"{subject}: {phase.value}."
-        now = f"{step.at.value:.4g} in the window from {rfc3339(step.at.start_ms)} ({step.at.n:,} rows)"
-        if phase is _R and step.path is Path.LAPSED:
-            return f"{subject}: {now}, the limit was passed but not often enough to fire."
-        if phase is _R:
-            level = f"{'below' if rule.above else 'above'} {clear_level(rule):.4g}"
-            return f"{subject}: recovered, {level}{against} in {rule.clear_windows} window(s) in a row; {now}."
-        often = f"in {len(step.windows)} of the last {rule.of} window(s), fires at {rule.windows}"
-        found = " Found late, by a correction or late rows." if late else ""
-        return f"{subject}: {side} {rule.limit:.4g}{against} {often}; {now}.{found}"
+    def _severity(self, told: Told, rule: AlertRule) -> Severity:
+        """As it fired; of a rule without severities by status, as the rule is now."""
+        return told.severity if rule.by_status or len(self._rules) > 1 else rule.severity
 
 
-def rfc3339(time_ms: int) -> str:
-    """An instant as RFC 3339 in UTC.
-
-    >>> rfc3339(1_709_210_096_000)
-    '2024-02-29T12:34:56.000Z'
-    """
-    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _is_graver(told: Told, episode: Episode | None) -> bool:
+    """Whether a firing alert has a newer firing step than the one told, of a greater severity."""
+    step = _step_of(_F, episode)
+    return step is not None and step.at.start_ms > told.fired_ms and GRAVITY[step.severity] > GRAVITY[told.severity]
 
 
-def _matched(state: RuleState, episodes: list[Episode]) -> list[tuple[Told, Episode | None]]:
+def _matched(told: list[Told], episodes: Sequence[Episode]) -> list[tuple[Told, Episode | None]]:
     """Each alert with its episode, if any is left, and new alerts for episodes that have none, in time order."""
     free = {episode.first_ms: episode for episode in episodes}
-    pairs: list[tuple[Told, Episode | None]] = [(told, free.pop(told.first_ms, None)) for told in state.told]
-    for index, (told, episode) in enumerate(pairs):
-        if episode is None and told.path is not Path.NONE:
-            moved = next((e for e in free.values() if e.first_ms <= told.last_ms and told.first_ms <= e.last_ms), None)
+    pairs: list[tuple[Told, Episode | None]] = [(each, free.pop(each.first_ms, None)) for each in told]
+    for index, (each, episode) in enumerate(pairs):
+        if episode is None and each.path is not Path.NONE:
+            moved = next((e for e in free.values() if e.first_ms <= each.last_ms and each.first_ms <= e.last_ms), None)
             if moved is not None:
-                pairs[index] = told, free.pop(moved.first_ms)
+                pairs[index] = each, free.pop(moved.first_ms)
     for episode in free.values():
-        told = Told(episode.first_ms, episode.last_ms)
-        state.told.append(told)
-        pairs.append((told, episode))
+        new = Told(episode.first_ms, episode.last_ms)
+        told.append(new)
+        pairs.append((new, episode))
     return sorted(pairs, key=lambda pair: pair[0].first_ms)
 
 
 def _step_of(phase: AlertPhase, episode: Episode | None) -> Step | None:
+    """The newest step of an episode that a phase speaks of."""
     wanted = {_P: (Path.PENDING,), _F: (Path.FIRING,), _R: (Path.LAPSED, Path.RECOVERED)}.get(phase, ())
-    return next((step for step in episode.steps if step.path in wanted), None) if episode else None
+    return next((step for step in reversed(episode.steps) if step.path in wanted), None) if episode else None
 
 
 def _evidence(point: Point) -> Evidence:
@@ -229,4 +240,5 @@ def _evidence(point: Point) -> Evidence:
         low=point.low,
         baseline=point.baseline,
         revision=point.revision,
+        reference=point.reference,
     )

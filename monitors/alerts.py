@@ -7,6 +7,9 @@ Rules:
   `clear_windows` in a row are clear. A pending episode lapses when none of the last `of` windows is bad. After a
   recovery the count starts from nothing. What may follow what is `STEPS`.
 - The margin between bad and clear is what keeps a value that swings about its limit from ringing twice.
+- An episode that fires becomes graver when a bad window is graver than those before; it never becomes less grave.
+
+`monitors.alert_life` makes alerts of the episodes of one or several rules.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
 from monitors.valuation import DRIFT_METRICS
-from schemas.deployment import AlertRule, Compare
+from schemas.deployment import AlertRule, Compare, Severity
+from schemas.observation import Status
 
 _CLEAR_SHARE = 0.8
 _SAVE_EVERY = 64
@@ -57,11 +61,12 @@ STEPS: dict[tuple[Path, Signal], Path] = {
     (Path.FIRING, Signal.CLEARED): Path.RECOVERED,
 }
 OPEN = frozenset({Path.PENDING, Path.FIRING})
+GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A closed window as a rule sees it."""
+    """A closed window as a rule sees it; `reference` is what it compares with, `baseline` the value on holdout."""
 
     start_ms: int
     end_ms: int
@@ -71,37 +76,62 @@ class Point:
     baseline: float | None = None
     revision: int = 0
     model: str = ""
+    reference: float | None = None
+    status: Status | None = None
+    borderline: bool = False
+
+    def compared(self, reference: float | None) -> Point:
+        """The same, with what it is compared with."""
+        return replace(self, reference=reference)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An episode took this path at `at` because of `windows`."""
+    """An episode took this path at `at` because of `windows`, by `rule`. `level` is what the value was held against."""
 
     path: Path
     at: Point
     windows: tuple[Point, ...]
+    rule: AlertRule
+    severity: Severity
+    level: float
 
 
 @dataclass(slots=True)
 class Episode:
-    """One crossing. `first_ms`, `last_ms`: starts of its first bad window and of its newest."""
+    """One crossing. `first_ms`, `last_ms`: starts of its first bad window and of its newest.
+
+    `carried`: the path that it had come when the windows before the first one expired; its steps are those after.
+    """
 
     first_ms: int
     last_ms: int
     path: Path = Path.NONE
     steps: list[Step] = field(default_factory=list)
+    carried: Path = Path.NONE
+
+    @property
+    def severity(self) -> Severity | None:
+        """The gravest of its firing; None before."""
+        fired = [step.severity for step in self.steps if step.path is Path.FIRING]
+        return max(fired, key=GRAVITY.__getitem__, default=None)
 
 
 def clear_level(rule: AlertRule) -> float:
     """The value beyond which a window is clear: `clear`, else 0.8 of the limit where that is the good side.
 
     Where it is not (accuracy below 0.9), it is the limit itself: what a good margin is, only the metric's owner knows.
+    Of a ratio it is 0.8 of what the limit is away from 1.
 
     >>> clear_level(AlertRule("drift", "psi", 0.1)), clear_level(AlertRule("acc", "accuracy", 0.9, above=False))
     (0.08000000000000002, 0.9)
+    >>> clear_level(AlertRule("slow", "response_ms_p99", 1.5, compare=Compare.WEEK_AGO, ratio=True))
+    1.4
     """
     if rule.clear is not None:
         return rule.clear
+    if rule.ratio:
+        return 1 + (rule.limit - 1) * _CLEAR_SHARE
     shrinks = rule.limit > 0 if rule.above else rule.limit < 0
     return rule.limit * _CLEAR_SHARE if shrinks else rule.limit
 
@@ -116,19 +146,50 @@ def judge(rule: AlertRule, point: Point) -> Verdict | None:
     """
     if point.value is None or point.n < rule.min_rows:
         return None
-    if rule.compare is Compare.BASELINE and point.baseline is None:
+    if rule.compare is Compare.STATUS:
+        return _by_status(point)
+    value = effect(rule, point.value, point.reference)
+    if value is None:
         return None
-    shift = point.baseline if rule.compare is Compare.BASELINE and point.baseline is not None else 0.0
     sign = 1 if rule.above else -1
-    effect = sign * (point.value - shift)
     limit = sign * rule.limit
     if rule.metric in DRIFT_METRICS and rule.above:
-        is_bad = (point.value if point.low is None else point.low) - shift >= limit
+        surely = effect(rule, point.value if point.low is None else point.low, point.reference)
+        is_bad = surely is not None and surely >= limit
     else:
-        is_bad = effect > limit
+        is_bad = sign * value > limit
     if is_bad:
         return Verdict.BAD
-    return Verdict.CLEAR if effect < sign * clear_level(rule) else Verdict.BETWEEN
+    return Verdict.CLEAR if sign * value < sign * clear_level(rule) else Verdict.BETWEEN
+
+
+def effect(rule: AlertRule, value: float, reference: float | None) -> float | None:
+    """What is held against the limit: the value, its difference from the reference, or its ratio to it.
+
+    >>> rule = AlertRule("slow", "response_ms_p99", 1.5, compare=Compare.WEEK_AGO, ratio=True)
+    >>> effect(rule, 90.0, 60.0), effect(rule, 90.0, 0.0), effect(rule, 90.0, None)
+    (1.5, None, None)
+    """
+    if rule.compare is Compare.ABSOLUTE:
+        return value
+    if reference is None:
+        return None
+    if rule.ratio:
+        return value / reference if reference > 0 else None
+    return value - reference
+
+
+def _by_status(point: Point) -> Verdict | None:
+    """Bad where the status is surely at risk: not while unknown, nor while a few rows more might change it."""
+    if point.status is None or point.status is Status.UNKNOWN:
+        return None
+    if point.status is Status.FAILING or (point.status is Status.AT_RISK and not point.borderline):
+        return Verdict.BAD
+    return Verdict.CLEAR if point.status is Status.PASSING and not point.borderline else Verdict.BETWEEN
+
+
+def _severity(rule: AlertRule, point: Point) -> Severity:
+    return Severity.CRITICAL if rule.by_status and point.status is Status.FAILING else rule.severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +248,23 @@ class Fold:
             self.episodes.append(episode)
         if episode is not None:
             episode.last_ms = point.start_ms
-        if episode is not None and goal is not path:
-            evidence = tuple(self._clear) if goal in {Path.RECOVERED, Path.LAPSED} else bad
-            episode.path = goal
-            episode.steps.append(Step(goal, point, evidence))
-            if goal is Path.RECOVERED:
-                self._recent.clear()
+            graver = goal is Path.FIRING and verdict is Verdict.BAD and self._is_graver(episode, point)
+            if goal is not path or graver:
+                self._take(episode, goal, point, bad)
+
+    def _take(self, episode: Episode, goal: Path, point: Point, bad: tuple[Point, ...]) -> None:
+        evidence = tuple(self._clear) if goal in {Path.RECOVERED, Path.LAPSED} else bad
+        episode.path = goal
+        gravest = max(
+            (_severity(self._rule, each) for each in bad), key=GRAVITY.__getitem__, default=self._rule.severity
+        )
+        episode.steps.append(Step(goal, point, evidence, self._rule, gravest, self._rule.limit))
+        if goal is Path.RECOVERED:
+            self._recent.clear()
+
+    def _is_graver(self, episode: Episode, point: Point) -> bool:
+        before = episode.severity
+        return before is not None and GRAVITY[_severity(self._rule, point)] > GRAVITY[before]
 
     def rewind(self, to_ms: int) -> int | None:
         """Forget the windows from `to_ms` on; the start from which to push again, None: from the first one kept.

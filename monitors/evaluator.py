@@ -6,12 +6,13 @@ Rules:
 - A window is closed when the watermark passes its end and the grace. An open window, and a closed one that changed, is
   emitted at most once a second of ticks, and only those metrics whose content changed; at the close all of them. What
   is said of a window after its close has the next revision and a reason.
-- Alert rules read the closed windows of the champion, all rows: of the one at the window's start, or, where that one
-  has under half of the rows (it was replaced early in the window), of the champion with the most.
+- Alert rules read the closed windows, the change detector the closed base buckets, of the champion: of the one at the
+  start, or, where that one has under half of the rows (it was replaced early), of the champion with the most.
 - A rule looks at the windows that close after it came into force: a new or changed rule does not ring for the past, and
   what the old one had open is over.
 - Buckets of features and predictions are kept for 400 days of the watermark, those of accuracy as long as the join
-  waits and one window more; what was said of windows for the longer of the two, as alerts outlive labels.
+  waits and one window more; what was said of windows for the longer of the two, as alerts outlive labels. That, and the
+  change detector's evidence, go by whole months, as all folds begin anew when their oldest windows do.
 
 `flush` writes the state to the table: call it before each commit. After an abort call `forget`.
 """
@@ -31,7 +32,7 @@ from monitors.table import TablePartition, parts_of
 from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
 from monitors.watermark import Watermarks
 from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
-from schemas.deployment import DAY_MS, Deployment, Settings
+from schemas.deployment import DAY_MS, Deployment, Settings, Span
 from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord
 from schemas.package import Package
 
@@ -128,7 +129,7 @@ class Evaluator:
         if watermark is not None and (book.windows.is_waiting or book.expired_at != (watermark, deployment.revision)):
             _expire(book, deployment.settings, watermark)
             book.expired_at = watermark, deployment.revision
-        book.windows.settle(deployment.settings)
+        changed = book.windows.settle(deployment.settings)
         told: list[WindowId] = []
         for window_id in sorted(book.windows.due):
             package = view.package(window_id.series.model)
@@ -142,7 +143,10 @@ class Evaluator:
             book.windows.change(window_id)
             if window.closed:
                 told.append(window_id)
-        effects.alerts += book.alerts.evaluate(book.windows.windows, told)
+        news = {}
+        if watermark is not None:
+            news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
+        effects.alerts += book.alerts.evaluate(book.windows.windows, told, news)
 
     def _emit(
         self, windows: Windows, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool
@@ -171,8 +175,8 @@ class Evaluator:
             reason = revision_reason(window.counted, now_counted)
         window.emitted, window.counted = digests, now_counted
         window.readings = {}
-        if window.closed and not window_id.series.segment:
-            window.readings = _readings(metrics, deployment.settings)
+        if window.closed:
+            window.readings = _readings(metrics, deployment.settings, window_id.series.segment)
         return (msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in said)
 
 
@@ -210,15 +214,20 @@ def _expire(book: _Book, settings: Settings, watermark: int) -> None:
         kept_ms = accuracy_ms if kind is Kind.ACCURACY else KEPT_MS
         cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
         book.windows.expire_buckets(kind, cut_ms)
-    oldest_ms = watermark - max(KEPT_MS, accuracy_ms)
+        if kind is Kind.FEATURES:
+            book.alerts.expire(window_of(cut_ms, Span.MONTH)[0])
+    oldest_ms, _ = window_of(watermark - max(KEPT_MS, accuracy_ms), Span.MONTH)
     if book.windows.expire_windows(min(window_of(oldest_ms, window_span(settings, kind))[0] for kind in Kind)):
         book.alerts.refold()
 
 
-def _readings(metrics: list[Metric], settings: Settings) -> dict[str, Reading]:
-    watched = {rule.metric for rule in settings.alert_rules}
+def _readings(metrics: list[Metric], settings: Settings, segment: str) -> dict[str, Reading]:
+    wanted = {segment, "*"} if segment else {""}
+    watched = {rule.metric for rule in settings.alert_rules if rule.segment in wanted}
     return {
-        _name(metric): Reading(metric.value, metric.low, metric.baseline, metric.n)
+        _name(metric): Reading(
+            metric.value, metric.low, metric.baseline, metric.n, metric.status, borderline=metric.borderline
+        )
         for metric in metrics
         if metric.metric in watched
     }

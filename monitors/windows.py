@@ -23,7 +23,7 @@ from monitors.spans import bucket_start, span_end
 from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from schemas.deployment import Settings, Span
-from schemas.observation import Entry, Kind
+from schemas.observation import Entry, Kind, Status
 
 BUCKET = b"b"
 _WINDOW = b"w"
@@ -56,6 +56,8 @@ class Reading(msgspec.Struct, frozen=True, array_like=True):
     low: float | None
     baseline: float | None
     n: int
+    status: Status | None = None
+    borderline: bool = False
 
 
 class Window(msgspec.Struct, array_like=True):
@@ -145,11 +147,12 @@ class Windows:
         """Whether there are deltas that `settle` has not seen."""
         return bool(self._waiting)
 
-    def settle(self, settings: Settings) -> None:
-        """Mark the windows of the buckets that changed as due."""
+    def settle(self, settings: Settings) -> frozenset[tuple[Series, int]]:
+        """Mark the windows of the buckets that changed as due; answers those buckets."""
         if not self._waiting:
-            return
+            return frozenset()
         self._merge_fresh()
+        changed = frozenset(self._waiting)
         for series, bucket_ms in self._waiting:
             if not self._holds(series, bucket_ms):
                 continue  # expired in between
@@ -158,6 +161,7 @@ class Windows:
             self.change(window_id)
         self._waiting.clear()
         self._waiting_changed = True
+        return changed
 
     def change(self, window_id: WindowId) -> None:
         """Note that a window's record changed, and whether it is still due."""
@@ -180,6 +184,17 @@ class Windows:
                 total.add(self._bucket(window_id.series, bucket_ms))
             merged[span] = total
         return merged[span]
+
+    def starts(self, series: Series, from_ms: int, to_ms: int) -> list[int]:
+        """The buckets of a series that start from one time up to, not including, another."""
+        self._merge_fresh()
+        starts = self._starts.get(series, [])
+        return starts[bisect_left(starts, from_ms) : bisect_left(starts, to_ms)]
+
+    def bucket(self, series: Series, bucket_ms: int) -> Summary:
+        """What a bucket holds; not to be changed."""
+        self._merge_fresh()
+        return self._bucket(series, bucket_ms)
 
     def spans(self, settings: Settings) -> list[WindowId]:
         """Every window that holds a bucket, in time order."""

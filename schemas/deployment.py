@@ -81,21 +81,60 @@ class Thresholds(msgspec.Struct, frozen=True):
 
 
 class Compare(StrEnum):
-    """What the limit of an alert rule is measured against."""
+    """What the limit of an alert rule is measured against.
+
+    A number of its own; the value on holdout; the window before, or the same one a day, week, month or year ago; or the
+    metric's own thresholds (of the settings, calibrated where those say so): bad where its status is surely at risk.
+    """
 
     ABSOLUTE = "absolute"
     BASELINE = "baseline"
+    PREVIOUS = "previous"
+    DAY_AGO = "day_ago"
+    WEEK_AGO = "week_ago"
+    MONTH_AGO = "month_ago"
+    YEAR_AGO = "year_ago"
+    STATUS = "status"
+
+
+EARLIER = frozenset({Compare.PREVIOUS, Compare.DAY_AGO, Compare.WEEK_AGO, Compare.MONTH_AGO, Compare.YEAR_AGO})
+
+
+class Control(StrEnum):
+    """What a change rule keeps small over all features and buckets (STATISTICS section 4).
+
+    Budget: false alerts a month (`limit` of them). E-LOND, Benjamini-Hochberg: the false share (`limit`) of what is
+    found, in the whole stream or in each bucket.
+    """
+
+    BUDGET = "budget"
+    E_LOND = "e_lond"
+    BENJAMINI_HOCHBERG = "benjamini_hochberg"
+
+
+CHANGE = "change"
 
 
 class AlertRule(msgspec.Struct, frozen=True):
     """When an alert fires, and when it is over.
 
     `metric` is a metric's name (`psi`, `log_loss`, `data_error_rate`, ...). `feature` is a feature's name, "*" for each
-    watched feature on its own, "" for metrics that have none. The rule looks at closed windows of the champion: a
-    window is bad when the value is above (`above` true) or below `limit`; with `compare` = baseline, when value -
-    baseline passes it. For `psi` the lower end of the interval must be above: surely drifted, not perhaps. Fires when
-    `windows` of the last `of` windows are bad; over when `clear_windows` in a row are beyond `clear` (default: 0.8 of
-    the limit) on the good side. Windows with fewer than `min_rows` rows, or without a value, are neither good nor bad.
+    watched feature on its own, "" for metrics that have none. `segment` is "" for all rows, "plan=free" for one
+    segment, "*" for each segment on its own. The rule looks at closed windows of the champion: a window is bad when the
+    value is above (`above` true) or below `limit`; with a `compare` other than absolute, when value - reference passes
+    it, with `ratio` value / reference (for quantities that are never below 0; a reference of 0 says nothing). For drift
+    the lower end of the interval must be above: surely drifted, not perhaps.
+
+    Fires when `windows` of the last `of` windows are bad; over when `clear_windows` in a row are beyond `clear`
+    (default: 0.8 of the limit) on the good side. Windows with fewer than `min_rows` rows, or without a value, are
+    neither good nor bad. Firing again within `cooldown` windows of a recovery re-opens the same alert. `severity` is
+    that of the alert; with `by_status` it is critical where the metric is failing, and never falls while it fires.
+
+    Rules with the same `alert` make one alert together, for each feature and segment: it fires with the first of them
+    and is over with the last. Without, a rule has an alert of its own, with its name.
+
+    The metric `change` is no metric but the change detector on base buckets: `control` says what its `limit` is. It
+    needs no counting of windows; it is over after six without evidence.
     """
 
     name: str
@@ -110,11 +149,35 @@ class AlertRule(msgspec.Struct, frozen=True):
     clear: float | None = None
     clear_windows: int = 1
     severity: Severity = Severity.WARNING
+    segment: str = ""
+    ratio: bool = False
+    cooldown: int = 0
+    by_status: bool = False
+    alert: str = ""
+    control: Control = Control.BUDGET
+
+    @property
+    def alert_name(self) -> str:
+        """The alert that this rule is a part of."""
+        return self.alert or self.name
 
 
+CHANGE_CLEAR_WINDOWS = 6
+DRIFT = "drift"
 MATERIAL_DRIFT = AlertRule(
-    name="material-drift", metric="psi", limit=0.1, feature="*", windows=2, of=3, clear_windows=6
+    "material-drift", "psi", 0.1, feature="*", windows=2, of=3, clear_windows=6, by_status=True, alert=DRIFT
 )
+CHANGE_DETECTED = AlertRule(
+    "change-detected",
+    CHANGE,
+    1.0,
+    feature="*",
+    clear_windows=CHANGE_CLEAR_WINDOWS,
+    cooldown=24,
+    severity=Severity.INFO,
+    alert=DRIFT,
+)
+DEFAULT_RULES = (MATERIAL_DRIFT, CHANGE_DETECTED)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +191,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decide the drift status whatever importance the package gives them. `caller_segments` splits every metric by who
     asked, too: by field the values that are told apart (for the two addresses also networks, "10.0.0.0/8"), all others
     are "other". A request that took longer than `slow_ms` is slow. `quality`, `timeliness` and `custom_metrics` say
-    what else is expected.
+    what else is expected. `row_sample`: keep a sample of rows (the bins of their features, at most 1,000 for each model
+    and bucket), which the domain classifier needs.
     """
 
     importance: Importance = Importance.LOW
@@ -143,9 +207,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     caller_segments: dict[CallerField, tuple[str, ...]] = {}
     excluded: tuple[str, ...] = ()
     starred: tuple[str, ...] = ()
+    row_sample: bool = False
     thresholds: Thresholds = Thresholds()
     drift_statistics: tuple[str, ...] = (DriftStatistic.PSI.value,)
-    alert_rules: tuple[AlertRule, ...] = (MATERIAL_DRIFT,)
+    alert_rules: tuple[AlertRule, ...] = DEFAULT_RULES
     slow_ms: float = 1_000.0
     quality: QualityLimits = QualityLimits()
     timeliness: Timeliness = Timeliness()
@@ -160,11 +225,21 @@ class Model(msgspec.Struct, frozen=True):
     version: str
 
 
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """Somebody has taken note of an alert, by the command that made this revision of the deployment."""
+
+    alert: str
+    by: str
+    at_ms: int
+    revision: int
+    reason: str = ""
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """The current state of one deployment.
 
     `revision` counts accepted commands from 1. `features` and `target` are fixed at creation: they define the request
-    schema, and every model served here must fit them.
+    schema, and every model served here must fit them. `acknowledged`: the newest alerts that somebody took note of.
     """
 
     name: str
@@ -176,6 +251,7 @@ class Deployment(msgspec.Struct, frozen=True):
     settings: Settings = Settings()
     created_ms: int = 0
     changed_ms: int = 0
+    acknowledged: tuple[Acknowledgement, ...] = ()
 
 
 class RegisterPackage(msgspec.Struct, frozen=True, tag="register_package"):
@@ -210,7 +286,13 @@ class SetChallengers(msgspec.Struct, frozen=True, tag="set_challengers"):
     challengers: tuple[str, ...]
 
 
-Action = RegisterPackage | CreateDeployment | ChangeSettings | ReplaceModel | SetChallengers
+class AcknowledgeAlert(msgspec.Struct, frozen=True, tag="acknowledge_alert"):
+    """Take note of an alert, by its id: it stays open, and whoever is on call knows that somebody has it."""
+
+    alert: str
+
+
+Action = RegisterPackage | CreateDeployment | ChangeSettings | ReplaceModel | SetChallengers | AcknowledgeAlert
 
 
 class Command(msgspec.Struct, frozen=True):

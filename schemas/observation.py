@@ -43,11 +43,17 @@ class Status(StrEnum):
 
 
 class Kind(StrEnum):
-    """Which stage a summary is of: inputs, what was answered, or what came true."""
+    """Which stage a summary is of: inputs, what was answered, or what came true; the flow from one to the other.
+
+    Of a deployment as a whole, with the model "": when things arrived, and the numbers that its owners report.
+    """
 
     FEATURES = "features"
     PREDICTIONS = "predictions"
     ACCURACY = "accuracy"
+    FLOW = "flow"
+    ARRIVALS = "arrivals"
+    CUSTOM = "custom"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -138,7 +144,7 @@ class AlertPhase(StrEnum):
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A window that an alert rests on."""
+    """A window that an alert rests on; `reference` is what the rule compares it with, where it does."""
 
     window_start_ms: int
     window_end_ms: int
@@ -147,10 +153,14 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     low: float | None = None
     baseline: float | None = None
     revision: int = 0
+    reference: float | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of one alert: the `data` of its CloudEvent. `sequence` counts the changes of this alert from 1."""
+    """The state of one alert: the `data` of its CloudEvent. `sequence` counts the changes of this alert from 1.
+
+    `alert` is its name; `rule` the one, of those that share the alert, which led to this change.
+    """
 
     id: str
     deployment: str
@@ -168,6 +178,7 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     windows: tuple[Evidence, ...] = ()
     late: bool = False
     text: str = ""
+    alert: str = ""
 
 
 class AlertEvent(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,6 +21,8 @@ from typing import Any
 import msgspec
 
 from schemas.deployment import (
+    AcknowledgeAlert,
+    Acknowledgement,
     Audit,
     ChangeSettings,
     Command,
@@ -34,8 +36,9 @@ from schemas.deployment import (
 )
 from schemas.package import Package
 from scorers.checks import fault_of
-from scorers.guardrails import fit_fault, models_fault, name_fault, settings_fault
+from scorers.guardrails import alert_fault, fit_fault, models_fault, name_fault, settings_fault
 
+ACKNOWLEDGED = 100  # that a deployment carries; the audit log keeps them all
 UNTRUSTED = (
     "the command is not trusted: signing of commands does not exist yet,"
     " so that commands are accepted on a broker on loopback only"
@@ -179,6 +182,14 @@ def _refusal(state: State, command: Command) -> str:
         return name_fault(entity) or _creation_fault(state, action)
     if deployment is None:
         return f"there is no deployment {entity}; create it first"
+    return _change_fault(state, deployment, action)
+
+
+def _change_fault(
+    state: State,
+    deployment: Deployment,
+    action: ChangeSettings | ReplaceModel | SetChallengers | AcknowledgeAlert,
+) -> str:
     match action:
         case ChangeSettings(settings):
             return settings_fault(settings, deployment.features) or _bucket_fault(deployment, settings)
@@ -186,8 +197,10 @@ def _refusal(state: State, command: Command) -> str:
             return models_fault(deployment.champion.digest, challengers) or _fits(state, deployment, challengers)
         case ReplaceModel(champion):
             if champion == deployment.champion.digest:
-                return f"package {champion} is the champion of {entity} already"
+                return f"package {champion} is the champion of {deployment.name} already"
             return _fits(state, deployment, (champion,))
+        case AcknowledgeAlert(alert):
+            return alert_fault(alert)
 
 
 def _bucket_fault(deployment: Deployment, settings: Settings) -> str:
@@ -250,11 +263,16 @@ def _effect(state: State, command: Command, now_ms: int) -> tuple[Deployment | N
         case action:
             old = state.deployments[command.entity]
             return msgspec.structs.replace(
-                old, revision=old.revision + 1, changed_ms=now_ms, **_change(state, old, action)
+                old, revision=old.revision + 1, changed_ms=now_ms, **_change(state, old, command, action)
             ), None
 
 
-def _change(state: State, old: Deployment, action: ChangeSettings | ReplaceModel | SetChallengers) -> dict[str, Any]:
+def _change(
+    state: State,
+    old: Deployment,
+    command: Command,
+    action: ChangeSettings | ReplaceModel | SetChallengers | AcknowledgeAlert,
+) -> dict[str, Any]:
     match action:
         case ChangeSettings(settings):
             return {"settings": settings}
@@ -263,6 +281,10 @@ def _change(state: State, old: Deployment, action: ChangeSettings | ReplaceModel
         case ReplaceModel(champion):  # a challenger that won is no challenger any more
             others = tuple(model for model in old.challengers if model.digest != champion)
             return {"champion": _model(state.packages[champion]), "challengers": others}
+        case AcknowledgeAlert(alert):
+            given = Acknowledgement(alert, command.by, command.at_ms, old.revision + 1, command.reason)
+            earlier = [each for each in old.acknowledged if each.alert != alert]
+            return {"acknowledged": (*earlier, given)[-ACKNOWLEDGED:]}
 
 
 def _model(package: Package) -> Model:

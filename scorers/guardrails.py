@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Iterable
 
-from schemas.deployment import AlertRule, Settings, Span, Thresholds
+from schemas.deployment import Settings, Span, Thresholds
 from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
 from scorers.expectation_checks import expectations_fault
+from scorers.rule_checks import rules_fault
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ALERT = re.compile(r"[0-9a-f]{32}")
 
 # the base buckets that a window can be made of
 _BUCKETS_OF = {
@@ -32,6 +34,11 @@ def name_fault(name: str) -> str:
     if _NAME.fullmatch(name):
         return ""
     return f"{name!r} is no name for a deployment: use 1 to 63 of a-z, 0-9 and hyphen, not beginning with a hyphen"
+
+
+def alert_fault(alert: str) -> str:
+    """Alerts are named by 32 hexadecimal digits; which of them are open, governance does not know."""
+    return "" if _ALERT.fullmatch(alert) else f"{alert!r} is not the id of an alert: it has 32 digits of 0-9 and a-f"
 
 
 def fit_fault(package: Package, target: Target, features: Iterable[Feature]) -> str:
@@ -73,7 +80,7 @@ def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
         or _features_fault(settings, types)
         or _thresholds_fault(settings.thresholds)
         or expectations_fault(settings)
-        or _rules_fault(settings.alert_rules, types)
+        or rules_fault(settings, types)
     )
 
 
@@ -110,28 +117,3 @@ def _thresholds_fault(thresholds: Thresholds) -> str:
     return (
         f"thresholds must rise from 0: psi_at_risk is {thresholds.psi_at_risk}, psi_failing is {thresholds.psi_failing}"
     )
-
-
-def _rules_fault(rules: tuple[AlertRule, ...], types: dict[str, FeatureType]) -> str:
-    if (double := first_double(rule.name for rule in rules)) is not None:
-        return f"two alert rules have the name {double!r}"
-    for rule in rules:
-        if fault := _rule_fault(rule, types):
-            return f"alert rule {rule.name!r}: {fault}"
-    return ""
-
-
-def _rule_fault(rule: AlertRule, types: dict[str, FeatureType]) -> str:
-    if not rule.name or not rule.metric:
-        return "a rule needs a name and a metric"
-    if rule.feature not in {"", "*"} and rule.feature not in types:
-        return f"{rule.feature} is not a feature of the deployment"
-    if not 1 <= rule.windows <= rule.of:
-        return f"{rule.windows} bad windows of the last {rule.of} can never be; windows must be 1 to `of`"
-    if rule.clear_windows < 1 or rule.min_rows < 1:
-        return "clear_windows and min_rows must be 1 or more"
-    if not math.isfinite(rule.limit):
-        return "the limit must be a finite number"
-    if rule.clear is not None and not (rule.clear <= rule.limit if rule.above else rule.clear >= rule.limit):
-        return f"it is over at {rule.clear}, which is on the bad side of its limit {rule.limit}"
-    return ""

@@ -69,12 +69,12 @@ def test_windows_without_a_value_or_with_few_rows_neither_count_nor_interrupt() 
         (AlertRule("r", "accuracy", 0.9, above=False), Point(0, 1, 0.92, 1), Verdict.CLEAR),
         (
             AlertRule("r", "loss", 0.1, compare=Compare.BASELINE),
-            Point(0, 1, 0.55, 1, baseline=0.4),
+            Point(0, 1, 0.55, 1, reference=0.4),
             Verdict.BAD,
         ),
         (
             AlertRule("r", "accuracy", -0.1, above=False, compare=Compare.BASELINE),
-            Point(0, 1, 0.81, 1, baseline=0.9),
+            Point(0, 1, 0.81, 1, reference=0.9),
             Verdict.BETWEEN,
         ),
         (AlertRule("r", "loss", 0.1, compare=Compare.BASELINE), Point(0, 1, 0.55, 1), None),

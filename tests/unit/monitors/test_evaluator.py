@@ -152,9 +152,9 @@ def test_old_buckets_windows_and_alerts_are_deleted_and_take_nothing_back() -> N
     run.step(progress(90_000, 2 * DAY_MS))
     run.commit()
     assert len(list(run.table.scan(b"b"))) == 2, "the accuracy bucket is past the join's horizon"
-    hours_of_errors(run, [0, 0], start_hour=401 * 24)
+    hours_of_errors(run, [0, 0], start_hour=432 * 24)
     run.commit(restart=True)
-    hours_of_errors(run, [0, 0], start_hour=401 * 24 + 2)
+    hours_of_errors(run, [0, 0], start_hour=432 * 24 + 2)
     run.commit()
     assert phases(run.said) == ["firing", "resolved"]
     assert len(list(run.table.scan(b"b"))) == len(list(run.table.scan(b"w"))) == 4
