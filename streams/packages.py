@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from monitors.baseline import build_baseline
+from monitors.noise import with_noise
 from schemas.deployment import RegisterPackage
 from schemas.package import TargetType
 from scorers.package import build, load, read_package
+from scorers.permutation import with_importance
 from scorers.scoring import score
 from streams.client import Refused, command, submit
 
@@ -27,21 +30,35 @@ GOLDEN_ROWS = 20
 
 
 def build_package(
-    metadata: Package, artifact: bytes, training: pl.DataFrame, holdout: pl.DataFrame, actuals: Sequence[object]
+    metadata: Package,
+    artifact: bytes,
+    training: pl.DataFrame,
+    holdout: pl.DataFrame,
+    actuals: Sequence[object],
+    times: pl.Series | None = None,
 ) -> bytes:
     """The archive of a model with its baseline.
 
     `training` and `holdout` have a column for each feature; `actuals` are the truth of the holdout rows (numbers, or
-    class labels). The baseline's bins are of the training rows, its metrics of the model's own predictions on holdout;
-    the first holdout rows become the golden rows.
+    class labels); `times`, of the training rows, anything that sorts. The baseline's bins are of the training rows, its
+    metrics of the model's own predictions on holdout; the first holdout rows become the golden rows. Where no feature
+    has an importance, it is measured on holdout. What is drawn at random is drawn from a seed of model and metadata, so
+    that the same content gives the same archive.
     """
     golden = holdout.head(GOLDEN_ROWS)
-    scores = score(load(build(metadata, artifact, golden)), holdout)
+    plain = build(metadata, artifact, golden)
+    rng = np.random.default_rng(list(hashlib.sha256(plain).digest()))
+    loaded = load(plain)
+    scores = score(loaded, holdout)
     said = scores.values if metadata.target.type is TargetType.REGRESSION else scores.probabilities
     baseline = build_baseline(
         metadata.features, metadata.target, training, np.asarray(actuals), np.asarray(said, np.float64)
     )
-    return build(msgspec.structs.replace(metadata, baseline=baseline), artifact, golden)
+    features = metadata.features
+    if not any(feature.importance for feature in features):
+        features = with_importance(loaded, holdout, actuals, rng)
+    known = msgspec.structs.replace(metadata, features=features, baseline=with_noise(baseline, training, rng, times))
+    return build(known, artifact, golden)
 
 
 def register(connection: Connection, store: ArtifactStore, archive: bytes) -> Package:

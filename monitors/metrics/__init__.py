@@ -8,20 +8,28 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
+from monitors.metrics.drift import Statistic
 from monitors.metrics.protocol import Metric, Value
 from schemas.package import Package
 
-__all__ = ["METRICS", "Metric", "Value", "metrics_of"]
+__all__ = ["METRICS", "STATISTICS", "Metric", "Value", "metrics_of"]
+
+
+_MODULES = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
 
 
 def _found() -> dict[str, Metric]:
-    modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
-    families = [getattr(module, "METRICS", (module.METRIC,) if hasattr(module, "METRIC") else ()) for module in modules]
+    families = [getattr(one, "METRICS", (one.METRIC,) if hasattr(one, "METRIC") else ()) for one in _MODULES]
     metrics = [metric for family in families for metric in family]
     return {metric.name: metric for metric in sorted(metrics, key=lambda metric: metric.name)}
 
 
 METRICS: dict[str, Metric] = _found()
+
+# the drift statistics with a corrected effect, by name
+STATISTICS: dict[str, Statistic] = {
+    statistic.name.value: statistic for one in _MODULES if (statistic := getattr(one, "STATISTIC", None))
+}
 
 
 def metrics_of(package: Package) -> tuple[Metric, ...]:

@@ -10,7 +10,8 @@ import click
 import polars as pl
 
 from infra.artifacts import ArtifactStore
-from schemas.package import Feature, FeatureType, Package, Target, TargetType
+from monitors.tolerance import STEADIEST
+from schemas.package import Baseline, Feature, FeatureType, Package, Target, TargetType
 from scorers.formats import FormatError, formats
 from scorers.package import read_package
 from streams.catalog import Catalog
@@ -51,6 +52,10 @@ def package() -> None:
     metavar="NAME:TYPE[:nullable]",
     help="Inferred from the training rows.",
 )
+@click.option(
+    "--time-column",
+    help="When each training row was; how much the features wander in time is then learned from it. No feature itself.",
+)
 @click.option("--author", "authors", multiple=True)
 @click.option("--description", default="")
 @click.option(
@@ -70,6 +75,7 @@ def build_of_package(  # one option each
     holdout: Path,
     actual: str,
     given: tuple[str, ...],
+    time_column: str | None,
     authors: tuple[str, ...],
     description: str,
     output: Path,
@@ -79,7 +85,8 @@ def build_of_package(  # one option each
     rows, truth = _table(training), _table(holdout)
     if actual not in truth.columns:
         raise Ended(f"{holdout} has no column {actual!r}; it has {', '.join(truth.columns)}.")
-    features = tuple(map(_feature, given)) or _inferred(rows, leave_out={actual, target})
+    features = tuple(map(_feature, given)) or _inferred(rows, leave_out={actual, target, time_column or target})
+    times = None if time_column is None else _times(rows, time_column, training)
     for source, frame in ((training, rows), (holdout, truth)):
         if missing := [feature.name for feature in features if feature.name not in frame.columns]:
             raise Ended(f"{source} has no column {missing[0]!r}, which is a feature.")
@@ -97,7 +104,8 @@ def build_of_package(  # one option each
     )
     rows, truth = _typed(rows, features, training), _typed(truth, features, holdout)
     try:
-        archive = build_package(metadata, model.read_bytes(), rows, truth, _truths(truth[actual], metadata.target))
+        truths = _truths(truth[actual], metadata.target)
+        archive = build_package(metadata, model.read_bytes(), rows, truth, truths, times)
     except (FormatError, ValueError) as error:
         raise Ended(error) from error
     output.write_bytes(archive)
@@ -157,14 +165,33 @@ def _print(found: Package, *, json: bool, title: str) -> None:
     baseline = found.baseline
     show(
         f"features, baseline of {baseline.rows:,} rows",
-        ("name", "type", "may be missing"),
-        ((one.name, one.type.value, "yes" if one.nullable else "no") for one in found.features),
+        ("name", "type", "may be missing", "importance", "wanders in time"),
+        (
+            (
+                one.name,
+                one.type.value,
+                "yes" if one.nullable else "no",
+                f"{one.importance:.1%}",
+                _wanders(one, baseline),
+            )
+            for one in found.features
+        ),
     )
     show(
         f"on {baseline.holdout_rows:,} holdout rows",
         ("metric", "value"),
         ((name, f"{value:.4g}") for name, value in sorted(baseline.holdout.items())),
     )
+
+
+def _wanders(feature: Feature, baseline: Baseline) -> str:
+    """How the feature's windows moved in training, as the test for change takes it."""
+    if not baseline.tolerance:
+        return "not known"
+    found = baseline.tolerance.get(feature.name)
+    if found is None:
+        return "too much to tell a change"
+    return "little" if found >= STEADIEST else f"as samples of {found:,.0f} rows"
 
 
 def _table(path: Path) -> pl.DataFrame:
@@ -215,6 +242,19 @@ def _typed(rows: pl.DataFrame, features: Iterable[Feature], source: Path) -> pl.
         return rows.with_columns(pl.col(one.name).cast(types.get(one.type, pl.String)) for one in features)
     except pl.exceptions.PolarsError as error:
         raise Ended(f"{source} does not hold what the features say: {error}") from error
+
+
+def _times(rows: pl.DataFrame, name: str, source: Path) -> pl.Series:
+    if name not in rows.columns:
+        raise Ended(f"{source} has no column {name!r}; it has {', '.join(rows.columns)}.")
+    if gaps := rows[name].null_count():
+        raise Ended(f"the column {name!r} of {source} has {gaps} rows without a time.")
+    if rows.schema[name] != pl.String:
+        return rows[name]
+    try:
+        return rows[name].str.to_datetime()
+    except pl.exceptions.PolarsError as error:
+        raise Ended(f"the column {name!r} of {source} holds no times as ISO 8601 writes them: {error}") from error
 
 
 def _truths(column: pl.Series, target: Target) -> list[object]:
