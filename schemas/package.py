@@ -124,6 +124,22 @@ class Noise(msgspec.Struct, frozen=True):
     laws: dict[str, NullLaw]
 
 
+class Pca(msgspec.Struct, frozen=True):
+    """Principal components of p numeric and boolean features, and how well they gave the training rows back.
+
+    A value x counts as (x - mean) / scale; a missing one as 0, its mean. `components` are m x p whole numbers, int32
+    little-endian by rows, in steps of 2**-20. `error_mean` and `error_sd` are of the training rows' reconstruction
+    error (`monitors.reconstruction`).
+    """
+
+    features: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    components: bytes
+    error_mean: float
+    error_sd: float
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was normal: counts per frozen bin in the training data, and the model's metrics on holdout.
 
@@ -133,7 +149,9 @@ class Baseline(msgspec.Struct, frozen=True):
     `tolerance`: by feature, how far its windows may wander without drift, as the concentration k_w of a Dirichlet law
     (section 4; larger: steadier). A feature that is not there wanders too much to be told from drift (or the package
     is older than this field): `baseline_unstable`. `noise`: by feature, the bootstrapped noise of its drift statistics;
-    a feature without has the noise of theory. `target`: bins of the actuals of the holdout rows.
+    a feature without has the noise of theory. `target`: bins of the actuals of the holdout rows. `pca`: where there
+    are two numeric or boolean features that vary. `sample`: an encoded `monitors.sample.Sample` of training rows, its
+    features by name.
     """
 
     rows: int = 0
@@ -145,6 +163,8 @@ class Baseline(msgspec.Struct, frozen=True):
     tolerance: dict[str, float] = {}
     noise: dict[str, Noise] = {}
     target: Bins | None = None
+    pca: Pca | None = None
+    sample: bytes = b""
 
 
 class Package(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable
 
 from schemas.package import (
@@ -13,12 +14,15 @@ from schemas.package import (
     FeatureType,
     NumericBins,
     Package,
+    Pca,
     Target,
     TargetType,
 )
 from scorers.formats import formats
+from scorers.noise_checks import clipped_fault, quiet_fault
 
 _MOST_FEATURES = 2_000
+_MOST_COMPONENT_FEATURES = 300  # products with as many are still exact
 _BINARY_CLASSES = 2
 
 
@@ -33,7 +37,12 @@ def fault_of(package: Package) -> str:
         return "a package needs a name and a version"
     if package.format not in formats():
         return f"the format {package.format!r} is not known; known are {', '.join(sorted(formats()))}"
-    return _target_fault(package.target) or _features_fault(package.features) or _baseline_fault(package)
+    return (
+        _target_fault(package.target)
+        or _features_fault(package.features)
+        or _baseline_fault(package)
+        or quiet_fault(package.baseline)
+    )
 
 
 def first_double(names: Iterable[str]) -> str | None:
@@ -90,6 +99,22 @@ def _baseline_fault(package: Package) -> str:
             return "the baseline of the prediction needs categories for a multiclass target and edges for any other"
         if fault := _bins_fault(baseline.prediction):
             return f"the baseline of the prediction {fault}"
+    return "" if baseline.pca is None else _pca_fault(baseline.pca)
+
+
+def _pca_fault(pca: Pca) -> str:
+    """What would stop those who project rows on these components, or make their sums inexact."""
+    width = len(pca.features)
+    if width > _MOST_COMPONENT_FEATURES:
+        return f"the baseline's principal components are of {width} features, more than {_MOST_COMPONENT_FEATURES}"
+    if not width or {len(pca.means), len(pca.scales)} != {width} or len(pca.components) % (4 * width):
+        return "the baseline's principal components do not fit their features"
+    if not all(map(math.isfinite, (*pca.means, *pca.scales, pca.error_mean, pca.error_sd))):
+        return "the baseline's principal components have numbers that are not finite"
+    if min(*pca.scales, pca.error_sd) <= 0:
+        return "the baseline's principal components have a scale that is not above 0"
+    if any(abs(step) > 1 << 20 for (step,) in struct.iter_unpack("<i", pca.components)):
+        return "the baseline's principal components are longer than 1"
     return ""
 
 
@@ -106,4 +131,7 @@ def _bins_fault(bins: Bins) -> str:
             return f"has the category {double!r} twice"
     if len(bins.counts) != size:
         return f"has {len(bins.counts)} counts where its bins ask for {size}"
-    return "has a count below 0" if min(bins.counts) < 0 else ""
+    if min(bins.counts) < 0:
+        return "has a count below 0"
+    clipped = bins.clipped if isinstance(bins, NumericBins) else None
+    return "" if clipped is None else clipped_fault(clipped, size - 2)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 
-from schemas.deployment import Settings, Span, Thresholds
+from schemas.deployment import Settings, Span
 from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
+from scorers.drift_checks import drift_fault
 from scorers.expectation_checks import expectations_fault
 from scorers.rule_checks import rules_fault
 
@@ -78,7 +78,7 @@ def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
     return (
         _times_fault(settings)
         or _features_fault(settings, types)
-        or _thresholds_fault(settings.thresholds)
+        or drift_fault(settings, types)
         or expectations_fault(settings)
         or rules_fault(settings, types)
     )
@@ -109,11 +109,3 @@ def _features_fault(settings: Settings, types: dict[str, FeatureType]) -> str:
     if numeric := [name for name in settings.segments if types[name] is FeatureType.NUMERIC]:
         return f"{numeric[0]} is numeric; a segment must be a categorical, boolean or text feature"
     return ""
-
-
-def _thresholds_fault(thresholds: Thresholds) -> str:
-    if 0 < thresholds.psi_at_risk < thresholds.psi_failing < math.inf:
-        return ""
-    return (
-        f"thresholds must rise from 0: psi_at_risk is {thresholds.psi_at_risk}, psi_failing is {thresholds.psi_failing}"
-    )
