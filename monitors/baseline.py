@@ -18,12 +18,14 @@ from monitors.clipping import with_clipped
 from monitors.fixed_point import unit_near
 from monitors.folds.answers import predicted_outputs
 from monitors.folds.outcomes import fold_outcomes
+from monitors.folds.sampled import training_sample
 from monitors.folds.terms import contributions
 from monitors.metrics import metrics_of
+from monitors.reconstruction import SQUARES, SUM, fit_pca
 from monitors.summary import Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
-from schemas.package import Baseline, Bins, Feature, FeatureType, Package, Target, TargetType
+from schemas.package import Baseline, Bins, Feature, FeatureType, Package, Pca, Target, TargetType
 
 
 def build_baseline(
@@ -49,8 +51,11 @@ def build_baseline(
         prediction=bins,
         holdout=_centre(target, truths),
         holdout_rows=outcomes.height,
+        pca=fit_pca(features, training),
     )
-    known = replace(known, units=_units(truths, _package(features, target, known)))
+    if training.height:
+        known = replace(known, sample=training_sample(training, known.features).encode())
+    known = replace(known, units=_units(truths, _package(features, target, known)) | _error_units(known.pca))
     return replace(known, holdout=_metrics(outcomes, _package(features, target, known)) | known.holdout)
 
 
@@ -117,12 +122,19 @@ def _units(truths: pl.DataFrame, package: Package) -> dict[str, float]:
     return {name: unit_near(term[usable]) for name, (term, usable) in sums.items()}
 
 
+def _error_units(pca: Pca | None) -> dict[str, float]:
+    if pca is None:
+        return {}
+    square = np.array([pca.error_mean**2 + pca.error_sd**2])
+    return {SUM: unit_near(np.sqrt(square)), SQUARES: unit_near(square)}
+
+
 def _metrics(outcomes: pl.DataFrame, package: Package) -> dict[str, float]:
     folded = fold_outcomes(outcomes, {package.digest: package}, Span.DAY)
     summary = folded.get((Kind.ACCURACY, package.digest, "", 0), Summary())
     found = {
         metric.name: metric.compute(summary, package, "").value
         for metric in metrics_of(package)
-        if metric.kind is Kind.ACCURACY and metric.name != "coverage"
+        if metric.kind is Kind.ACCURACY and not metric.live
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -70,6 +70,8 @@ def metrics_of_window(
     for definition in definitions:
         if definition.kind is not window.series.kind or not definition.applies(package):
             continue
+        if definition.at_close and not closed:
+            continue
         if definition.drift and computed.isdisjoint((definition.drift.value, definition.name)):
             continue
         names = [feature.name for feature in package.features if feature.name not in excluded]

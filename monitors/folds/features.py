@@ -1,4 +1,7 @@
-"""What was asked: rows, and of each watched feature the rows, and the sums of clipped values, per frozen bin."""
+"""What was asked: rows, and of each watched feature the rows, and the sums of clipped values, per frozen bin.
+
+Of all features together: how well the principal components of training give the rows back, and a sample of rows.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 from monitors.bins import bin_count, bin_rows, numbers
 from monitors.clipping import clipped_terms
 from monitors.folds.groups import SummaryKey, group_rows, summaries
+from monitors.folds.reconstructed import reconstructed
+from monitors.folds.sampled import samples
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
@@ -24,12 +29,13 @@ def fold_features(
     package: Package,
     bucket: Span,
     excluded: Collection[str] = (),
+    association_ids: Sequence[bytes] | None = None,
 ) -> dict[SummaryKey, Summary]:
     """Fold scored requests: "rows", and "feature:<name>" for each feature with a baseline that is not `excluded`.
 
     "clipped:<name>" are the sums of a number's clipped values (`monitors.clipping`), where its baseline has them. One
     row of `features`, one event time (ms) and one list of segments for each request. A column that the frame does
-    not have is missing in every row.
+    not have is missing in every row. With `association_ids` (UTF-8) a sample of the rows is kept.
     """
     if isinstance(segments, Sequence):
         segments = pl.Series([list(row) for row in segments], dtype=pl.List(pl.String))
@@ -43,7 +49,12 @@ def fold_features(
         if isinstance(bins, NumericBins) and bins.clipped is not None and name in features.columns:
             terms = clipped_terms(bins.clipped, numbers(features[name]))
             counts[f"clipped:{name}"] = groups.histogram(positions, width, signs=terms)[:, :-1]
-    return summaries(Kind.FEATURES, package.digest, groups, counts)
+    errors, sums = reconstructed(features, groups, package.baseline, excluded)
+    found = summaries(Kind.FEATURES, package.digest, groups, counts | errors, sums)
+    if association_ids is not None:
+        for start_ms, sample in samples(features, association_ids, groups, package.baseline, excluded):
+            found[Kind.FEATURES, package.digest, "", start_ms].sample = sample
+    return found
 
 
 def _binned(features: pl.DataFrame, name: str, bins: Bins) -> NDArray[np.intp]:

@@ -48,10 +48,13 @@ class Metric:
     `applies` says whether the metric has a meaning for a package at all. A `per_feature` metric is computed for each
     watched feature by name; for the others `feature` is "". `judge(value, feature, settings, closed)` is the status of
     a metric that has thresholds of its own; None: no status yet. `configure(settings)` is the `compute` of a
-    deployment, where a setting is part of what is measured; `compute` is then that of the default settings.
+    deployment, where a setting is part of what is measured; `compute` is then that of the default settings. A metric
+    that is `live` is of what happens, not of how good the model is: it has no value on holdout.
 
     `drift` is the drift statistic that a metric tells of, None for all others. `limits` are its default thresholds,
     None where it has no status; `quiet(package, feature, n)` those that noise alone passes in 1 % and 0.1 % of windows.
+
+    A metric `at_close` costs so much that it is computed for closed windows only.
     """
 
     name: str
@@ -61,9 +64,11 @@ class Metric:
     per_feature: bool = False
     judge: Callable[[Value, str, Settings, bool], Judgement | None] | None = None
     configure: Callable[[Settings], Compute] | None = None
+    live: bool = False
     drift: DriftStatistic | None = None
     limits: Limits | None = None
     quiet: Callable[[Package, str, int], Limits] | None = None
+    at_close: bool = False
 
     def computed_by(self, settings: Settings) -> Compute:
         """How the metric is computed for a deployment with these settings."""

@@ -12,18 +12,22 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from sklearn import metrics as judge
 
 from monitors.baseline import build_baseline
 from monitors.bins import LATENCY_BINS, categorical_bins, numeric_bins
-from monitors.folds import fold_outcomes, fold_predictions
+from monitors.folds import fold_features, fold_outcomes, fold_predictions
+from monitors.folds.sampled import training_sample
 from monitors.histograms import quantile, roc_area
 from monitors.metrics import METRICS, Metric, Value, metrics_of
 from monitors.metrics.drift import Pair
 from monitors.metrics.psi import STATISTIC as PSI
 from monitors.metrics.status import drift_status
+from monitors.reconstruction import fit_pca
 from monitors.summary import Summary
+from monitors.whole import WHOLE
 from schemas.deployment import Limits, Span
 from schemas.observation import Kind, Reason, Status
 from schemas.package import Baseline, Feature, FeatureType, NumericBins, Package, Target, TargetType
@@ -252,6 +256,8 @@ def packages() -> list[Package]:
         "plan": categorical_bins(pl.Series(["a", "b", None])),
     }
     rng = np.random.default_rng(10)
+    ages = rng.integers(1, 4, 600).astype(np.float64)
+    together = pl.DataFrame({"age": ages, "height": ages + rng.normal(size=600)})
     scores = rng.random(60)
     labels = {BINARY: ["no", "yes"] * 30, COLOURS: ["red", "green", "blue"] * 20, PRICE: scores.tolist()}
     answers = {BINARY: scores, COLOURS: rng.dirichlet(np.ones(3), 60), PRICE: scores}
@@ -259,8 +265,10 @@ def packages() -> list[Package]:
     for target in (BINARY, COLOURS, PRICE):
         built = build_baseline((), target, pl.DataFrame(), labels[target], answers[target])
         full = Baseline(60, features, built.prediction, built.holdout, 60, built.units)
+        full = replace(full, pca=fit_pca((Feature("age"), Feature("height")), together))
+        full = replace(full, sample=training_sample(together, features).encode())
         found += [package(target, Baseline()), package(target, full)]
-    return found
+    return [*found, WHOLE]
 
 
 def odd_summaries(of: Package) -> list[Summary]:
@@ -279,6 +287,11 @@ def odd_summaries(of: Package) -> list[Summary]:
         width = len(bins.counts)
         summaries += [Summary({f"feature:{name}": np.eye(width, dtype=np.int64)[place] * 9}) for place in range(width)]
     summaries += [Summary({"expected": np.array([3])}), Summary({"error:data": np.array([3])})]
+    for columns in ({"age": [None]}, {"age": [2.0], "height": [1e300]}, {"age": [float("inf")], "plan": ["new"]}):
+        for count in (1, 400):
+            frame = pl.DataFrame(columns, strict=False).select(pl.all().repeat_by(count).explode())
+            ids = [str(row).encode() for row in range(count)]
+            summaries += fold_features(frame, np.zeros(count, np.int64), None, of, Span.DAY, (), ids).values()
     negative = [Summary() for _ in summaries]
     for before, summary in zip(negative, summaries, strict=True):
         before.add(summary, -1)

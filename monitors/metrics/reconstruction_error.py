@@ -1,0 +1,49 @@
+"""Reconstruction error of a window's rows: how far features have ceased to go together as they did in training.
+
+`D = (mean - baseline mean) / baseline sd` of the rows' errors (`monitors.reconstruction`), which does not depend on
+the number of rows; the interval is D +- 1.96 se, se from the window's own sd over sqrt(n). STATISTICS section 5. Below
+0 rows are more alike than in training, as where values are missing: the statistics of single features say that.
+
+Not applicable where a feature that the components need is excluded: without it the errors are others.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from monitors.metrics.intervals import Z, total
+from monitors.metrics.protocol import Judgement, Metric, Value
+from monitors.metrics.status import drift_status
+from monitors.reconstruction import COUNT, SQUARES, SUM
+from monitors.summary import Summary
+from schemas.deployment import Limits, Settings
+from schemas.observation import Kind, Reason
+from schemas.package import Package
+
+NAME = "reconstruction_error"
+LIMITS = Limits(0.25, 0.5)
+
+
+def _has_components(package: Package) -> bool:
+    return package.baseline.pca is not None
+
+
+def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
+    del feature
+    pca, n = package.baseline.pca, summary.count(COUNT)
+    if pca is None:
+        return Value(None, reason=Reason.NO_BASELINE)
+    if n <= 0:
+        return Value(None, reason=Reason.NOT_APPLICABLE if summary.count("rows") > 0 else Reason.EMPTY)
+    mean = total(summary, package, SUM) / n
+    variance = max(0.0, total(summary, package, SQUARES) / n - mean * mean)
+    effect, reach = (mean - pca.error_mean) / pca.error_sd, Z * sqrt(variance / n) / pca.error_sd
+    return Value(effect, effect - reach, effect + reach, n)
+
+
+def _judge(value: Value, feature: str, settings: Settings, closed: bool) -> Judgement:  # noqa: FBT001 -- the protocol's
+    del feature, closed
+    return drift_status(value, settings.thresholds.statistics.get(NAME, LIMITS))
+
+
+METRIC = Metric(NAME, Kind.FEATURES, _has_components, _compute, judge=_judge)
