@@ -48,10 +48,11 @@ def _shares(counts: Counts) -> tuple[float, ...]:
 
 
 def _numeric(bins: NumericBins) -> list[str]:
-    edges = [f"{edge:.4g}" for edge in bins.edges]
-    if not edges:
+    if not bins.edges:
         return ["any", "missing"]
-    between = [f"{low} to {high}" for low, high in pairwise(edges)]
+    nothing = max(map(abs, bins.edges)) * 1e-12  # an edge just below 0 is 0 to people
+    edges = [f"{0.0 if abs(edge) <= nothing else edge:.4g}" for edge in bins.edges]
+    between = [high if low == high else f"{low} to {high}" for low, high in pairwise(edges)]
     return [f"up to {edges[0]}", *between, f"over {edges[-1]}", "missing"]
 
 

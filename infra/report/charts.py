@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infra.report.content import FeatureSection, Histogram, Line, Point
 
 WIDTH, HEIGHT = 340.0, 140.0
+QUADRANTS = 480.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 8.0, 10.0, 20.0
 DOT = 2.4
 _MANY = 60  # from so many points on the dots would be a second line
@@ -63,12 +64,13 @@ def over_time(line: Line) -> Markup:
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
     marks: list[Markup] = [*_frame(bottom, top, y)]
-    taken = [y(bottom), y(top)]
+    taken: list[float] = []
     for name, level in line.levels:
         at = y(level)
         marks.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="level"))
         if all(abs(at - other) >= _LEAST_GAP for other in taken):
-            marks.append(element("text", f"{name} {number(level)}", x=WIDTH - RIGHT, y=at - 3, class_="end faint"))
+            clear = at + 11 if at - TOP < _LEAST_GAP else at - 3
+            marks.append(element("text", f"{name} {number(level)}", x=WIDTH - RIGHT, y=clear, class_="end faint"))
             taken.append(at)
     for run in _runs(points):
         banded = [(point, point.low, point.high) for point in run if point.low is not None and point.high is not None]
@@ -139,23 +141,23 @@ def histograms(name: str, found: Histogram) -> Markup:
 def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
     """Importance to the right, drift upwards (compressed as a root, so that small ones are told apart)."""
     known = [(one.newest.value, one) for one in features if one.newest is not None and one.newest.value is not None]
-    wide, tall = 720.0, 300.0
+    wide, tall = QUADRANTS
     heaviest = max((one.weight for one in features), default=0.0) or 1.0
     most = max([at_risk * 3, *(drift for drift, _ in known)])
 
     def x(weight: float) -> float:
-        return LEFT + weight / heaviest * (wide - LEFT - 90)
+        return LEFT + weight / heaviest * (wide - LEFT - RIGHT - 90)
 
     def y(drift: float) -> float:
-        return tall - 34 - sqrt(max(drift, 0.0) / most) * (tall - 34 - 22)
+        return tall - 34 - sqrt(max(drift, 0.0) / most) * (tall - 34 - 44)
 
     right, split, level = wide - RIGHT, x(heaviest / 2), y(at_risk)
     marks = [
         element("rect", x=split, y=8, width=right - split, height=level - 8, class_="act"),
         element("line", x1=LEFT, x2=right, y1=level, y2=level, class_="level"),
         element("line", x1=split, x2=split, y1=8, y2=tall - 30, class_="level"),
-        element("text", "important and drifting", x=right - 6, y=22, class_="end faint"),
-        element("text", "minor, drifting", x=LEFT + 6, y=22, class_="faint"),
+        element("text", "important and drifting", x=right - 6, y=24, class_="end faint"),
+        element("text", "minor, drifting", x=LEFT + 6, y=24, class_="faint"),
         element("text", "minor, stable", x=LEFT + 6, y=tall - 38, class_="faint"),
         element("text", "important, stable", x=right - 6, y=tall - 38, class_="end faint"),
         element("text", "importance →", x=right, y=tall - 12, class_="end faint"),
@@ -202,6 +204,8 @@ def _range(line: Line, known: Sequence[Point]) -> tuple[float, float]:
     values += [level for _, level in line.levels]
     bottom, top = min(values, default=0.0), max(values, default=1.0)
     if line.from_zero:
+        reach = max((point.high for point in known if point.high is not None), default=top)
+        top = min(max(top, reach), 2 * top) if top > 0 else max(top, reach)  # a wild interval may not flatten the line
         bottom = min(bottom, 0.0) if bottom < -0.05 * abs(top) else 0.0
     gap = (top - bottom) or abs(top) or 1.0
     return (bottom if line.from_zero else bottom - 0.06 * gap), top + 0.06 * gap

@@ -77,13 +77,17 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One deployment in one range of windows. `facts` are pairs for the head of the page."""
+    """One deployment in one range of windows. `facts` are pairs for the head of the page.
+
+    `has_importances`: whether features weigh differently; where not, there is nothing to cross drift with.
+    """
 
     deployment: str
     facts: tuple[tuple[str, str], ...]
     tiles: tuple[StatusTile, ...]
     weighted_drift: float | None
     at_risk: float
+    has_importances: bool
     features: tuple[FeatureSection, ...]
     prediction: Histogram | None
     predictions: tuple[Line, ...]

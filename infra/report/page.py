@@ -68,30 +68,37 @@ def _drift(report: Report) -> Markup:
         if report.weighted_drift is not None
         else "No feature has a drift value yet."
     )
-    columns = ("feature", "importance", "drift", "95 % interval", "rows", "status", "quadrant")
+    columns = ("feature", "status", "drift", "importance", "rows", "quadrant")
     rows = [
         (
             element("a", one.name, href=f"#feature-{place}"),
-            f"{one.weight:.1%}{' ★' if one.starred else ''}",
-            number(one.newest.value) if one.newest else "",
-            interval(one.newest) if one.newest else "",
-            f"{one.n:,}",
             _state(one.status),
+            number(one.newest.value) if one.newest else "",
+            f"{one.weight:.1%}{' ★' if one.starred else ''}",
+            f"{one.n:,}",
             one.quadrant,
         )
         for place, one in enumerate(report.features)
     ]
     cards = [_feature(place, one) for place, one in enumerate(report.features)]
+    picture = element("div", quadrants(report.features, report.at_risk), class_="card")
+    unknown = ""
+    if not report.has_importances:
+        picture, unknown = Markup(""), ", which its package does not tell: all count alike"
     return _section(
         "Drift of features",
         element(
             "p",
             said,
             " Drift is the population stability index with its sampling noise taken off, in the newest window;"
-            " importance is the feature's share in the model.",
+            f" importance is the feature's share in the model{unknown}.",
         ),
-        element("div", quadrants(report.features, report.at_risk), class_="card"),
-        element("div", _table(columns, rows, numbers=(1, 2, 3, 4)), class_="card", style="margin-top:14px"),
+        element(
+            "div",
+            picture,
+            element("div", _table(columns, rows, numbers=(2, 3, 4)), class_="card"),
+            class_="pair" if report.has_importances else None,
+        ),
         element("h2", "Feature by feature"),
         _legend(),
         element("div", cards, class_="grid"),
@@ -135,11 +142,18 @@ def _accuracy(report: Report) -> Markup:
 
 
 def _health(report: Report) -> Markup:
-    return _lines("Service health", "Requests, errors and times by window.", report.health)
+    return _lines(
+        "Service health",
+        "Requests, errors and times by window; `watchkeeper metrics` has every percentile.",
+        report.health,
+    )
 
 
 def _quality(report: Report) -> Markup:
-    return _lines("Data quality", "The metrics of each feature are in its card above.", report.quality)
+    note = "The metrics of each feature are in its card above."
+    if not report.quality and any(one.quality for one in report.features):
+        return _section("Data quality", element("p", note, class_="soft"))
+    return _lines("Data quality", note, report.quality)
 
 
 def _alerts(report: Report) -> Markup:
@@ -158,7 +172,14 @@ def _alert(one: AlertRow) -> tuple[Child, ...]:
     shown: list[Child] = [element("div", text) for text in said[-_SHOWN_WINDOWS:]]
     if more > 0:
         shown.insert(0, element("div", f"and {more} before", class_="soft"))
-    return day(one.since_ms), one.phase, one.severity, one.text, shown, day(one.changed_ms)
+    return (
+        day(one.since_ms),
+        one.phase,
+        one.severity,
+        element("div", one.text, class_="said"),
+        shown,
+        day(one.changed_ms),
+    )
 
 
 def _lines(title: str, note: str, lines: Sequence[Line]) -> Markup:

@@ -109,7 +109,7 @@ def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alert
     by_rules, by_thresholds = _alert_status(ringing), _worst(_newest([one for one in metrics if one.status]))
     bad = [status for status in WORST[:2] if status in (by_rules, by_thresholds)]
     if bad:
-        return bad[0], "; ".join(sorted({one.text for one in ringing if one.text}))
+        return bad[0], "; ".join(sorted({_said(one) for one in ringing}))
     if not metrics:
         return Status.UNKNOWN, "no actual has been matched yet" if stage == "accuracy" else "no window has rows yet"
     if by_thresholds is Status.PASSING or any(_judged(rule, metrics) for rule in rules.values()):
@@ -121,6 +121,11 @@ def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alert
     watched = {rule.metric for rule in rules.values()}
     reasons = sorted({one.reason.value.replace("_", " ") for one in metrics if one.metric in watched and one.reason})
     return Status.UNKNOWN, ", ".join(reasons) or "no closed window has enough rows for its alert rules"
+
+
+def _said(alert: Alert) -> str:
+    of = " of ".join(filter(None, (alert.metric, alert.feature)))
+    return f"{of} ({alert.rule}) is {alert.phase.value}"
 
 
 def _judged(rule: AlertRule, metrics: Iterable[Metric]) -> bool:

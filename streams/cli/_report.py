@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 400
 PSI = DriftStatistic.PSI.value
+_NOT_DRAWN = ("_p90", "_p95", "_mean", "_median", "_per_s")  # between, or the same as, what is drawn
 _UP_FROM_ZERO = frozenset({"coverage"})
 Lines = dict[str, list[Metric]]
 
@@ -73,6 +74,7 @@ def content_of(
         tiles=_tiles(standing),
         weighted_drift=weighted_drift(drifts, weights, limits.psi_failing),
         at_risk=limits.psi_at_risk,
+        has_importances=len({one.weight for one in features}) > 1,
         features=tuple(by_drift),
         prediction=_histogram(package.baseline.prediction, totals[Kind.PREDICTIONS], PREDICTION),
         predictions=_told(found[Kind.PREDICTIONS], drift=True),
@@ -135,7 +137,7 @@ def _told(lines: Lines, *, drift: bool) -> tuple[Line, ...]:
         definition = METRICS[line[0].metric]
         if (definition.drift is not None) is not drift or all(one.value is None for one in line):
             continue
-        if drift and all(one.status is None for one in line):
+        if (drift and all(one.status is None for one in line)) or definition.name.endswith(_NOT_DRAWN):
             continue
         holdout = next((one.baseline for one in reversed(line) if one.baseline is not None), None)
         found.append(

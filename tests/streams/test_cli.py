@@ -33,6 +33,7 @@ drift_window: minute
 accuracy_window: minute
 grace_ms: 1000
 max_age_ms: 1000000000000
+segments: [plan]
 alert_rules:
   - {name: drift, metric: psi, feature: "*", limit: 0.05, min_rows: 10}
 """
@@ -82,7 +83,8 @@ def shell(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sh
 def digests(shell: Shell) -> list[str]:
     """Three registered packages, the champion first."""
     rng = np.random.default_rng(0)
-    rows = pl.DataFrame({"age": rng.normal(size=500), "income": rng.normal(size=500)})
+    plans = rng.choice(["basic", "gold"], 500)
+    rows = pl.DataFrame({"age": rng.normal(size=500), "income": rng.normal(size=500), "plan": plans})
     truth = rng.random(500) < 1 / (1 + np.exp(-rows["age"].to_numpy()))
     rows.write_csv(shell.folder / "training.csv")
     rows.with_columns(left=pl.Series(["yes" if one else "no" for one in truth])).write_parquet(
@@ -115,7 +117,11 @@ def served(shell: Shell, digests: list[str]) -> str:
     requests, actuals = (shell.connection.layout.name(topic) for topic in (Topic.REQUESTS, Topic.ACTUALS))
     rng = np.random.default_rng(1)
     for number in range(ROWS):
-        features = {"age": rng.normal() + number / 100, "income": rng.normal()}
+        features = {
+            "age": rng.normal() + number / 100,
+            "income": rng.normal(),
+            "plan": str(rng.choice(["basic", "gold"])),
+        }
         record = {"deployment": "churn", "association_id": f"id-{number}", "timestamp": START + number * 1_000}
         producer.produce(requests, json.dumps(record | {"features": features}), f"id-{number}")
         if number % 2:
@@ -214,6 +220,36 @@ def test_windows_of_any_length_are_read_from_the_buckets(shell: Shell, served: s
     assert "closed" in shell.ok("metrics", served, "--sliding", "2m", "--window", "minute", "--metric", "auc")
 
 
+def test_segments_are_ranked_by_what_they_add_to_a_change(shell: Shell, served: str) -> None:
+    words = ("segments", served, "--metric", "log_loss", "--at", "2023-11-14T22:16:30")
+    found = shell.json(*words)
+    assert isinstance(found, dict)
+    (dimension,) = found["dimensions"]
+    assert dimension["name"] == "plan"
+    assert dimension["adds_up"]
+    added = sum(one["mix"] + one["effect"] for one in dimension["contributions"])
+    assert added == pytest.approx(dimension["after"] - dimension["before"], abs=1e-9)
+    assert "log_loss by plan" in shell.ok(*words)
+
+
+def test_a_report_is_written_that_stands_alone(shell: Shell, served: str) -> None:
+    file = shell.folder / "report.html"
+    assert str(file) in shell.ok("report", served, "--html", file)
+    page = file.read_text()
+    for words in ("Feature by feature", "income", "Accuracy", "Service health", "<svg", "slope-0 1"):
+        assert words in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert shell.run("report", "chrun", "--html", file).exit_code == 1
+
+
+def test_logs_of_one_role_are_shown(shell: Shell) -> None:
+    (Path(shell.environment["WATCHKEEPER_HOME"]) / "logs").mkdir(exist_ok=True)
+    (Path(shell.environment["WATCHKEEPER_HOME"]) / "logs" / "scorer-9.log").write_text("one\ntwo\nthree\n")
+    shown = shell.ok("logs", "--role", "scorer", "-n", 2)
+    assert shown.splitlines()[-2:] == ["two", "three"]
+    assert "did you mean scorer?" in shell.run("logs", "--role", "scoerr").stderr
+
+
 def test_an_unknown_deployment_is_an_error_with_what_was_meant(shell: Shell, served: str) -> None:
     for words in (
         ("metrics", "chrun"),
@@ -262,7 +298,8 @@ def test_a_dead_letter_is_replayed_with_its_key(shell: Shell, served: str) -> No
     assert isinstance(listed, list)
     position = listed[0]["position"]
     assert position.startswith("requests-")
-    assert json.loads(shell.ok("dead-letters", "show", position))["size_bytes"] == len(b"garbage")
+    shown = json.loads(shell.ok("dead-letters", "show", position))
+    assert (shown["size_bytes"], shown["value_text"], shown["key_text"]) == (7, "garbage", "unreadable")
     assert shell.run("dead-letters", "replay", position, input="n\n").exit_code == 1
     assert "1 record(s) produced again" in shell.ok("dead-letters", "replay", position, "--yes")
     wait(lambda: len(shell.json("dead-letters", "list")) == 2)  # type: ignore[arg-type]

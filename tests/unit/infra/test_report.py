@@ -81,6 +81,7 @@ REPORT = Report(
     tiles=(StatusTile("drift", "failing", "age"), StatusTile("health", "unknown", "no alert rule looks at it")),
     weighted_drift=0.42,
     at_risk=0.1,
+    has_importances=True,
     features=(section("age"), section("plan")),
     prediction=Histogram(("no", "yes"), (0.5, 0.5), (0.4, 0.6)),
     predictions=(line("prediction psi"),),

@@ -59,7 +59,7 @@ def test_an_open_alert_is_the_status_of_its_stage_and_says_why() -> None:
     found = standing(metrics, ERRORS, LOSS, alerts=(ringing(LOSS, Severity.CRITICAL),))
     assert (found.health, found.accuracy, found.alerts) == (Status.PASSING, Status.FAILING, Status.FAILING)
     assert found.reasons == {
-        "accuracy": "too many",
+        "accuracy": "log_loss (loss) is firing",
         "drift": "no window has rows yet",
         "quality": "no window has rows yet",
     }
