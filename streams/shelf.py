@@ -32,7 +32,7 @@ class Shelf:
 
     def __init__(self, store: ArtifactStore, wanted: Callable[[Deployment], tuple[Model, ...]]) -> None:
         self.serving: dict[str, Deployment] = {}
-        self._store, self._wanted = store, wanted
+        self._store, self.wanted = store, wanted
         self._loads: dict[str, Future[LoadedPackage]] = {}
         self._failed_at: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="models")
@@ -43,7 +43,7 @@ class Shelf:
             current = self.serving.get(name)
             if current is not None and current.revision == deployment.revision:
                 continue
-            loads = [self._load(model.digest) for model in self._wanted(deployment)]
+            loads = [self._load(model.digest) for model in self.wanted(deployment)]
             if current is None or all(load.done() and load.exception() is None for load in loads):
                 self.serving[name] = deployment
                 self._put_back(deployments)
@@ -51,7 +51,7 @@ class Shelf:
     def _put_back(self, deployments: Mapping[str, Deployment]) -> None:
         """Let go of models that no revision in use wants."""
         used = (*deployments.values(), *self.serving.values())
-        wanted = {model.digest for deployment in used for model in self._wanted(deployment)}
+        wanted = {model.digest for deployment in used for model in self.wanted(deployment)}
         for digest in self._loads.keys() - wanted:
             del self._loads[digest]
             self._failed_at.pop(digest, None)
