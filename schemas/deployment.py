@@ -58,6 +58,13 @@ class DriftStatistic(StrEnum):
     CHI_SQUARED = "chi_squared"
 
 
+class JointStatistic(StrEnum):
+    """How the drift of all features together is measured; `Thresholds.statistics` may name these too."""
+
+    DOMAIN_AUC = "domain_auc"
+    RECONSTRUCTION_ERROR = "reconstruction_error"
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Effect sizes from which a drift statistic is at risk and failing."""
 
@@ -68,9 +75,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Thresholds(msgspec.Struct, frozen=True):
     """When a drift statistic is at risk and failing (STATISTICS section 3).
 
-    `statistics`: limits by drift statistic, `features`: by feature and statistic, which go before them; what neither
-    names has the statistic's default. `calibrated`: never below what the package's noise table says a window of that
-    size has without drift in 1 % (at risk) and 0.1 % (failing) of cases.
+    `statistics`: limits by drift statistic or joint one, `features`: by feature and statistic, which go before them;
+    what neither names has the statistic's default. `calibrated`: never below what the package's noise table says a
+    window of that size has without drift in 1 % (at risk) and 0.1 % (failing) of cases.
     """
 
     psi_at_risk: float = 0.1

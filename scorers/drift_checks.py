@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from schemas.deployment import DriftStatistic, Limits, Settings
+from schemas.deployment import DriftStatistic, JointStatistic, Limits, Settings, Thresholds
 from scorers.checks import first_double
 
 _STATISTICS = tuple(statistic.value for statistic in DriftStatistic)
+_JOINT = tuple(statistic.value for statistic in JointStatistic)
 _WITHOUT_STATUS = DriftStatistic.CHI_SQUARED.value
 
 
@@ -18,13 +19,16 @@ def drift_fault(settings: Settings, features: Collection[str]) -> str:
     >>> drift_fault(Settings(drift_statistics=("psi", "emd")), ())
     "there is no drift statistic 'emd'; there are psi, jensen_shannon, kl, hellinger, total_variation, \
 kolmogorov_smirnov, wasserstein, chi_squared"
+    >>> drift_fault(Settings(thresholds=Thresholds(statistics={"domain_auc": Limits(0.6, 0.7)})), ())
+    ''
     """
     thresholds, chosen = settings.thresholds, settings.drift_statistics
     if (double := first_double(chosen)) is not None:
         return f"drift_statistics names {double} twice"
-    for name in (*chosen, *thresholds.statistics, *(name for own in thresholds.features.values() for name in own)):
-        if name not in _STATISTICS:
-            return f"there is no drift statistic {name!r}; there are {', '.join(_STATISTICS)}"
+    per_feature = [name for own in thresholds.features.values() for name in own]
+    for names, known in (((*chosen, *per_feature), _STATISTICS), (thresholds.statistics, (*_STATISTICS, *_JOINT))):
+        if unknown := [name for name in names if name not in known]:
+            return f"there is no drift statistic {unknown[0]!r}; there are {', '.join(known)}"
     if not _rises(Limits(thresholds.psi_at_risk, thresholds.psi_failing)):
         first, second = thresholds.psi_at_risk, thresholds.psi_failing
         return f"thresholds must rise from 0: psi_at_risk is {first}, psi_failing is {second}"

@@ -15,11 +15,11 @@ from monitors.histograms import RocArea
 from monitors.metrics.protocol import Compute, Judgement, Metric, Value
 from monitors.sample import LEFT_OUT, Sample
 from monitors.summary import Summary
-from schemas.deployment import Limits, Settings
+from schemas.deployment import JointStatistic, Limits, Settings
 from schemas.observation import Kind, Reason, Status
 from schemas.package import Bins, Package
 
-NAME = "domain_auc"
+NAME = JointStatistic.DOMAIN_AUC.value
 LIMITS = Limits(0.55, 0.65)
 _CHANCE = 0.5
 _KEPT_AREAS = 256

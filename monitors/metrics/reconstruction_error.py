@@ -16,11 +16,11 @@ from monitors.metrics.protocol import Judgement, Metric, Value
 from monitors.metrics.status import drift_status
 from monitors.reconstruction import COUNT, SQUARES, SUM
 from monitors.summary import Summary
-from schemas.deployment import Limits, Settings
+from schemas.deployment import JointStatistic, Limits, Settings
 from schemas.observation import Kind, Reason
 from schemas.package import Package
 
-NAME = "reconstruction_error"
+NAME = JointStatistic.RECONSTRUCTION_ERROR.value
 LIMITS = Limits(0.25, 0.5)
 
 

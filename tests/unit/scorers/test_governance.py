@@ -183,6 +183,7 @@ RULE = AlertRule("r", "psi", 0.2)
         (Settings(thresholds=Thresholds(statistics={"chi_squared": Limits(1, 2)})), "chi_squared has no thresholds"),
         (Settings(drift_statistics=("psi", "ks")), "no drift statistic 'ks'; there are psi, jensen_shannon, kl"),
         (Settings(drift_statistics=("kl", "kl")), "kl twice"),
+        (Settings(drift_statistics=("domain_auc",)), "no drift statistic 'domain_auc'"),
         (Settings(alert_rules=(RULE, RULE)), "two alert rules have the name 'r'"),
         (Settings(alert_rules=(AlertRule("r", "psi", 0.2, windows=3, of=2),)), "3 bad windows of the last 2"),
         (Settings(alert_rules=(AlertRule("r", "psi", 0.2, windows=0),)), "0 bad windows"),
