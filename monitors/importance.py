@@ -85,8 +85,8 @@ def weighted_drift(drifts: Mapping[str, float], features: Mapping[str, Weighed],
 def drift_standing(metrics: Iterable[Metric], features: Mapping[str, Weighed]) -> tuple[Status, str]:
     """The deployment's drift status and why, from the drift metrics of one window.
 
-    Failing where an important feature, or the prediction, fails; at risk where one of them is, or where more than 3
-    others fail; unknown where nothing is known of any of them.
+    Failing where an important feature fails, or what is of no single one (the prediction, the rows together); at risk
+    where one of them is, or where more than 3 others fail; unknown where nothing is known of any of them.
     """
     important: list[Metric] = []
     minor: list[Metric] = []
@@ -97,7 +97,7 @@ def drift_standing(metrics: Iterable[Metric], features: Mapping[str, Weighed]) -
         (important if decides else minor).append(one)
     for status in (Status.FAILING, Status.AT_RISK):
         if found := [one for one in important if one.status is status]:
-            return status, ", ".join(sorted({one.feature or "the prediction" for one in found}))
+            return status, ", ".join(sorted({one.feature or one.metric.replace("_", " ") for one in found}))
     failing = sorted({one.feature for one in minor if one.status is Status.FAILING})
     if len(failing) > OTHERS_FAILING:
         return Status.AT_RISK, ", ".join(failing)

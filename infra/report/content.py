@@ -89,6 +89,7 @@ class Report:
     at_risk: float
     has_importances: bool
     features: tuple[FeatureSection, ...]
+    joint: tuple[Line, ...]
     prediction: Histogram | None
     predictions: tuple[Line, ...]
     health: tuple[Line, ...]

@@ -99,6 +99,7 @@ def _drift(report: Report) -> Markup:
             element("div", _table(columns, rows, numbers=(2, 3, 4)), class_="card"),
             class_="pair" if report.has_importances else None,
         ),
+        _grid(report.joint),
         element("h2", "Feature by feature"),
         _legend(),
         element("div", cards, class_="grid"),
@@ -180,6 +181,11 @@ def _alert(one: AlertRow) -> tuple[Child, ...]:
         shown,
         day(one.changed_ms),
     )
+
+
+def _grid(lines: Iterable[Line]) -> Markup:
+    cards = [_line(line) for line in lines if line.points]
+    return element("div", cards, class_="grid", style="margin-top:14px") if cards else Markup("")
 
 
 def _lines(title: str, note: str, lines: Sequence[Line]) -> Markup:

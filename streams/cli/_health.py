@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitors.importance import drift_standing, weighed, weighted_drift
-from schemas.deployment import DriftStatistic, Severity
+from schemas.deployment import DriftStatistic, JointStatistic, Severity
 from schemas.observation import AlertPhase, Status
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ OPEN = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED)
 WORST = (Status.FAILING, Status.AT_RISK, Status.PASSING)
 STAGES = ("drift", "quality", "health", "accuracy")
 DISTANCES = frozenset(statistic.value for statistic in DriftStatistic)
-OF_FLOW = frozenset({"repeated_id_rate", "unmatched_rate", "integrity"})
+JOINT = frozenset(statistic.value for statistic in JointStatistic)
+OF_FLOW = frozenset(
+    {"unanswered", "missing_shadows", "pending", "invalid_actual_rate", "repeated_rate", "unknown_feature_rate"}
+)
+WHOLE = ""  # the model of what is said of the deployment and of none of its models
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -57,7 +61,7 @@ def standing_of(
 ) -> Standing:
     """What the newest windows say of the champion (`features` are its), all rows; closed ones where there are any."""
     every = list(metrics)
-    mine = [one for one in every if one.model == deployment.champion.digest and not one.segment]
+    mine = [one for one in every if one.model in (deployment.champion.digest, WHOLE) and not one.segment]
     open_alerts = [one for one in alerts if one.deployment == deployment.name and one.phase in OPEN]
     windows = {(one.window_start_ms, one.window_end_ms) for one in mine}
     closed = {(one.window_start_ms, one.window_end_ms) for one in mine if one.closed}
@@ -94,11 +98,13 @@ def standing_of(
 
 def stage_of(one: Metric) -> str:
     """Which stage a metric speaks for; told by the record alone, so that a status needs no metric to be loaded."""
-    if one.metric.removeprefix("prediction_") in DISTANCES:
+    if one.metric.removeprefix("prediction_") in DISTANCES or one.metric in JOINT:
         return "drift"
+    if one.metric in OF_FLOW:
+        return "quality"
     if one.state is not None:
         return "accuracy"
-    return "quality" if one.feature or one.metric in OF_FLOW else "health"
+    return "quality" if one.feature else "health"
 
 
 def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alerts: list[Alert]) -> tuple[Status, str]:

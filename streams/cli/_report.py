@@ -15,7 +15,7 @@ from monitors.shares import shares_of
 from monitors.windows import Series
 from schemas.deployment import DriftStatistic
 from schemas.observation import Kind, Metric
-from streams.cli._health import STAGES, Standing
+from streams.cli._health import STAGES, Standing, stage_of
 from streams.cli._shared import SHORT, when
 
 if TYPE_CHECKING:
@@ -77,10 +77,11 @@ def content_of(
         has_importances=len({one.weight for one in features}) > 1,
         features=tuple(by_drift),
         prediction=_histogram(package.baseline.prediction, totals[Kind.PREDICTIONS], PREDICTION),
-        predictions=_told(found[Kind.PREDICTIONS], drift=True),
-        health=_told(found[Kind.PREDICTIONS], drift=False),
-        accuracy=_told(found[Kind.ACCURACY], drift=False),
-        quality=_told({key: lines for key, lines in found[Kind.FEATURES].items() if key.endswith("/")}, drift=False),
+        joint=_told(found[Kind.FEATURES], "drift"),
+        predictions=_told(found[Kind.PREDICTIONS], "drift"),
+        health=_told(found[Kind.PREDICTIONS], "health"),
+        accuracy=_told(found[Kind.ACCURACY], "accuracy"),
+        quality=tuple(line for lines in found.values() for line in _told(lines, "quality")),
         alerts=tuple(map(_alert, sorted(alerts, key=lambda one: -one.since_ms))),
     )
 
@@ -130,14 +131,14 @@ def _newest_of(line: list[Metric]) -> Metric | None:
     return next((one for one in reversed(line) if one.closed), line[-1] if line else None)
 
 
-def _told(lines: Lines, *, drift: bool) -> tuple[Line, ...]:
-    """Lines that have a value somewhere; of drift statistics only those with a status."""
+def _told(lines: Lines, stage: str) -> tuple[Line, ...]:
+    """Lines of a stage that are of no feature and have a value somewhere; of drift only those with a status."""
     found = []
     for line in lines.values():
         definition = METRICS[line[0].metric]
-        if (definition.drift is not None) is not drift or all(one.value is None for one in line):
+        if line[0].feature or stage_of(line[0]) != stage or all(one.value is None for one in line):
             continue
-        if (drift and all(one.status is None for one in line)) or definition.name.endswith(_NOT_DRAWN):
+        if (stage == "drift" and all(one.status is None for one in line)) or definition.name.endswith(_NOT_DRAWN):
             continue
         holdout = next((one.baseline for one in reversed(line) if one.baseline is not None), None)
         found.append(

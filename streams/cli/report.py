@@ -10,7 +10,7 @@ import click
 from infra.report.page import document
 from monitors.periods import Period, Range
 from streams.cli import Ended
-from streams.cli._health import standing_of
+from streams.cli._health import WHOLE, standing_of
 from streams.cli._report import content_of
 from streams.cli._shared import Moment, must_be, views
 from streams.cli._windows import reader_of
@@ -39,7 +39,9 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         raise Ended(
             f"the package of {deployment}'s champion is not in the views; `watchkeeper views rebuild` fills them."
         )
-    reader = reader_of(kept, chosen, wanted=lambda series: series.model == package.digest and not series.segment)
+    reader = reader_of(
+        kept, chosen, wanted=lambda series: series.model in (package.digest, WHOLE) and not series.segment
+    )
     known = reader.buckets.extent() or Range(0, 0)
     over = Range(known.start_ms if since is None else since, known.end_ms if until is None else until)
     alerts = [one for one in kept.alerts() if one.deployment == deployment]

@@ -83,6 +83,7 @@ REPORT = Report(
     at_risk=0.1,
     has_importances=True,
     features=(section("age"), section("plan")),
+    joint=(line("domain auc"),),
     prediction=Histogram(("no", "yes"), (0.5, 0.5), (0.4, 0.6)),
     predictions=(line("prediction psi"),),
     health=(line("requests"),),
@@ -94,6 +95,7 @@ NOTHING = replace(
     REPORT,
     weighted_drift=None,
     features=(),
+    joint=(),
     prediction=None,
     predictions=(),
     health=(),
@@ -115,7 +117,7 @@ def test_the_page_is_well_formed_and_loads_and_runs_nothing() -> None:
 def test_what_a_picture_shows_is_in_a_table_too() -> None:
     page = Page(document(REPORT))
     pictures = [value for name, value in page.attributes if name == "aria-label"]
-    assert page.tags["svg"] == len(pictures) == 9
+    assert page.tags["svg"] == len(pictures) == 10
     assert page.tags["table"] >= page.tags["svg"]
     text = " ".join(page.text)
     for said in (

@@ -56,7 +56,7 @@ def test_one_important_feature_at_risk_is_a_risk_and_nothing_known_is_unknown() 
 def test_the_predictions_own_drift_decides_too() -> None:
     features = weighed(given(1.0), Settings())
     moved = Metric("d", "m", "prediction_psi", 0, 1, 100, value=0.9, status=Status.FAILING)
-    assert drift_standing([moved, drift("price", Status.PASSING)], features) == (Status.FAILING, "the prediction")
+    assert drift_standing([moved, drift("price", Status.PASSING)], features) == (Status.FAILING, "prediction psi")
 
 
 def test_weighted_drift_is_capped_at_failing_and_never_below_nothing() -> None:
