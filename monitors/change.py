@@ -74,6 +74,7 @@ class Reference:
         self._slices: list[tuple[str, int, int]] = []
         self._places = np.array([place for place, name in enumerate(names) if name in features], np.intp)
         priors: list[Reals] = []
+        shares: list[Reals] = []
         totals: list[float] = []
         at = 0
         for name in (names[place] for place in self._places):
@@ -81,15 +82,17 @@ class Reference:
             before = np.array(tuple(counts), np.float64)
             rows, half = before.sum(), before.size / 2
             priors.append((before + 0.5) / (rows + half))
+            shares.append(before / rows)
             totals.append(1 / (1 / tolerance + 1 / rows))
             self._slices.append((f"feature:{name}", at, at + before.size))
             at += before.size
         self._starts = np.array([start for _, start, _ in self._slices], np.intp)
         self._bins = at
         p = np.concatenate(priors) if priors else np.zeros(0)
+        self._shares = np.concatenate(shares) if shares else np.zeros(0)
         null = np.array(totals)
-        sizes = np.diff([*self._starts.tolist(), at])
-        self._prior = np.stack([p * np.repeat(null, sizes), p * ALTERNATIVE])
+        self._sizes = np.diff([*self._starts.tolist(), at])
+        self._prior = np.stack([p * np.repeat(null, self._sizes), p * ALTERNATIVE])
         self._total = np.stack([null, np.full(null.size, ALTERNATIVE)])
         self._constant = log_gamma(self._total) - self._sums(log_gamma(self._prior))
 
@@ -102,7 +105,7 @@ class Reference:
                 found[start : min(end, start + vector.size)] = vector[: end - start]
         return np.maximum(found, 0)
 
-    def log_e(self, counts: Counts) -> Reals:
+    def log_e(self, counts: Counts | Reals) -> Reals:
         """ln e of stacked counts, one for each name; NaN where there is no evidence."""
         found = np.full(self._width, np.nan)
         if not self._starts.size:
@@ -111,6 +114,13 @@ class Reference:
         likelihood = self._constant - log_gamma(self._total + rows) + self._sums(log_gamma(self._prior + counts))
         found[self._places] = np.where(rows > 0, likelihood[1] - likelihood[0], np.nan)
         return found
+
+    def least(self, counts: Counts) -> Reals:
+        """The least that ln e could be with as many rows: when they fall exactly as in training."""
+        if not self._starts.size:
+            return np.full(self._width, np.nan)
+        rows = np.add.reduceat(counts, self._starts)
+        return self.log_e(np.repeat(rows, self._sizes) * self._shares)
 
     def _sums(self, values: Reals) -> Reals:
         """Over the bins of each feature."""

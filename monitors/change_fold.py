@@ -1,10 +1,11 @@
 """The change detector as a fold over the base buckets of one segment, all features of a deployment side by side.
 
 Rules (STATISTICS section 4):
-- It fires where the decider finds the evidence enough. The change is dated from the bucket after which the statistic
-  was never again below 1: since then something speaks for it.
+- It fires where the decider finds the evidence enough. The change is dated by the start of the run of buckets whose
+  evidence together is greatest (the maximum-likelihood date, as CUSUM has it; Page, Biometrika 1954).
 - It stays until at least six buckets have passed, the last six all speak against a change (ln e < 0), and so do their
-  pooled counts (ln e <= -ln 10). Then the statistic begins anew.
+  pooled counts: ln e <= -ln 10 or, for features of few bins, half of the least that it could be with as many rows (with
+  two bins it is never below -1.45, and an alert would never end). Then the statistic begins anew.
 - Order matters here, so a revised bucket takes the fold back to a state saved before it. The same buckets give the same
   fold, whatever was pushed and taken back in between.
 """
@@ -22,7 +23,6 @@ from monitors.multiplicity import Decider, Flags
 from schemas.deployment import CHANGE_CLEAR_WINDOWS, AlertRule
 
 _SAVE_EVERY = 64
-_NO_EVIDENCE = -np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    statistic: Reals
+    cusum: Reals
     since_ms: NDArray[np.int64]
     firing: Flags
     passed: NDArray[np.int64]
@@ -67,7 +67,7 @@ class ChangeFold:
         self._decider = decider
         self._carried = carried or {}
         self._steps: dict[int, list[tuple[int, Step]]] = {}
-        self._statistic: Reals = np.full(width, _NO_EVIDENCE)
+        self._cusum: Reals = np.zeros(width)
         self._since_ms = np.zeros(width, np.int64)
         self._firing = np.zeros(width, np.bool_)
         self._firing[list(self._carried)] = True
@@ -85,9 +85,9 @@ class ChangeFold:
         self._pushed += 1
         self.last_ms, self.last_end_ms = bucket.start_ms, bucket.end_ms
         seen = ~np.isnan(bucket.log_e)
-        self._since_ms = np.where(seen & (self._statistic <= 0), bucket.start_ms, self._since_ms)
+        self._since_ms = np.where(seen & (self._cusum <= 0), bucket.start_ms, self._since_ms)
+        self._cusum = np.where(seen, np.maximum(self._cusum, 0) + bucket.log_e, self._cusum)
         statistic, level, enough = self._decider.judge(bucket.log_e)
-        self._statistic = np.where(seen, statistic, self._statistic)
         self._passed = self._passed + (seen & self._firing)
         self._against = np.where(seen, np.where(bucket.log_e < 0, self._against + 1, 0), self._against)
         long_enough = np.minimum(self._passed, self._against) >= CHANGE_CLEAR_WINDOWS
@@ -97,7 +97,7 @@ class ChangeFold:
             self._step(place, bucket, float(statistic[place]), float(level[place]), fires=bool(fires[place]))
         self._passed = np.where(fires, 0, self._passed)
         self._firing = (self._firing | fires) & ~over
-        self._statistic = np.where(over, _NO_EVIDENCE, self._statistic)
+        self._cusum = np.where(over, 0.0, self._cusum)
         self._decider.clear(over)
 
     def rewind(self, to_ms: int) -> int | None:
@@ -108,7 +108,7 @@ class ChangeFold:
             return None
         next_ms, state = self._saved.pop()
         self._pushed = len(self._saved) * _SAVE_EVERY
-        self._statistic, self._since_ms, self._firing = state.statistic, state.since_ms, state.firing
+        self._cusum, self._since_ms, self._firing = state.cusum, state.since_ms, state.firing
         self._passed, self._against = state.passed, state.against
         self._decider.restore(state.decider)
         kept = {
@@ -142,4 +142,4 @@ class ChangeFold:
         self._steps.setdefault(place, []).append((int(self._since_ms[place]), step))
 
     def _state(self) -> _State:
-        return _State(self._statistic, self._since_ms, self._firing, self._passed, self._against, self._decider.saved())
+        return _State(self._cusum, self._since_ms, self._firing, self._passed, self._against, self._decider.saved())

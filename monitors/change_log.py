@@ -254,8 +254,9 @@ class _Judge:
             log_e = reference.log_e(self._pooled(reference, series, first_ms, start_ms))
             cleared = np.zeros(len(self._names), np.bool_)
             if (pool_ms := self._six_units(model, first_ms)) is not None:
-                pooled = reference.log_e(self._pooled(reference, series, pool_ms, start_ms))
-                cleared = np.nan_to_num(pooled, nan=np.inf) <= -_LN_10
+                pooled = self._pooled(reference, series, pool_ms, start_ms)
+                enough = np.fmax(-_LN_10, reference.least(pooled) / 2)
+                cleared = reference.log_e(pooled) <= enough  # NaN is never
             evidence = Evidence(model, total, first_ms, log_e.astype("<f8").tobytes(), cleared.tobytes())
         return evidence, self._log.put(self._segment, start_ms, evidence)
 

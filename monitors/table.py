@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-FORMAT = 1
+FORMAT = 2  # 1 had an alert for each rule and feature
 _SIGN = 1 << 63
 
 

@@ -156,6 +156,13 @@ def phases(effects: Effects) -> list[str]:
     return [event.data.phase.value for event in effects.alerts]
 
 
+def hours_of_ages(run: Run, old: Iterable[int], *, start_hour: int = 0, rows: int = 100) -> None:
+    """One window an hour of so many rows, of which that many are old; each closes with the first row of the next."""
+    for hour, count in enumerate(old, start_hour):
+        counts = delta(Kind.FEATURES, hour * HOUR_MS, rows=rows, feature_age=[rows - count, count])
+        run.step(summary(counts), progress((hour + 1) * 10_000, (hour + 1) * HOUR_MS))
+
+
 def hours_of_errors(run: Run, errors: Iterable[int], *, start_hour: int = 0) -> None:
     """One window an hour of 100 requests with that many errors; each closes with the first request of the next."""
     for hour, count in enumerate(errors, start_hour):
