@@ -31,6 +31,7 @@ from monitors.metrics import Metric as Definition
 from monitors.table import TablePartition, parts_of
 from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
 from monitors.watermark import Watermarks
+from monitors.whole import package_of
 from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
 from schemas.deployment import DAY_MS, Deployment, Settings, Span
 from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord
@@ -132,7 +133,7 @@ class Evaluator:
         changed = book.windows.settle(deployment.settings)
         told: list[WindowId] = []
         for window_id in sorted(book.windows.due):
-            package = view.package(window_id.series.model)
+            package = package_of(view.package, window_id.series.model)
             window = book.windows.windows[window_id]
             closes = watermark is not None and not window.closed and _is_over(window_id, deployment, watermark)
             if package is None or not (closes or _may_speak(window, tick_ms)):
@@ -190,7 +191,7 @@ def current_values(
     chosen = tuple(METRICS.values() if definitions is None else definitions)
     windows = Windows(table, deployment.name)
     for window_id in windows.spans(deployment.settings):
-        package = view.package(window_id.series.model)
+        package = package_of(view.package, window_id.series.model)
         if package is not None:
             summary = windows.summary(window_id)
             yield from metrics_of_window(

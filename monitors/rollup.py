@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import msgspec
 import numpy as np
 
+from monitors import whole
 from monitors.bins import bin_count
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
@@ -108,7 +110,8 @@ class Reader:
         definitions: Iterable[Definition] | None = None,
     ) -> None:
         self.buckets = buckets
-        self._deployment, self._package_of = deployment, package_of
+        self._deployment = deployment
+        self._package_of = partial(whole.package_of, package_of)
         self._watermark_ms = watermark_ms
         self._definitions = tuple(METRICS.values() if definitions is None else definitions)
 

@@ -97,14 +97,15 @@ def _by_model(models: pl.Series) -> Iterator[tuple[str, Rows]]:
 def _bookkeeping(
     said: pl.DataFrame, rows: Rows, kinds: Rows, package: Package, bucket: Span
 ) -> dict[SummaryKey, Summary]:
-    """A prediction asked for again was expected twice; one that no actual reached in time has expired."""
+    """A prediction asked for again was expected twice, and is "repeated"; one that no actual reached has expired."""
     counted = np.flatnonzero(kinds >= _REPEATED)
     if not counted.size:
         return {}
     repeated = kinds[counted] == _REPEATED
     taken = said.select("timestamp_ms", "segments")[rows[counted]]
     groups = group_rows(taken["timestamp_ms"].to_numpy(), taken["segments"], bucket)
-    counts = {"expected": -groups.tally(repeated), "expired": groups.tally(~repeated)}
+    again = groups.tally(repeated)
+    counts = {"expected": -again, "repeated": again, "expired": groups.tally(~repeated)}
     return summaries(Kind.ACCURACY, package.digest, groups, counts)
 
 

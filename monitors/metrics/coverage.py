@@ -20,4 +20,4 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     return Value(min(max(summary.count("matched"), 0) / expected, 1.0), n=expected)
 
 
-METRIC = Metric("coverage", Kind.ACCURACY, targets.always, _compute)
+METRIC = Metric("coverage", Kind.ACCURACY, targets.always, _compute, live=True)

@@ -15,16 +15,17 @@ import numpy as np
 import polars as pl
 from confluent_kafka import TopicPartition
 
-from monitors.folds import SummaryKey, fold_features, fold_outcomes, fold_predictions
+from monitors.folds import SummaryKey, fold_flow, fold_outcomes, fold_predictions
+from monitors.folds.flow import ASKED
 from monitors.summary import Summary as Delta
 from schemas.observation import Entry, Progress, Summary
 from schemas.outcome import decode_outcomes
 from schemas.prediction import decode_predictions
 from schemas.requests import decode_requests
 from schemas.topics import Topic
-from scorers.segments import segments_of
 from streams.batch import Effects
 from streams.catalog import Catalog, History, Switches
+from streams.request_folds import RequestFolds
 from streams.role import Place, PlainRole
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from schemas.deployment import Deployment
     from schemas.package import Package
     from schemas.records import Records
-    from schemas.requests import RequestRows
-    from scorers.segments import Callers
     from streams.batch import Batch
     from streams.connection import Connection
     from streams.roles import Parts
@@ -61,6 +60,7 @@ class Observer(PlainRole):
 
     def __init__(self, connection: Connection, catalog: Catalog, history: History, switches: Switches) -> None:
         self._connection, self._catalog, self._history, self._switches = connection, catalog, history, switches
+        self._request_folds = RequestFolds(catalog, history, switches)
         self._scorer = connection.consumer(connection.group("scorer"))
         self._next: dict[Place, int] = {}
         self._reached: dict[Place, dict[str, int]] = defaultdict(dict)
@@ -103,43 +103,10 @@ class Observer(PlainRole):
         requests = decode_requests(records, self._catalog.deployments)
         self.skipped += len(requests.unreadable)
         for group in requests.groups:
-            partitions, offsets = records.partitions[group.rows], records.offsets[group.rows]
+            partitions = records.partitions[group.rows]
             self._reach(Topic.REQUESTS, group.deployment.name, partitions, group.timestamps_ms)
-            for revision, digest, rows in self._served(group.deployment, partitions, offsets):
-                self._fold_features(group, revision, digest, rows, deltas)
-
-    def _fold_features(
-        self, group: RequestRows, revision: int, digest: str, rows: NDArray[np.int64], deltas: Deltas
-    ) -> None:
-        package = self._catalog.package(digest)
-        deployment = self._history.at(group.deployment.name, revision) or group.deployment
-        whole = len(rows) == len(group.rows)
-        features = group.features if whole else group.features[rows]
-        times = group.timestamps_ms if whole else group.timestamps_ms[rows]
-        callers = group.callers if whole else _taken(group.callers, rows)
-        segments = segments_of(deployment, package, features, callers)
-        settings = deployment.settings
-        folded = fold_features(features, times, segments, package, settings.bucket, settings.excluded)
-        _merge(deltas[deployment.name], folded)
-
-    def _served(
-        self, deployment: Deployment, partitions: NDArray[np.int32], offsets: NDArray[np.int64]
-    ) -> Iterator[tuple[int, str, NDArray[np.int64]]]:
-        """Rows by the revision and champion that the scorer served them with."""
-        revisions = np.full(len(offsets), deployment.revision, np.int64)
-        digests = {deployment.revision: deployment.champion.digest}
-        for partition in np.unique(partitions):
-            firsts, switches = self._switches.spans(deployment.name, Topic.REQUESTS.value, int(partition))
-            here = np.flatnonzero(partitions == partition)
-            index = np.searchsorted(firsts, offsets[here], side="right") - 1
-            if not switches or index.min() < 0:
-                log.warning("no switch record for some requests to %s; its newest revision is taken", deployment.name)
-            if switches:
-                table = np.array([switch.revision for switch in switches], np.int64)
-                revisions[here] = np.where(index < 0, revisions[here], table[index])
-                digests |= {switch.revision: switch.digest for switch in switches}
-        for revision in np.unique(revisions).tolist():
-            yield revision, digests[revision], np.flatnonzero(revisions == revision)
+        for name, found in self._request_folds.fold(records, requests):
+            _merge(deltas[name], found)
 
     def _predictions(self, topic: Topic, records: Records, deltas: Deltas) -> None:
         decoded = decode_predictions(records)
@@ -154,8 +121,25 @@ class Observer(PlainRole):
                 self.skipped += rows.height
                 continue
             _merge(deltas[deployment.name], fold_predictions(rows, package, deployment.settings.bucket))
+            for found in self._flow(topic, deployment, str(digest), rows):
+                _merge(deltas[deployment.name], found)
             answered = rows.filter(rows["error_kind"].is_null())
             self._reach(topic, deployment.name, answered["partition"].to_numpy(), answered["timestamp_ms"].to_numpy())
+
+    def _flow(
+        self, topic: Topic, deployment: Deployment, digest: str, rows: pl.DataFrame
+    ) -> Iterator[dict[SummaryKey, Delta]]:
+        """Answers; and by the revision that gave them, the challengers that were asked too."""
+        times, bucket = rows["timestamp_ms"].to_numpy(), deployment.settings.bucket
+        if topic is not Topic.PREDICTIONS:
+            yield fold_flow("shadows", times, digest, bucket)
+            return
+        yield fold_flow("answers", times, "", bucket)
+        revisions = rows["revision"].to_numpy()
+        for revision in np.unique(revisions).tolist():
+            served = self._history.at(deployment.name, revision)
+            for challenger in served.challengers if served else ():
+                yield fold_flow(f"{ASKED}{revision}", times[revisions == revision], challenger.digest, bucket)
 
     def _outcomes(self, records: Records, deltas: Deltas) -> None:
         decoded = decode_outcomes(records)
@@ -233,10 +217,6 @@ class Observer(PlainRole):
 
     def aborted(self) -> None:
         self._pending.clear()
-
-
-def _taken(callers: Callers, rows: NDArray[np.int64]) -> Callers:
-    return {name: texts and [texts[row] for row in rows] for name, texts in callers.items()}
 
 
 def _merge(total: dict[SummaryKey, Delta], more: dict[SummaryKey, Delta]) -> None:
