@@ -35,11 +35,23 @@ class FixedTerms:
 
     def totals(self, groups: NDArray[np.intp], count: int, signs: NDArray[np.int64] | int = 1) -> list[int]:
         """The exact sum of each of `count` groups, each row with its sign."""
-        high, low = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        np.add.at(high, groups, self.high * signs)
-        np.add.at(low, groups, self.low * signs)
-        pairs = zip(high.tolist(), low.tolist(), strict=True)
-        return [(upper << _FRACTION_BITS) + lower for upper, lower in pairs]
+        return whole(self.limbs(groups, count, signs))
+
+    def limbs(self, groups: NDArray[np.intp], count: int, signs: NDArray[np.int64] | int = 1) -> NDArray[np.int64]:
+        """The sums of both limbs for each group, (count, 2): to be added further, and read by `whole`."""
+        sums = np.zeros((2, count), np.int64)
+        np.add.at(sums[0], groups, self.high * signs)
+        np.add.at(sums[1], groups, self.low * signs)
+        return sums.T
+
+
+def whole(limbs: NDArray[np.int64]) -> list[int]:
+    """The integers that pairs of limbs stand for.
+
+    >>> whole(np.array([[1, 5], [-1, 0]]))
+    [4294967301, -4294967296]
+    """
+    return [(upper << _FRACTION_BITS) + lower for upper, lower in limbs.tolist()]
 
 
 def fixed_terms(terms: Floats, unit: float) -> FixedTerms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from schemas.deployment import DriftStatistic, JointStatistic, Limits, Settings, Thresholds
+from schemas.deployment import DriftStatistic, JointStatistic, Limits, Settings
 from scorers.checks import first_double
 
 _STATISTICS = tuple(statistic.value for statistic in DriftStatistic)
@@ -19,8 +19,6 @@ def drift_fault(settings: Settings, features: Collection[str]) -> str:
     >>> drift_fault(Settings(drift_statistics=("psi", "emd")), ())
     "there is no drift statistic 'emd'; there are psi, jensen_shannon, kl, hellinger, total_variation, \
 kolmogorov_smirnov, wasserstein, chi_squared"
-    >>> drift_fault(Settings(thresholds=Thresholds(statistics={"domain_auc": Limits(0.6, 0.7)})), ())
-    ''
     """
     thresholds, chosen = settings.thresholds, settings.drift_statistics
     if (double := first_double(chosen)) is not None:

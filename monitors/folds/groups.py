@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.fixed_point import FixedTerms
+from monitors.fixed_point import FixedTerms, whole
 from monitors.spans import bucket_start
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
@@ -80,6 +80,9 @@ class Groups:
 
     def totals(self, terms: FixedTerms, signs: Signs | None = None) -> list[int]:
         """The exact sum of the terms of each group."""
+        if self.cells is not None:
+            limbs = terms.limbs(self.cells.of_rows, self.cells.count, 1 if signs is None else signs)
+            return whole(self.cells.by_group(limbs))
         taken = FixedTerms(self.of(terms.high), self.of(terms.low), self.of(terms.overflow))
         return taken.totals(self.codes, len(self.keys), 1 if signs is None else self.of(signs))
 
