@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from infra.report.charts import day
 from infra.report.content import AlertRow, FeatureSection, Histogram, Line, Point, Report, StatusTile
 from monitors.importance import quadrant, weighed, weighted_drift
 from monitors.metrics import METRICS
@@ -189,12 +190,13 @@ def _tiles(standing: Standing) -> tuple[StatusTile, ...]:
 def _facts(deployment: Deployment, over: Range, period: Period, now_ms: int) -> tuple[tuple[str, str], ...]:
     champion = deployment.champion
     target = deployment.target
+    first = period_of(over.start_ms, period)
     last = period_of(max(over.end_ms - 1, over.start_ms), period)
     return (
         ("champion", f"{champion.name} {champion.version} ({champion.digest[:SHORT]})"),
         ("predicts", f"{target.name} ({target.type.value})"),
         ("revision", str(deployment.revision)),
-        ("windows", f"{period.value}, {when(over.start_ms)[:10]} to {when(last.end_ms)[:10]}"),
+        ("windows", f"{period.value}, {day(first.start_ms)} to {day(last.end_ms)}"),
         ("made", f"{when(now_ms)} UTC"),
     )
 

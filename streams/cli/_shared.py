@@ -66,14 +66,18 @@ def say(what: object) -> None:
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; a sentence where it has no rows."""
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     # into a pipe or a file: as wide as it is, or programs that read lines would find halves of cells
     console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
-    console.print(table if table.row_count else f"{title}: none")
+    if not table.row_count:
+        console.print(f"{title}: none", markup=False)
+        return
+    console.print(title, style="italic", markup=False, highlight=False)
+    console.print(table)
 
 
 def when(time_ms: int) -> str:
