@@ -211,6 +211,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """What a worker says of itself.
 
     `partitions`: lag in records by "topic-partition". `restoring`: share done, 0 to 1, of each changelog partition.
+    `skipped`: records that this process read and could not use, as no dead letter is theirs; its log or
+    docs/bad-input.md says why.
     """
 
     role: str
@@ -222,3 +224,4 @@ class Heartbeat(msgspec.Struct, frozen=True):
     revisions: dict[str, int]
     batches: int
     records: int
+    skipped: int = 0

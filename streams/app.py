@@ -80,6 +80,7 @@ class Heart(Service):
             revisions=dict(getattr(self._role, "revisions", {})),
             batches=progress.batches,
             records=progress.records,
+            skipped=getattr(self._role, "skipped", 0),
         )
 
 

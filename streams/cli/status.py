@@ -104,7 +104,7 @@ def _workers(found: list[Heartbeat], *, json: bool) -> None:
             [{"heartbeat": one, "age_s": _age_s(one, now_ms), "stale": _age_s(one, now_ms) > STALE_S} for one in recent]
         )
         return
-    columns = ("worker", "heard", "partitions", "lag", "restoring", "revisions", "records")
+    columns = ("worker", "heard", "partitions", "lag", "restoring", "revisions", "records", "skipped")
     show("workers", columns, (_worker_row(one, now_ms) for one in recent))
 
 
@@ -115,7 +115,8 @@ def _worker_row(one: Heartbeat, now_ms: int) -> tuple[object, ...]:
     restoring = f"{min(one.restoring.values()):.0%} of {len(one.restoring)}" if one.restoring else "no"
     revisions = ", ".join(f"{name}: {number}" for name, number in sorted(one.revisions.items()))
     lag = f"{sum(one.partitions.values()):,}"
-    return f"{one.role}/{one.worker}", heard, _partitions(one.partitions), lag, restoring, revisions, f"{one.records:,}"
+    counted = f"{one.records:,}", f"{one.skipped:,}"
+    return f"{one.role}/{one.worker}", heard, _partitions(one.partitions), lag, restoring, revisions, *counted
 
 
 def _partitions(names: Iterable[str]) -> str:
