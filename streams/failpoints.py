@@ -14,6 +14,8 @@ from enum import StrEnum
 class FailPoint(StrEnum):
     """Where a worker can be made to die."""
 
+    TICK = "tick"  # before the transaction of a tick without records
+    BEFORE_BEGIN = "before_begin"
     AFTER_PRODUCE = "after_produce"
     BEFORE_OFFSETS = "before_offsets"
     BEFORE_COMMIT = "before_commit"

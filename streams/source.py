@@ -355,6 +355,7 @@ class TransactionalSource(Service):
         effects = self.role.process(batch)
         if not batch.spans and not effects.sends and not any(True for table in self.tables for _ in table.staged()):
             return
+        self.fail.reach(FailPoint.BEFORE_BEGIN if batch.spans else FailPoint.TICK)
         self._producer.begin_transaction()
         try:
             positions = self._write(batch, effects)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from infra.local import stack
+from tests.faults import broken
 from tests.faults.suite import Report, long, run, short
 
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="the form that `make test` runs, some two minutes")
     parser.add_argument("--kills", type=int, default=20, help="kills per role in the long form")
     parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same order of faults")
+    parser.add_argument("--engine", choices=sorted(broken.ENGINES), help="workers whose engine is broken on purpose")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="write the report for programs")
     parser.add_argument("--keep", type=Path, default=None, metavar="FOLDER", help="keep logs and data there")
     asked = parser.parse_args()
@@ -36,8 +38,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="watchkeeper-faults-") as folder:
         home = asked.keep or Path(folder)
         home.mkdir(parents=True, exist_ok=True)
+        plan = short(seed) if asked.short else long(seed, asked.kills)
+        if asked.engine is not None:
+            plan = dataclasses.replace(plan, program=broken.program(asked.engine))
         try:
-            report = run(home, short(seed) if asked.short else long(seed, asked.kills), say)
+            report = run(home, plan, say)
         finally:
             stack.down(home, report=lambda _text: None)
     show(report)

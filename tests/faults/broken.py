@@ -5,6 +5,7 @@
 - `stable-end`: a table is restored to the last stable offset, without waiting for the group's pending offsets;
 - `no-rewind`: after an abort it goes on with the next batch (aborts are made to happen);
 - `early-offsets`: the offsets are committed before the outputs are flushed, outside the transaction;
+- `loose-ticks`: a tick without records commits no offset, so that nobody asks whether the worker is still a member;
 - `aborting` breaks nothing: its aborts are followed by a rewind. It is the control of `no-rewind`.
 """
 
@@ -95,12 +96,20 @@ class EarlyOffsets(TransactionalSource):
         return super()._write(dataclasses.replace(batch, spans={}), effects)
 
 
+class LooseTicks(TransactionalSource):
+    """A tick is committed by whoever still has the name."""
+
+    def _standing(self) -> list[TopicPartition]:
+        return []
+
+
 ENGINES: dict[str, type[TransactionalSource]] = {
     "right": TransactionalSource,
     "stable-end": StableEnd,
     "aborting": Aborting,
     "no-rewind": NoRewind,
     "early-offsets": EarlyOffsets,
+    "loose-ticks": LooseTicks,
 }
 
 

@@ -25,7 +25,7 @@ from streams.connection import Connection
 from streams.exits import Exit
 from streams.supervisor import Child, Fleet
 from tests.faults.log import newest, partitions, read_all
-from tests.streams.toy import COUNT, RELAY, ROLE
+from tests.streams.toy import COUNT, RELAY, ROLE, TICKING
 
 KEYS = 37
 FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
@@ -239,6 +239,35 @@ def test_a_worker_that_sleeps_before_its_commit_and_then_commits_leaves_tables_e
 
 def test_restoring_to_the_stable_end_is_seen(toy: Callable[..., Toy]) -> None:
     assert "table" in run_stopped_before_its_commit(toy("stable-end", 2, **{FAIL_POINT: "before_commit:3:stop"}))
+
+
+def run_stopped_before_a_tick(made: Toy) -> set[str]:
+    """One of two workers sleeps before a tick of its own begins; the other takes its partitions over and counts on."""
+    child = made.child("0")
+    limit = time.monotonic() + TIMEOUT_S
+    while psutil.Process(child.process.pid).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < limit
+        made.send(50)
+        time.sleep(1.0)  # so that a tick comes without records
+    with stopped(made, child, ASLEEP_S):
+        time.sleep(7.0)  # its session has ended
+        made.send(500)
+    wait_until(lambda: bool(child.exits))
+    return made.faults()
+
+
+@pytest.mark.parametrize("member", ["static", "leaves"])
+def test_a_worker_that_sleeps_before_a_tick_undoes_nothing_that_others_did_meanwhile(
+    toy: Callable[..., Toy], member: str
+) -> None:
+    extra = {"TOY_LEAVES": "1"} if member == "leaves" else {}
+    made = toy("right", 2, role=TICKING, **{FAIL_POINT: "tick:1:stop"}, **extra)
+    assert run_stopped_before_a_tick(made) == set()
+
+
+def test_ticks_that_nobody_fences_are_seen(toy: Callable[..., Toy]) -> None:
+    made = toy("loose-ticks", 2, role=TICKING, **{FAIL_POINT: "tick:1:stop"})
+    assert "table" in run_stopped_before_a_tick(made)
 
 
 def test_aborts_are_repeated(toy: Callable[..., Toy]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streams.batch import Batch
 
 COUNT = struct.Struct("<q")
-ROLE, RELAY = "count", "relay"
+ROLE, RELAY, TICKING = "count", "relay", "ticking"
 
 
 class Count(PlainRole):
@@ -45,6 +45,29 @@ class Count(PlainRole):
                 rows.set(key or b"", COUNT.pack(count + 1))
             effects.send_all(Topic.PREDICTIONS, records.keys, records.values)
         return effects
+
+
+class Ticking(Count):
+    """A tick writes again what changed since the last one: a stale tick undoes what others have counted since."""
+
+    name = TICKING
+    tick_ms: int | None = 300
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self._changed: set[int] = set()
+
+    def process(self, batch: Batch) -> Effects:
+        effects = super().process(batch)
+        if batch.tick:
+            for number in self._changed & self._table.live.keys():
+                self._table.live[number].staged |= dict(self._table.live[number].scan(b""))
+        return effects
+
+    def committed(self, batch: Batch) -> None:
+        if batch.tick:
+            self._changed.clear()
+        self._changed |= {number for _, number in batch.spans}
 
 
 class Relay(PlainRole):
@@ -70,13 +93,14 @@ def main(engine: str, role: str, worker: str) -> None:
     table = Table(TableSpec(Topic.JOIN_CHANGELOG, Topic.REQUESTS, on_disk=True), folder)
     make = functools.partial(
         ENGINES[engine],
-        role=Count(table) if role == ROLE else Relay(),
+        role=Relay() if role == RELAY else {ROLE: Count, TICKING: Ticking}[role](table),
         connection=connection,
         worker=worker,
-        tables=(table,) if role == ROLE else (),
+        tables=() if role == RELAY else (table,),
         batch_rows=500,
         gather_ms=Count.gather_ms,
         fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
+        static="TOY_LEAVES" not in os.environ,
     )
     app.run(role, connection, worker, folder, make)
 
