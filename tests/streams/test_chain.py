@@ -13,7 +13,9 @@ import polars as pl
 import pytest
 import redis
 
-from schemas.deployment import ReplaceModel, SetChallengers, Switch
+from schemas.deployment import CreateDeployment, ReplaceModel, SetChallengers, Span, Switch
+from schemas.deployment import Settings as DeploymentSettings
+from schemas.expectations import CallerField
 from schemas.topics import Topic
 from scorers.governance import verify_chain
 from streams.client import Refused, command, submit
@@ -109,6 +111,51 @@ def test_metrics_reach_the_views_with_coverage(chain: Chain) -> None:
     assert found["log_loss"].coverage == 0.5
     by_segment = [metric for metric in views.metrics("loans") if metric.segment == "plan=basic"]
     assert any(metric.metric == "requests" and metric.value == 200 for metric in by_segment)
+
+
+def test_who_asked_and_what_was_wrong_with_it_reach_the_views(chain: Chain) -> None:
+    asked = DeploymentSettings(
+        bucket=Span.MINUTE,
+        drift_window=Span.MINUTE,
+        accuracy_window=Span.MINUTE,
+        grace_ms=1_000,
+        caller_segments={CallerField.CONSUMER: ("web", "app"), CallerField.HOST_IP: ("10.0.0.0/8",)},
+    )
+    champion = chain.packages[0].digest
+    submit(chain.connection, command("watched", CreateDeployment(champion, (), asked)), 60)
+    minute = (chain.now_ms // 60_000 - 30) * 60_000
+    for number in range(600):
+        one, consumer = f"w-{number}", ("web", "app", "script")[number % 3]
+        changed: dict[str, Any] = {"deployment": "watched", "timestamp": minute + number, "consumer": consumer}
+        if consumer == "app":  # this application sends a text for a number, and an address of ours
+            changed |= {"features": {"amount": "ten"}, "host_ip": f"10.0.{number // 256}.{number % 256}"}
+        elif consumer == "web":  # and this one a feature that nobody asked for, and a plan that training never had
+            changed |= {"features": {"amuont": 10.0, "plan": "platinum"}}
+        name = chain.connection.layout.name(Topic.REQUESTS)
+        chain.producer.produce(name, json.dumps(chain.request(one, **changed)), one)
+        if consumer == "script":
+            body = {"deployment": "watched", "association_id": one, "timestamp": minute + 500, "value": "yes"}
+            chain.producer.produce(chain.connection.layout.name(Topic.ACTUALS), json.dumps(body), one)
+    chain.producer.flush(30)
+    views = chain.views()
+
+    def complete() -> dict[tuple[str, str, str], Any] | None:
+        found = {(metric.metric, metric.feature, metric.segment): metric.value for metric in views.metrics("watched")}
+        flow, matched = found.get(("unanswered", "", "")), found.get(("coverage", "", "consumer=other"))
+        done = found.get(("requests", "", "")) == 600 and flow == 0 and matched == 1
+        return found if done and ("wrong_type_rate", "amount", "consumer=app") in found else None
+
+    found = chain.wait(complete)
+    assert found["consumers", "", ""] == 3
+    assert found["data_error_rate", "", "consumer=app"] == found["data_error_rate", "", "host_ip=10.0.0.0/8"] == 1
+    assert found["data_error_rate", "", "consumer=web"] == 0
+    assert found["wrong_type_rate", "amount", "consumer=app"] == 1
+    assert found["wrong_type_rate", "amount", ""] == pytest.approx(1 / 3)
+    assert found["unseen_rate", "plan", "consumer=web"] == 1
+    assert found["unseen_rate", "plan", ""] == 0.5
+    assert found["requests", "", "consumer=other"] == 200
+    assert found["load_per_minute_peak", "", ""] == 600
+    assert found["unknown_feature_rate", "", "consumer=web"] == 1
 
 
 def test_a_replacement_switches_at_one_offset_of_each_partition_without_a_gap(chain: Chain) -> None:
