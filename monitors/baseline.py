@@ -19,13 +19,13 @@ from monitors.fixed_point import unit_near
 from monitors.folds.answers import predicted_outputs
 from monitors.folds.outcomes import fold_outcomes
 from monitors.folds.sampled import training_sample
-from monitors.folds.terms import contributions
+from monitors.folds.terms import actual_codes, contributions
 from monitors.metrics import metrics_of
 from monitors.reconstruction import SQUARES, SUM, fit_pca
 from monitors.summary import Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
-from schemas.package import Baseline, Bins, Feature, FeatureType, Package, Pca, Target, TargetType
+from schemas.package import Baseline, Bins, CategoricalBins, Feature, FeatureType, Package, Pca, Target, TargetType
 
 
 def build_baseline(
@@ -51,6 +51,7 @@ def build_baseline(
         prediction=bins,
         holdout=_centre(target, truths),
         holdout_rows=outcomes.height,
+        target=_target_bins(target, truths),
         pca=fit_pca(features, training),
     )
     if training.height:
@@ -106,6 +107,17 @@ def _one_each(structs: pl.Series) -> pl.Series:
     if structs.is_empty():
         return pl.Series([], dtype=pl.List(structs.dtype))
     return structs.reshape((len(structs), 1)).arr.to_list()
+
+
+def _target_bins(target: Target, truths: pl.DataFrame) -> Bins | None:
+    """Bins of the actuals on holdout; None where there are none."""
+    if truths.is_empty():
+        return None
+    if target.type is TargetType.REGRESSION:
+        return numeric_bins(truths["truth_value"].to_numpy())
+    codes = actual_codes(truths, target)
+    counts = np.bincount(codes[codes >= 0], minlength=len(target.classes) + 3)
+    return CategoricalBins(target.classes, tuple(counts.tolist()))
 
 
 def _centre(target: Target, truths: pl.DataFrame) -> dict[str, float]:

@@ -94,12 +94,27 @@ def _baseline_fault(package: Package) -> str:
             return f"the feature {name!r} is {types[name]}, its baseline bins are of the other kind"
         if fault := _bins_fault(bins):
             return f"the baseline of the feature {name!r} {fault}"
-    if baseline.prediction is not None:
-        if isinstance(baseline.prediction, CategoricalBins) is not (package.target.type is TargetType.MULTICLASS):
-            return "the baseline of the prediction needs categories for a multiclass target and edges for any other"
-        if fault := _bins_fault(baseline.prediction):
-            return f"the baseline of the prediction {fault}"
+    if fault := _outputs_fault(package):
+        return fault
     return "" if baseline.pca is None else _pca_fault(baseline.pca)
+
+
+def _outputs_fault(package: Package) -> str:
+    """Of the bins of predictions and of actuals."""
+    kind = package.target.type
+    for what, bins, are_classes in (
+        ("prediction", package.baseline.prediction, kind is TargetType.MULTICLASS),
+        ("target", package.baseline.target, kind is not TargetType.REGRESSION),
+    ):
+        if bins is None:
+            continue
+        if isinstance(bins, CategoricalBins) is not are_classes:
+            return f"the baseline of the {what} needs {'categories' if are_classes else 'edges'} for a {kind} target"
+        if isinstance(bins, CategoricalBins) and bins.categories != package.target.classes:
+            return f"the baseline of the {what} has other categories than the target's classes"
+        if fault := _bins_fault(bins):
+            return f"the baseline of the {what} {fault}"
+    return ""
 
 
 def _pca_fault(pca: Pca) -> str:

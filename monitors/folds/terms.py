@@ -41,7 +41,7 @@ def contributions(rows: pl.DataFrame, package: Package) -> Terms:
     """Of predictions (columns value, label, probabilities) with actuals (truth_value, truth_label).
 
     Every target: "matched", "invalid_actual" (not a number, not a class), "unpredicted" (matched, but there is no
-    number or probability to compare with).
+    number or probability to compare with), and "target", the actuals in bins, where the baseline has them.
     """
     build = {TargetType.REGRESSION: _regression, TargetType.BINARY: _binary, TargetType.MULTICLASS: _multiclass}
     with np.errstate(over="ignore", invalid="ignore"):
@@ -57,10 +57,18 @@ def _started(valid: Flags, predicted: Flags) -> Terms:
     return terms
 
 
+def _observe(terms: Terms, package: Package, positions: NDArray[np.intp]) -> None:
+    """The actuals in the bins of the baseline: of a number the bin, of a class its place."""
+    if package.baseline.target is not None:
+        terms.bins["target"] = (np.maximum(positions, 0), bin_count(package.baseline.target), terms.valid)
+
+
 def _regression(rows: pl.DataFrame, package: Package) -> Terms:
     actual = rows["truth_value"].cast(pl.Float64).to_numpy()
     predicted = answers.values(rows)
     terms = _started(np.isfinite(actual), np.isfinite(predicted))
+    if package.baseline.target is not None:
+        _observe(terms, package, bin_rows(package.baseline.target, pl.Series(actual)))
     usable = terms.valid & np.isfinite(predicted)
     error = predicted - actual
     offset = actual - centre(package)
@@ -75,6 +83,7 @@ def _binary(rows: pl.DataFrame, package: Package) -> Terms:
     actual = actual_codes(rows, target)
     scores = answers.positive_scores(rows)
     terms = _started(actual >= 0, np.isfinite(scores))
+    _observe(terms, package, actual)
     bins = package_prediction_bins(package)
     positions, width = bin_rows(bins, pl.Series(scores)), bin_count(bins)
     terms.bins["positives"] = (positions, width, actual == 1)
@@ -94,6 +103,7 @@ def _multiclass(rows: pl.DataFrame, package: Package) -> Terms:
     asked = rows.with_columns(asked=pl.Series(np.maximum(actual, 0)))
     of_actual = asked.select(probabilities.list.get(pl.col("asked"), null_on_oob=True)).to_series().to_numpy()
     terms = _started(actual >= 0, np.isfinite(of_actual))
+    _observe(terms, package, actual)
     _confuse(terms, actual, answers.predicted_codes(rows, target), len(target.classes))
     usable = terms.valid & np.isfinite(of_actual)
     probability = np.clip(np.where(usable, of_actual, 0.5), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)

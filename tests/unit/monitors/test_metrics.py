@@ -357,3 +357,21 @@ def test_rows_without_a_probability_are_no_part_of_the_auc() -> None:
     assert (area.value, area.n) == (1.0, 2)
     assert METRICS["log_loss"].compute(summary, package(BINARY), "").n == 2
     assert METRICS["accuracy"].compute(summary, package(BINARY), "").value == 0.5
+
+
+@pytest.mark.parametrize("target", [BINARY, COLOURS, PRICE])
+def test_target_drift_is_of_the_actuals_and_a_correction_moves_it(target: Target) -> None:
+    rng = np.random.default_rng(12)
+    classes = target.classes or ("0.1", "0.9")
+    truths: list[Any] = [float(name) if target is PRICE else name for name in classes]
+    answers = rng.dirichlet(np.ones(len(classes)), 600) if target is COLOURS else rng.random(600)
+    baseline = build_baseline((), target, pl.DataFrame(), [truths[row % 2] for row in range(600)], answers)
+    live = package(target, baseline)
+    answer = said(0.5, None, (0.2, 0.3, 0.5) if target is COLOURS else ())
+    same = accuracy_summary(target, [truths[row % 2] for row in range(300)], [answer] * 300, baseline)
+    moved = accuracy_summary(target, [truths[1]] * 300, [answer] * 300, baseline)
+    judged = [drift_status(METRICS["target_psi"].compute(each, live, ""), LIMITS).status for each in (same, moved)]
+    assert judged == [Status.PASSING, Status.FAILING]
+    moved.add(moved.copy(), -1)
+    moved.add(same)
+    assert METRICS["target_psi"].compute(moved, live, "") == METRICS["target_psi"].compute(same, live, "")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from schemas.package import (
     Baseline,
+    CategoricalBins,
     Clipped,
     Feature,
     Noise,
@@ -69,3 +70,17 @@ def test_a_table_or_a_tolerance_of_nothing_is_refused() -> None:
     assert "noise table of 'height'" in fault(noise={"height": NOISE})
     assert "tolerance of 'height'" in fault(tolerance={"height": 500.0})
     assert "tolerance of 'age'" in fault(tolerance={"age": nan})
+
+
+def test_bins_of_actuals_must_be_those_of_the_target() -> None:
+    features, classes = (Feature("age"),), Target("y", TargetType.BINARY, ("no", "yes"))
+
+    def wrong(target: Target, bins: NumericBins | CategoricalBins) -> str:
+        return fault_of(Package("p", "1", "", target, features, "linear", Baseline(target=bins)))
+
+    edges, labels = NumericBins((0.0, 1.0), (0, 5, 0, 0)), CategoricalBins(("no", "yes"), (3, 2, 0, 0, 0))
+    assert wrong(classes, labels) == wrong(Target("y", TargetType.REGRESSION), edges) == ""
+    assert "needs categories for a binary target" in wrong(classes, edges)
+    assert "needs edges for a regression target" in wrong(Target("y", TargetType.REGRESSION), labels)
+    assert "other categories" in wrong(classes, replace(labels, categories=("yes", "no")))
+    assert "of the target has 1 counts" in wrong(classes, replace(labels, counts=(1,)))

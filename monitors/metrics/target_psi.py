@@ -1,0 +1,27 @@
+"""Population stability index of what came true, against the actuals of holdout; see `psi`.
+
+Of the actuals that have come so far: where some outcomes come sooner than others it is biased until all are there, so
+it carries the coverage and state of an accuracy metric. Classes are bins; a number has the bins of a feature.
+"""
+
+from __future__ import annotations
+
+from monitors.bins import bin_count
+from monitors.metrics import targets
+from monitors.metrics.drift import drift_value, pair_of
+from monitors.metrics.protocol import Metric, Value
+from monitors.metrics.psi import STATISTIC as PSI
+from monitors.summary import Summary
+from schemas.observation import Kind, Reason
+from schemas.package import Package
+
+
+def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
+    del feature
+    bins = package.baseline.target
+    if bins is None:
+        return Value(None, n=max(summary.count("matched"), 0), reason=Reason.NO_BASELINE)
+    return drift_value(PSI, pair_of(bins, summary.vector("target", bin_count(bins))))
+
+
+METRIC = Metric("target_psi", Kind.ACCURACY, targets.always, _compute, drift=PSI.name, limits=PSI.limits)
