@@ -16,7 +16,7 @@ from monitors.shares import shares_of
 from monitors.windows import Series
 from schemas.deployment import DriftStatistic
 from schemas.observation import Kind, Metric
-from streams.cli._health import STAGES, Standing, stage_of
+from streams.cli._health import JOINT, STAGES, Standing, stage_of
 from streams.cli._shared import SHORT, when
 
 if TYPE_CHECKING:
@@ -42,11 +42,15 @@ def content_of(
     standing: Standing,
     alerts: Iterable[Alert],
     *,
+    said: Iterable[Metric],
     over: Range,
     period: Period | None,
     now_ms: int,
 ) -> Report:
-    """The report of a range. `period`: the length of all windows; None: as the deployment's settings say."""
+    """The report of a range. `period`: the length of all windows; None: as the deployment's settings say.
+
+    `said`: what the evaluator said, of which the statistics of all features together are taken: each costs a training.
+    """
     drift_period = period or Period(deployment.settings.drift_window.value)
     periods = {
         Kind.FEATURES: drift_period,
@@ -78,7 +82,7 @@ def content_of(
         has_importances=len({one.weight for one in features}) > 1,
         features=tuple(by_drift),
         prediction=_histogram(package.baseline.prediction, totals[Kind.PREDICTIONS], PREDICTION),
-        joint=_told(found[Kind.FEATURES], "drift"),
+        joint=_told(_joint(said, package, over), "drift"),
         predictions=_told(found[Kind.PREDICTIONS], "drift"),
         health=_told(found[Kind.PREDICTIONS], "health"),
         accuracy=_told(found[Kind.ACCURACY], "accuracy"),
@@ -94,6 +98,15 @@ def _lines(reader: Reader, kind: Kind, windows: Iterable[Range]) -> Lines:
         if METRICS[one.metric].kind is kind:
             lines[f"{one.metric}/{one.feature}"].append(one)
     return dict(lines)
+
+
+def _joint(said: Iterable[Metric], package: Package, over: Range) -> Lines:
+    lines: Lines = defaultdict(list)
+    for one in said:
+        mine = one.model == package.digest and not one.segment and one.metric in JOINT
+        if mine and over.start_ms < one.window_end_ms and one.window_start_ms < over.end_ms:
+            lines[one.metric].append(one)
+    return lines
 
 
 def _newest(lines: Lines) -> Range:

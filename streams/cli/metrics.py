@@ -98,7 +98,9 @@ def metrics(
         _show(deployment, [Comparison(one, None, None) for one in said], None, json=json)
         return
     chosen = deployments[deployment]
-    reader = reader_of(found, chosen, wanted=is_read)
+    # a classifier is trained for each window: only where it is asked for by name
+    definitions = [METRICS[metric]] if metric else [one for one in METRICS.values() if not one.at_close]
+    reader = reader_of(found, chosen, wanted=is_read, definitions=definitions)
     ranges = _ranges(reader, chosen, (since, until), window, sliding)
     if ago is None:
         read = [Comparison(one, None, None) for one in reader.metrics(ranges) if is_wanted(one)]

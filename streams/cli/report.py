@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from infra.report.page import document
+from monitors.metrics import METRICS
 from monitors.periods import Period, Range
 from streams.cli import Ended
-from streams.cli._health import WHOLE, standing_of
+from streams.cli._health import JOINT, WHOLE, standing_of
 from streams.cli._report import content_of
 from streams.cli._shared import Moment, must_be, views
 from streams.cli._windows import reader_of
@@ -40,8 +41,12 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
             f"the package of {deployment}'s champion is not in the views; `watchkeeper views rebuild` fills them."
         )
     reader = reader_of(
-        kept, chosen, wanted=lambda series: series.model in (package.digest, WHOLE) and not series.segment
+        kept,
+        chosen,
+        wanted=lambda series: series.model in (package.digest, WHOLE) and not series.segment,
+        definitions=[one for one in METRICS.values() if one.name not in JOINT],
     )
+    said = kept.metrics(deployment)
     known = reader.buckets.extent() or Range(0, 0)
     over = Range(known.start_ms if since is None else since, known.end_ms if until is None else until)
     alerts = [one for one in kept.alerts() if one.deployment == deployment]
@@ -49,8 +54,9 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         reader,
         chosen,
         package,
-        standing_of(chosen, package.features, kept.metrics(deployment), alerts),
+        standing_of(chosen, package.features, said, alerts),
         alerts,
+        said=said,
         over=over,
         period=Period(window) if window else None,
         now_ms=time.time_ns() // 1_000_000,

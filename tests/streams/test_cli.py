@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -129,6 +131,7 @@ def served(shell: Shell, digests: list[str]) -> str:
                 actuals, json.dumps(record | {"value": "yes" if number % 4 == 1 else "no"}), f"id-{number}"
             )
     producer.produce(requests, b"garbage", b"unreadable")
+    producer.produce(actuals, b"garbage", b"unreadable")
     producer.flush(30)
     wait(lambda: matched(shell) >= ROWS // 2)
     return "churn"
@@ -139,6 +142,11 @@ def wait(until: object, seconds: float = 60) -> None:
     while not until():  # type: ignore[operator]
         assert time.monotonic() < limit, "it does not come"
         time.sleep(0.5)
+
+
+def skipped(shell: Shell, role: str) -> int:
+    workers = [one["heartbeat"] for one in shell.json("status", "--workers")]  # type: ignore[attr-defined]
+    return sum(one["skipped"] for one in workers if one["role"] == role)
 
 
 def matched(shell: Shell) -> int:
@@ -204,6 +212,7 @@ def test_status_says_how_deployments_and_workers_are(shell: Shell, served: str) 
     assert isinstance(workers, list)
     assert {one["heartbeat"]["role"] for one in workers} == set(roles.names())
     assert not any(one["stale"] for one in workers)
+    wait(lambda: skipped(shell, "joiner") == 1)
     assert "scorer/1" in shell.ok("status", "--workers")
 
 
@@ -344,6 +353,23 @@ def test_a_replacement_is_in_the_audit_log_with_its_reason(shell: Shell, served:
     audits = shell.json("audit", "--entity", served)
     assert isinstance(audits, list)
     assert "it is better" in [one["command"]["reason"] for one in audits]
+
+
+def test_a_command_without_a_governor_says_what_it_waits_for(shell: Shell) -> None:
+    alone = shell.environment | {"WATCHKEEPER_PREFIX": f"none-{secrets.token_hex(4)}"}
+    quiet = Shell(alone, shell.folder, connect(load(alone)))
+    quiet.ok("topics", "create")
+    program = [sys.executable, "-m", "streams.cli", "deployment", "challengers", "churn"]
+    waiting = subprocess.Popen(program, env=os.environ | alone, stderr=subprocess.PIPE, text=True)
+    try:
+        assert waiting.stderr is not None
+        assert "no governor has been heard of lately" in waiting.stderr.readline()
+        assert "waiting for the governor" in waiting.stderr.readline()
+    finally:
+        waiting.kill()
+        waiting.wait()
+        if waiting.stderr is not None:
+            waiting.stderr.close()
 
 
 def test_without_servers_a_command_says_so(tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from schemas.deployment import Settings, Span
+from schemas.package import Package, Target, TargetType
 from streams import cli
 from streams.cli import Ended, watchkeeper
 from streams.cli._found import commands
 from streams.cli._settings import fields, read_settings
+from streams.cli._shared import package_of
+from streams.replay import FixedCatalog
 
 FOLDER = Path(cli.__file__).parent
 
@@ -85,6 +88,21 @@ def test_settings_that_are_right_are_read_and_an_empty_file_is_all_defaults(tmp_
     assert (found.bucket, found.starred, found.alert_rules[0].limit) == (Span.MINUTE, ("age",), 0.2)
     file.write_text("")
     assert read_settings(file) == Settings()
+
+
+def test_a_digest_is_found_by_its_beginning_and_refused_where_that_is_short_or_not_enough() -> None:
+    target = Target("left", TargetType.REGRESSION)
+    packages = [Package("p", "1", digest, target, (), "linear") for digest in ("abcdef01", "abcdef02", "fedcba01")]
+    catalog = FixedCatalog((), packages)
+    assert package_of(catalog, "FEDCBA").digest == "fedcba01"
+    for digest, words in (
+        ("fed", "too short"),
+        ("abcdef", "2 packages begin with abcdef: abcdef01, abcdef02"),
+        ("abcdff", "no package"),
+    ):
+        with pytest.raises(Ended) as said:
+            package_of(catalog, digest)
+        assert words in str(said.value)
 
 
 def test_every_command_has_words_for_the_list() -> None:
