@@ -40,6 +40,7 @@ class AlertBook:
         self._adopted, self._states = stored.adopted, stored.states
         self._folded, self._told = stored.folded, stored.told
         self._changed: set[AlertKey] = set(stored.moved)
+        self._stale = stored.stale
         self._rules_changed = self._folded_changed = bool(stored.moved)
         self._definition: Deployment | None = None
 
@@ -118,7 +119,10 @@ class AlertBook:
             folded=self._folded if self._folded_changed else None,
             told={key: self._told.get(key, []) for key in sorted(self._changed)},
         )
+        for key in self._stale:
+            self._table.set(key, None)
         self._log.flush()
+        self._stale = []
         self._changed.clear()
         self._rules_changed = self._folded_changed = False
 

@@ -23,6 +23,7 @@ from monitors.change_log import ChangeLog
 from monitors.multiplicity import decider_of
 from monitors.periods import Ago, Range, before
 from monitors.spans import span_end
+from monitors.timeliness import ARRIVALS
 from monitors.windows import Window, WindowId, window_of
 from schemas.deployment import CHANGE, EARLIER, AlertRule, Compare, Deployment, Span
 from schemas.observation import Kind
@@ -215,7 +216,7 @@ class Folds:
         for window_id in self._closed.get((kind, key.segment), {}).get(start_ms, ()):
             window = look.windows[window_id]
             reading = window.readings.get(name)
-            if reading is None or span_end(start_ms, span) != window_id.end_ms:
+            if reading is None or (kind not in ARRIVALS and span_end(start_ms, span) != window_id.end_ms):
                 continue
             found[window_id.series.model] = Point(
                 start_ms,
@@ -229,6 +230,8 @@ class Folds:
                 status=reading.status,
                 borderline=reading.borderline,
             )
+        if "" in found:  # of the deployment as a whole
+            return found[""]
         served = look.adopted.serving(start_ms, {model: point.n for model, point in found.items()})
         return None if served is None else found[served]
 

@@ -96,13 +96,14 @@ class _OfRule(msgspec.Struct, array_like=True):
 
 @dataclass(slots=True)
 class Stored:
-    """Everything, as read. `moved`: alerts that older state was moved to, to be written."""
+    """Everything, as read. `moved`: alerts that older state was moved to, to be written; `stale`: where it was."""
 
     adopted: Adopted
     states: dict[str, AlertState] = field(default_factory=dict)
     folded: dict[str, int] = field(default_factory=dict)
     told: dict[AlertKey, list[Told]] = field(default_factory=dict)
     moved: list[AlertKey] = field(default_factory=list)
+    stale: list[bytes] = field(default_factory=list)
 
 
 def load(table: TablePartition, deployment: str) -> Stored:
@@ -157,4 +158,4 @@ def _move(table: TablePartition, deployment: str, stored: Stored) -> None:
             stored.told[place] = found.told
         stored.folded[str(name)] = max(stored.folded.get(str(name), _BEGINNING_MS), found.folded_ms)
         stored.moved.append(place)
-        table.set(key, None)
+        stored.stale.append(key)

@@ -1,4 +1,4 @@
-"""`watchkeeper status`, `alerts`: what is known now, from the views in Redis."""
+"""`watchkeeper status`: what is known now, from the views in Redis."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from schemas.deployment import MINUTE_MS
-from schemas.observation import AlertPhase
 from streams.cli import NO_ANSWER
-from streams.cli._health import OPEN, Standing, standing_of
-from streams.cli._servers import ask_kafka, ask_redis
-from streams.cli._shared import STALE_S, as_json, load, must_be, say, show, views, when
+from streams.cli._health import Standing, standing_of
+from streams.cli._shared import STALE_S, as_json, load, say, show, views, when
 
 if TYPE_CHECKING:
-    from schemas.observation import Alert, Heartbeat
+    from schemas.observation import Heartbeat
 
 GONE_MS = 60 * MINUTE_MS  # a worker that was not heard of for so long is left out, unless nothing else is there
 COLOURS = {"passing": "green", "at_risk": "yellow", "failing": "red", "unknown": "bright_black"}
@@ -66,26 +64,10 @@ def status(*, workers: bool, servers: bool, json: bool) -> None:
             click.echo(f"{one.name}: {stage} is {getattr(one, stage).value.replace('_', ' ')}: {why}")
 
 
-@click.command()
-@click.argument("deployment", required=False)
-@click.option("--open", "only_open", is_flag=True, help="Only those that are pending or firing.")
-@as_json
-def alerts(*, deployment: str | None, only_open: bool, json: bool) -> None:
-    """Alerts, of all deployments or of one, oldest first."""
-    kept = views()
-    if deployment is not None:
-        must_be(deployment, kept.deployments(), "deployment")
-    found = [
-        one for one in kept.alerts() if deployment in (None, one.deployment) and (not only_open or one.phase in OPEN)
-    ]
-    if json:
-        say(found)
-        return
-    show("alerts", ("since (UTC)", "phase", "severity", "what", "changed (UTC)"), map(_alert_row, found))
-
-
 def _servers(*, json: bool) -> None:
     """Where the servers are, and whether they answer; exit code 3 where one does not."""
+    from streams.cli._servers import ask_kafka, ask_redis  # noqa: PLC0415 - no other status needs Kafka's client
+
     chosen = load()
     found = [ask_kafka(chosen), ask_redis(chosen)]
     if json:
@@ -141,8 +123,3 @@ def _row(one: Standing) -> tuple[object, ...]:
     newest = when(one.newest_window_ms) if one.newest_window_ms is not None else "none yet"
     windows = f"{one.windows} ({one.closed_windows} closed)"
     return one.name, one.revision, *stages, said, f"{one.requests:,}", windows, newest
-
-
-def _alert_row(one: Alert) -> tuple[object, ...]:
-    colour = {AlertPhase.FIRING: "red", AlertPhase.PENDING: "yellow"}.get(one.phase, "green")
-    return when(one.since_ms), f"[{colour}]{one.phase}[/]", one.severity, one.text, when(one.changed_ms)

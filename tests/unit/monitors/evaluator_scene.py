@@ -12,7 +12,17 @@ from monitors.evaluator import Effects, Evaluator
 from monitors.metrics import Metric, Value
 from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable
-from schemas.deployment import HOUR_MS, AlertRule, Deployment, DriftStatistic, Limits, Model, Settings, Span
+from schemas.deployment import (
+    HOUR_MS,
+    Acknowledgement,
+    AlertRule,
+    Deployment,
+    DriftStatistic,
+    Limits,
+    Model,
+    Settings,
+    Span,
+)
 from schemas.observation import Entry, Kind, Progress, Reason, Summary, SummaryRecord
 from schemas.package import Baseline, Feature, Package, Target, TargetType
 from schemas.topics import Topic
@@ -75,12 +85,15 @@ class Known:
     revision: int = 1
     hidden: set[str] = field(default_factory=set)
     package_baseline: Baseline = field(default_factory=Baseline)
+    acknowledged: tuple[Acknowledgement, ...] = ()
 
     def deployment(self, name: str) -> Deployment | None:
         """The same deployment under every name."""
         if name in self.hidden:
             return None
-        return Deployment(name, self.revision, TARGET, FEATURES, model(self.champion), settings=self.settings)
+        champion = model(self.champion)
+        known = Deployment(name, self.revision, TARGET, FEATURES, champion, settings=self.settings)
+        return msgspec.structs.replace(known, acknowledged=self.acknowledged)
 
     def package(self, digest: str) -> Package | None:
         """A package of any digest."""
