@@ -24,4 +24,4 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     return drift_value(PSI, pair_of(bins, summary.vector("target", bin_count(bins))))
 
 
-METRIC = Metric("target_psi", Kind.ACCURACY, targets.always, _compute, drift=PSI.name, limits=PSI.limits)
+METRIC = Metric("target_psi", Kind.ACCURACY, targets.always, _compute, live=True, drift=PSI.name, limits=PSI.limits)
