@@ -29,6 +29,7 @@ from monitors.alert_book import BOOK, AlertBook
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
 from monitors.table import TablePartition, parts_of
+from monitors.timeliness import ARRIVALS, allowance_ms
 from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
 from monitors.watermark import Watermarks
 from monitors.whole import package_of
@@ -36,6 +37,7 @@ from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, wind
 from schemas.deployment import DAY_MS, Deployment, Settings, Span
 from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord
 from schemas.package import Package
+from schemas.topics import Topic
 
 EMIT_EVERY_MS = 1_000
 KEPT_MS = 400 * DAY_MS
@@ -131,11 +133,15 @@ class Evaluator:
             _expire(book, deployment.settings, watermark)
             book.expired_at = watermark, deployment.revision
         changed = book.windows.settle(deployment.settings)
+        read_ms = self._watermarks.read_ms(Topic.PREDICTIONS) if self._watermarks else None
+        if read_ms is not None:
+            for kind in ARRIVALS:
+                book.windows.expect(deployment.settings, kind, read_ms)
         told: list[WindowId] = []
         for window_id in sorted(book.windows.due):
             package = package_of(view.package, window_id.series.model)
             window = book.windows.windows[window_id]
-            closes = watermark is not None and not window.closed and _is_over(window_id, deployment, watermark)
+            closes = not window.closed and _is_over(window_id, deployment, watermark, read_ms)
             if package is None or not (closes or _may_speak(window, tick_ms)):
                 continue
             window.closed = window.closed or closes
@@ -199,8 +205,13 @@ def current_values(
             )
 
 
-def _is_over(window_id: WindowId, deployment: Deployment, watermark: int) -> bool:
-    return watermark >= window_id.end_ms + deployment.settings.grace_ms
+def _is_over(window_id: WindowId, deployment: Deployment, watermark: int | None, read_ms: int | None) -> bool:
+    """By event time, or, of arrivals, by the time until which all was read."""
+    settings = deployment.settings
+    if window_id.series.kind in ARRIVALS:
+        wait_ms = allowance_ms(settings, window_id.end_ms - window_id.start_ms)
+        return read_ms is not None and read_ms >= window_id.end_ms + wait_ms
+    return watermark is not None and watermark >= window_id.end_ms + settings.grace_ms
 
 
 def _may_speak(window: Window, tick_ms: int) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from monitors.table import TablePartition, key_of, opened, sealed
+from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from schemas.observation import Progress
 from schemas.topics import Topic
 
@@ -95,6 +95,13 @@ class Watermarks:
                 return None
             self._marks[deployment] = msgspec.msgpack.decode(opened(stored), type=int)
         return self._marks[deployment]
+
+    def read_ms(self, topic: Topic) -> int | None:
+        """Until when everything that came in a topic was read; None while some of it is not, or nobody says so."""
+        sources = [source for key, source in self._sources.items() if parts_of(key)[0] == topic]
+        if not sources or not all(source.caught_up for source in sources):
+            return None
+        return min(source.tick_ms for source in sources)
 
     def flush(self) -> None:
         """Write what changed to the table."""

@@ -22,6 +22,7 @@ import numpy as np
 from monitors.spans import bucket_start, span_end
 from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
+from monitors.timeliness import ARRIVALS, slot_ms, slots_due
 from schemas.deployment import Settings, Span
 from schemas.observation import Entry, Kind, Status
 
@@ -92,6 +93,14 @@ def window_of(bucket_ms: int, span: Span) -> tuple[int, int]:
     return start_ms, span_end(start_ms, span)
 
 
+def window_at(bucket_ms: int, settings: Settings, kind: Kind) -> tuple[int, int]:
+    """Start and end of the window that holds a bucket of a kind; arrivals have a window for each slot."""
+    length_ms = slot_ms(settings, kind)
+    if length_ms is not None:
+        return bucket_ms, bucket_ms + length_ms
+    return window_of(bucket_ms, window_span(settings, kind))
+
+
 class Windows:
     """The buckets and windows of one deployment, over its part of the table."""
 
@@ -109,6 +118,7 @@ class Windows:
         self.windows: dict[WindowId, Window] = {}
         self.due: set[WindowId] = set()
         self._expired_ms = -(1 << 62)
+        self._quiet_ms: dict[tuple[Kind, int], int] = {}  # until when no slot of a length can be due
         self._load()
 
     def _load(self) -> None:
@@ -156,12 +166,38 @@ class Windows:
         for series, bucket_ms in self._waiting:
             if not self._holds(series, bucket_ms):
                 continue  # expired in between
-            window_id = WindowId(*window_of(bucket_ms, window_span(settings, series.kind)), series)
-            self.windows.setdefault(window_id, Window()).dirty = True
-            self.change(window_id)
+            window_id = WindowId(*window_at(bucket_ms, settings, series.kind), series)
+            if self._begins(window_id, bucket_ms):
+                self.windows.setdefault(window_id, Window()).dirty = True
+                self.change(window_id)
         self._waiting.clear()
         self._waiting_changed = True
         return changed
+
+    def expect(self, settings: Settings, kind: Kind, read_ms: int) -> None:
+        """Add the slots of arrivals, after the first that had one, that are due and in which nothing came."""
+        length_ms = slot_ms(settings, kind)
+        if length_ms is None or read_ms < self._quiet_ms.get((kind, length_ms), read_ms):
+            return
+        series = Series(kind, "", "")
+        known = {window_id: window.closed for window_id, window in self.windows.items() if window_id.series == series}
+        if not known:
+            return
+        judged = [window_id.start_ms for window_id, closed in known.items() if closed]
+        last_ms = max(judged) if judged else min(known).start_ms
+        for start_ms in slots_due(settings, kind, last_ms, read_ms):
+            window_id = WindowId(start_ms, start_ms + length_ms, series)
+            if window_id not in known:
+                self.windows[window_id] = Window()
+                self.change(window_id)
+            last_ms = start_ms
+        self._quiet_ms[kind, length_ms] = last_ms + length_ms
+
+    def _begins(self, window_id: WindowId, bucket_ms: int) -> bool:
+        """Whether a bucket makes its window: a slot before the first arrival has only what came after it."""
+        if window_id.series.kind not in ARRIVALS or window_id in self.windows:
+            return True
+        return self._bucket(window_id.series, bucket_ms).count("in_slot") > 0
 
     def change(self, window_id: WindowId) -> None:
         """Note that a window's record changed, and whether it is still due."""
@@ -200,9 +236,10 @@ class Windows:
         """Every window that holds a bucket, in time order."""
         self._merge_fresh()
         found = {
-            WindowId(*window_of(bucket_ms, window_span(settings, series.kind)), series)
+            window_id
             for series, starts in self._starts.items()
             for bucket_ms in starts
+            if self._begins(window_id := WindowId(*window_at(bucket_ms, settings, series.kind), series), bucket_ms)
         }
         return sorted(found)
 

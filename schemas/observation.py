@@ -52,7 +52,8 @@ class Kind(StrEnum):
     PREDICTIONS = "predictions"
     ACCURACY = "accuracy"
     FLOW = "flow"
-    ARRIVALS = "arrivals"
+    PREDICTION_ARRIVALS = "prediction_arrivals"
+    ACTUAL_ARRIVALS = "actual_arrivals"
     CUSTOM = "custom"
 
 

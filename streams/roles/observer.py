@@ -18,8 +18,9 @@ from confluent_kafka import TopicPartition
 from monitors.folds import SummaryKey, fold_flow, fold_outcomes, fold_predictions
 from monitors.folds.flow import ASKED
 from monitors.summary import Summary as Delta
-from schemas.observation import Entry, Progress, Summary
-from schemas.outcome import decode_outcomes
+from monitors.timeliness import fold_arrivals
+from schemas.observation import Entry, Kind, Progress, Summary
+from schemas.outcome import OutcomeKind, decode_outcomes
 from schemas.prediction import decode_predictions
 from schemas.requests import decode_requests
 from schemas.topics import Topic
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 RECORD_BYTES = 400_000  # a summary record stays well under 512 kB
 DRIVES_TIME = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
+
+_TELL_OF_ACTUALS = [kind.value for kind in (OutcomeKind.MATCHED, OutcomeKind.CORRECTED, OutcomeKind.WITHDRAWN)]
 
 log = logging.getLogger("watchkeeper.observer")
 _encode = msgspec.msgpack.Encoder().encode
@@ -135,6 +138,7 @@ class Observer(PlainRole):
             yield fold_flow("shadows", times, digest, bucket)
             return
         yield fold_flow("answers", times, "", bucket)
+        yield fold_arrivals(Kind.PREDICTION_ARRIVALS, rows["received_ms"].to_numpy(), deployment.settings)
         revisions = rows["revision"].to_numpy()
         for revision in np.unique(revisions).tolist():
             served = self._history.at(deployment.name, revision)
@@ -155,11 +159,16 @@ class Observer(PlainRole):
                 self.skipped += rows.height
                 continue
             _merge(deltas[deployment.name], fold_outcomes(rows, packages, deployment.settings.bucket))
+            told = rows["received_ms"].filter(rows["kind"].is_in(_TELL_OF_ACTUALS)).to_numpy()
+            _merge(deltas[deployment.name], fold_arrivals(Kind.ACTUAL_ARRIVALS, told, deployment.settings))
 
     def _good(self, decoded: Decoded, records: Records) -> pl.DataFrame:
-        """Decoded rows whose key is right, with the partition that each came from."""
+        """Decoded rows whose key is right, with the partition that each came from, and when."""
         self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
-        frame = decoded.frame.with_columns(partition=pl.Series(records.partitions[decoded.rows]))
+        frame = decoded.frame.with_columns(
+            partition=pl.Series(records.partitions[decoded.rows]),
+            received_ms=pl.Series(records.timestamps_ms[decoded.rows]),
+        )
         return frame.filter(pl.Series(~decoded.mismatched)) if decoded.mismatched.any() else frame
 
     def _package(self, digest: str) -> Package | None:
