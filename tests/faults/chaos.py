@@ -5,6 +5,7 @@ Only processes of the fleet and of the suite's own stack are ever touched, by th
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import threading
@@ -34,6 +35,14 @@ POINT_TIMEOUT_S = 30.0
 
 
 @dataclass(slots=True)
+class _Stop:
+    """A worker that stops itself at a point; `since` when it has."""
+
+    point: FailPoint
+    since: float | None = None
+
+
+@dataclass(slots=True)
 class Chaos:
     """Does things to a scene and remembers what. `points` counts fail points that were armed and then reached."""
 
@@ -43,29 +52,29 @@ class Chaos:
     done: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
     _armed: list[tuple[Child, int, str]] = field(default_factory=list)
-    _to_stop: dict[str, float | None] = field(default_factory=dict)  # worker -> since when it is stopped
+    _to_stop: dict[str, _Stop] = field(default_factory=dict)  # by worker
 
     def watch(self, over: threading.Event) -> None:
         """Wake those that have slept long enough, until it is over and nobody sleeps: the body of a thread."""
-        while not over.wait(0.1) or any(self._to_stop.values()):
+        while not over.wait(0.1) or any(stop.since for stop in self._to_stop.values()):
             for child in list(self.scene.fleet.children):
                 if child.name in self._to_stop and _status(child) == psutil.STATUS_STOPPED:
                     self._wake(child)
 
     def _wake(self, child: Child) -> None:
-        since = self._to_stop[child.name]
-        if since is None:
-            self.say(f"{child.name} is stopped inside its transaction")
-            self._to_stop[child.name] = time.monotonic()
-        elif time.monotonic() - since > STOPPED_S:
+        stop = self._to_stop[child.name]
+        if stop.since is None:
+            self.say(f"{child.name} is stopped at {stop.point}")
+            stop.since = time.monotonic()
+        elif time.monotonic() - stop.since > STOPPED_S:
             del self._to_stop[child.name]
             child.process.send_signal(signal.SIGCONT)
             self.say(f"{child.name} goes on")
             self.done[f"SIGSTOP for {STOPPED_S:.0f} s"] += 1
-            self.points[f"{child.role} {FailPoint.BEFORE_COMMIT}"] += 1
+            self.points[f"{child.role} {stop.point}"] += 1
 
     def pick(self, role: str) -> Child:
-        """A running worker of a role that no other fault is waiting for."""
+        """A running worker of a role that no other fault is waiting for; one that has partitions, if it is known."""
         limit = time.monotonic() + POINT_TIMEOUT_S
         while True:
             self._look()
@@ -74,8 +83,15 @@ class Chaos:
             busy = {id(child) for child, _, _ in self._armed}
             ours = [child for child in self._workers(role) if child.start_at is None and child.process.poll() is None]
             if free := [child for child in ours if id(child) not in busy and child.name not in self._to_stop]:
-                return self.rng.choice(free)
+                at_work = self._at_work()
+                return self.rng.choice([child for child in free if child.name in at_work] or free)
             time.sleep(0.2)
+
+    def _at_work(self) -> set[str]:
+        """Workers with partitions, as the last heartbeats in Redis say; none are known while Redis is away."""
+        with contextlib.suppress(redis.RedisError):
+            return {f"{beat.role}/{beat.worker}" for beat in self.scene.views().workers() if beat.partitions}
+        return set()
 
     def kill(self, role: str) -> None:
         """SIGKILL at a random moment."""
@@ -93,12 +109,15 @@ class Chaos:
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
-    def stop_in_commit(self, role: str) -> None:
-        """SIGKILL, and once it is back, SIGSTOP between sending the offsets and the commit, and SIGCONT 12 s later."""
+    def stop_at(self, role: str, point: FailPoint) -> None:
+        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT 12 s later, when others have its partitions.
+
+        Before a commit: the coordinator aborts the transaction meanwhile. Before it begins: only the group can tell.
+        """
         child = self.pick(role)
-        self.say(f"SIGKILL {child.name}, and SIGSTOP before a commit")
-        child.once = {FAIL_POINT: f"{FailPoint.BEFORE_COMMIT}:{self.rng.randint(1, 4)}:stop"}
-        self._to_stop[child.name] = None
+        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}")
+        child.once = {FAIL_POINT: f"{point}:{self.rng.randint(1, 4)}:stop"}
+        self._to_stop[child.name] = _Stop(point)
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
@@ -180,8 +199,9 @@ def met(points: Mapping[str, int]) -> int:
 
 
 def points_of(role: str) -> list[FailPoint]:
-    """The named points that a role passes."""
-    return [point for point in FailPoint if point is not FailPoint.RESTORE or role in WITH_TABLES]
+    """The named points that a role passes under load, when no tick comes without records."""
+    left_out = {FailPoint.TICK} if role in WITH_TABLES else {FailPoint.TICK, FailPoint.RESTORE}
+    return [point for point in FailPoint if point not in left_out]
 
 
 def _status(child: Child) -> str:

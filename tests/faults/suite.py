@@ -27,6 +27,7 @@ ROLES = ("scorer", "shadow", "joiner", "observer", "evaluator", "governor", "pro
 WORKERS = {"scorer": 3, "shadow": 2, "joiner": 2, "observer": 2, "evaluator": 2, "governor": 2, "projector": 2}
 FEW = dict.fromkeys(ROLES, 1) | {"joiner": 2}
 SHORT_ROLES = ("scorer", "joiner", "observer", "evaluator")
+STOPPED_AT = (FailPoint.BEFORE_COMMIT, FailPoint.BEFORE_BEGIN)
 WARM_UP_S = 4.0
 SAMPLED_FROM = 200_000  # requests from which on aborted records are counted in one partition only
 
@@ -67,7 +68,7 @@ class Plan:
 
 
 def short(seed: int) -> Plan:
-    """A kill at random and one before the commit for each of four roles, and one worker stopped in its commit."""
+    """A kill at random and one before the commit for each of four roles, and a worker stopped, the seed says where."""
     return Plan(seed, 2, 1_000, FEW, SHORT_ROLES, everything=False, pauses_s=(0.5, 1.5))
 
 
@@ -133,12 +134,12 @@ def steps(chaos: Chaos, plan: Plan) -> list[Step]:
             passes = 1 if point not in IN_TRANSACTION else chaos.rng.randint(1, 8)
             found.append((chaos.kill_at, (role, point, passes)))
         if plan.everything and role not in ("governor", "projector"):
-            found.append((chaos.stop_in_commit, (role,)))
+            found += [(chaos.stop_at, (role, point)) for point in STOPPED_AT]
             found.append((chaos.come_and_go, (role,)))
         if plan.everything:
             found.append((chaos.roll, (role,)))
     if not plan.everything:
-        found.append((chaos.stop_in_commit, ("joiner",)))
+        found.append((chaos.stop_at, ("joiner", chaos.rng.choice(STOPPED_AT))))
     else:
         found += [(chaos.kill_broker, ()), (chaos.kill_redis, ())]
     chaos.rng.shuffle(found)
