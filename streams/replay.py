@@ -160,8 +160,17 @@ def concatenated(parts: Sequence[Records]) -> Records:
 def at_switches(
     given: Iterable[Batch], catalog: FixedCatalog, history: History, switches: RecordedSwitches, topic: Topic
 ) -> Iterator[Batch]:
-    """The same records, cut wherever a revision came into effect; the catalog is set to it before each piece."""
+    """The same records, those of `topic` cut wherever a revision came into effect, which the catalog is set to.
+
+    Records of other topics, which no revision bears upon, come first.
+    """
     for batch in given:
+        if others := {other: found for other, found in batch.records.items() if other is not topic}:
+            yield replace(
+                batch, records=others, spans={at: span for at, span in batch.spans.items() if at[0] in others}
+            )
+        if topic not in batch.records:
+            continue
         records = batch.records[topic]
         for partition in np.unique(records.partitions).tolist():
             rows = np.flatnonzero(records.partitions == partition)

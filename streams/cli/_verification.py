@@ -79,13 +79,16 @@ def compared(
 
 
 def verify_joiner(connection: Connection) -> Finding:
-    """The join table. The newest revision of each deployment is used: the joiner leaves no switch records."""
+    """The join table, each actual under the revision that was in effect when it was first read."""
     inputs, first, stop, rows = _snapshot(connection, Joiner, Topic.JOIN_CHANGELOG)
     table = memory_table(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, connection.partitions(Topic.JOIN_CHANGELOG))
     live = Catalog(connection)
-    catalog = FixedCatalog(live.deployments.values(), live.packages.values())
+    switches = RecordedSwitches(Joiner.name, _all(connection, Topic.SWITCHES, Switch))
+    catalog = FixedCatalog((), live.packages.values())
     role = Joiner(catalog, table, connection.layout.partitions)
-    count = _fold(role, _batches(connection, first, stop), table)
+    given = _batches(connection, first, stop)
+    count = _fold(role, at_switches(given, catalog, History(connection), switches, Topic.ACTUALS), table)
+    catalog.adopt(live.deployments.values())  # what is beyond its horizon is so today
     replayed = rows_of(table)
     beyond, warnings = _swept(role, table), []
     try:

@@ -2,6 +2,9 @@
 
 A record on a partition that is not its key's (an application with another partitioner) is forwarded to the right one in
 the same transaction and never stored where its partner cannot meet it.
+
+Which actuals are admitted is for a deployment's settings to say: a switch record tells from which actual on a revision
+was in effect, so that a replay comes to the same table.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
 from streams.role import Place, PlainRole
+from streams.switching import Switchboard
 from streams.tables import TableSpec
 
 if TYPE_CHECKING:
@@ -77,6 +81,7 @@ class Joiner(PlainRole):
         self._accepted: dict[int, list[int]] = {}
         self._rounds: dict[int, Round] = defaultdict(Round)
         self._digests: dict[bytes, str] = {}
+        self._switchboard = Switchboard(self.name)
         self.forwarded = self.skipped = 0
 
     def process(self, batch: Batch) -> Effects:
@@ -84,6 +89,8 @@ class Joiner(PlainRole):
         self._catalog.refresh()
         frames = {topic: self._read(effects, topic, records) for topic, records in batch.records.items()}
         self._send(effects, self._join(frames))
+        if (actuals := frames.get(Topic.ACTUALS)) is not None:
+            self._announce(effects, batch, actuals)
         if batch.tick:
             self._send(effects, [self._sweep(partition) for partition in sorted(self._table.live)])
         return effects
@@ -141,6 +148,11 @@ class Joiner(PlainRole):
             self._rounds[partition].see(min(joined.event_times_ms, default=NEVER_MS))
         return parts.values()
 
+    def _announce(self, effects: Effects, batch: Batch, actuals: pl.DataFrame) -> None:
+        for name, partition in sorted(actuals.select("deployment", "partition").unique().iter_rows()):
+            if deployment := self._catalog.deployments.get(name):
+                self._switchboard.announce(effects, batch, Topic.ACTUALS, deployment, (partition,))
+
     def _send(self, effects: Effects, parts: Collection[Joined]) -> None:
         changes = [change for joined in parts for change in joined.changes]
         rejected = [outcome for joined in parts for outcome in joined.rejected]
@@ -190,15 +202,18 @@ class Joiner(PlainRole):
         for partition, times_ms in self._accepted.items():
             self._clocks[partition].update(times_ms)
         self._accepted = {}
+        self._switchboard.committed()
 
     def aborted(self) -> None:
         self._accepted = {}
         self._rounds.clear()
+        self._switchboard.aborted()
 
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
         self._clocks.clear()
         self._accepted = {}
         self._rounds.clear()
+        self._switchboard.forget()
 
 
 def make(parts: Parts) -> Joiner:

@@ -17,6 +17,7 @@ from streams.connection import Connection
 from streams.replay import (
     Cut,
     FixedCatalog,
+    FixedHistory,
     Log,
     RecordedSwitches,
     Recorder,
@@ -34,6 +35,7 @@ from tests.laws.replay_scene import LAYOUT, NOW, Scene, everything, record
 JOINED = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
 OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
 PARTITIONS = range(LAYOUT.partitions)
+JOIN_TABLE = Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, PARTITIONS
 TICK_MS = 1_500
 Rows = dict[tuple[int, bytes], bytes]
 any_plan = pytest.mark.parametrize("seed", range(12))
@@ -184,6 +186,31 @@ def test_b_the_recorded_summaries_give_the_same_history_in_any_cut(scene: Scene,
     assert replayed[0] == windows
     for topic in (Topic.METRICS, Topic.ALERTS):
         assert history(replayed[1], topic) == history(sends, topic)
+
+
+@any_plan
+def test_b_the_join_comes_to_the_same_table_though_its_time_bounds_were_changed(scene: Scene, seed: int) -> None:
+    rng = random.Random(seed)
+    log = scene.part(*JOINED)
+    first = scene.deployments[0]
+    strict = msgspec.structs.replace(first.settings, max_age_ms=400_000)  # some actuals are older than that
+    both = [first, msgspec.structs.replace(first, revision=2, settings=strict)]
+    catalog, table = FixedCatalog(both[:1], scene.packages), memory_table(*JOIN_TABLE)
+    given_ = list(batches(log, cuts(log, rng, ticks=False)))
+    half = (len(given_) + 1) // 2
+    sends = []
+    for deployment, part in zip(both, (given_[:half], given_[half:]), strict=True):
+        catalog.adopt([deployment])
+        sends += list(run(Joiner(catalog, table, LAYOUT.partitions), part, table))
+    switches = [
+        msgspec.json.decode(send.values[0] or b"", type=Switch) for send in sends if send.topic is Topic.SWITCHES
+    ]
+    catalog, replayed = FixedCatalog((), scene.packages), memory_table(*JOIN_TABLE)
+    again = batches(log, cuts(log, rng, ticks=False))
+    cut = at_switches(again, catalog, FixedHistory(both), RecordedSwitches("joiner", switches), Topic.ACTUALS)
+    for _ in run(Joiner(catalog, replayed, LAYOUT.partitions), cut, replayed):
+        pass
+    assert rows_of(replayed) == rows_of(table)
 
 
 def history(sends: list[Send], topic: Topic) -> list[tuple[bytes | None, bytes | None]]:

@@ -13,7 +13,7 @@ from schemas.actual import encode_actual
 from schemas.deployment import Settings
 from schemas.records import Records
 from schemas.topics import Topic
-from streams.batch import Batch
+from streams.batch import Batch, Span
 from streams.replay import FixedCatalog, memory_table, rows_of, run
 from streams.roles.joiner import Joiner
 from tests.unit.monitors.join_scene import DEPLOYMENTS, NOW
@@ -34,7 +34,9 @@ def batch_of(said: list[tuple[str, str | None, int]], *, tick: bool) -> Batch:
     ]
     nothing = np.zeros(len(said), np.int64)
     records = Records(keys, values, nothing.astype(np.int32), nothing, np.full(len(said), NOW + 1000))
-    return Batch({Topic.ACTUALS: records} if said else {}, {}, now_ms=0, tick=tick)
+    if not said:
+        return Batch({}, {}, now_ms=0, tick=tick)
+    return Batch({Topic.ACTUALS: records}, {(Topic.ACTUALS, 0): Span(0, 1)}, now_ms=0, tick=tick)
 
 
 @settings(deadline=None)  # tables of frames, on machines that do other things too
