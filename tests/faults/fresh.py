@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from monitors.folds import SummaryKey, fold_features, fold_outcomes, fold_predictions
+from monitors.folds import SummaryKey, fold_features, fold_flow, fold_outcomes, fold_predictions, fold_schemas
+from monitors.folds.flow import ASKED
 from monitors.join import join
 from monitors.join_columns import prefix_of
 from monitors.summary import Summary
@@ -22,6 +23,7 @@ from schemas.prediction import decode_predictions
 from schemas.records import Records
 from schemas.requests import decode_requests
 from schemas.topics import Topic
+from streams.request_folds import SCHEMA_EVERY
 from tests.faults.log import read_all
 
 if TYPE_CHECKING:
@@ -66,7 +68,25 @@ class Fresh:
             for (name, digest), rows in frame.partition_by(["deployment", "model"], as_dict=True).items():
                 bucket = self.deployments[str(name)].settings.bucket
                 self._add(str(name), fold_predictions(rows, self.packages[str(digest)], bucket))
+        self._fold_flow(partition)
         self._join(partition)
+
+    def _fold_flow(self, partition: Partition) -> None:
+        """What was asked and what was answered; challengers never change here."""
+        for group in partition.requests.groups:
+            bucket = group.deployment.settings.bucket
+            self._add(group.deployment.name, fold_flow("requests", group.timestamps_ms, "", bucket))
+        for (name, revision), rows in partition.predictions.partition_by(
+            ["deployment", "revision"], as_dict=True
+        ).items():
+            deployment, times = self.deployments[str(name)], rows["timestamp_ms"].to_numpy()
+            bucket = deployment.settings.bucket
+            self._add(str(name), fold_flow("answers", times, "", bucket))
+            for challenger in deployment.challengers:
+                self._add(str(name), fold_flow(f"{ASKED}{revision}", times, challenger.digest, bucket))
+        for (name, digest), rows in partition.shadows.partition_by(["deployment", "model"], as_dict=True).items():
+            bucket = self.deployments[str(name)].settings.bucket
+            self._add(str(name), fold_flow("shadows", rows["timestamp_ms"].to_numpy(), str(digest), bucket))
 
     def _fold_requests(self, partition: Partition) -> None:
         served = partition.predictions.select("source_offset", "model").unique("source_offset")
@@ -77,8 +97,16 @@ class Fresh:
             for digest in {model for model in models.tolist() if model}:
                 rows = np.flatnonzero(models == digest)
                 features, times = group.features[rows], group.timestamps_ms[rows]
-                folded = fold_features(features, times, None, self.packages[digest], settings.bucket)
+                ids = [group.association_ids[row].encode() for row in rows.tolist()] if settings.row_sample else None
+                folded = fold_features(
+                    features, times, None, self.packages[digest], settings.bucket, association_ids=ids
+                )
                 self._add(group.deployment.name, folded)
+                looked_at = np.flatnonzero(partition.request_offsets[group.rows[rows]] % SCHEMA_EVERY == 0)
+                if looked_at.size:  # requests of the load have the declared features and no others
+                    unknown = np.zeros(looked_at.size, np.bool_)
+                    schemas = fold_schemas(unknown, times[looked_at], None, digest, settings.bucket)
+                    self._add(group.deployment.name, schemas)
 
     def _join(self, partition: Partition) -> None:
         joined = join(
