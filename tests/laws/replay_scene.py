@@ -11,7 +11,7 @@ import polars as pl
 
 from infra.artifacts import ArtifactStore
 from schemas.actual import encode_actual
-from schemas.deployment import AlertRule, Deployment, Model, Settings, Span, Switch
+from schemas.deployment import AlertRule, Compare, Deployment, Model, Settings, Span, Switch
 from schemas.package import Feature, FeatureType, Package, Target, TargetType
 from schemas.topics import Layout, Topic
 from scorers.formats.linear import CategoricalTerm, LinearModel, Link, NumericTerm
@@ -38,6 +38,8 @@ SETTINGS = Settings(
     alert_rules=(
         AlertRule("drift", "psi", 0.05, feature="*", min_rows=5),
         AlertRule("accuracy", "log_loss", 0.3, min_rows=3),
+        AlertRule("changed", "change", 5_000.0, feature="*"),
+        AlertRule("worse", "data_error_rate", 0.01, segment="*", compare=Compare.PREVIOUS),
     ),
 )
 
