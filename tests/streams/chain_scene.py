@@ -230,6 +230,7 @@ def start(stack: Stack, folder: Path, *, partitions: int = 3) -> Chain:
         accuracy_window=Span.MINUTE,
         grace_ms=1_000,
         segments=("plan",),
+        row_sample=True,
     )
     submit(connection, command("loans", CreateDeployment(champion, tuple(challengers), wanted)), 60)
     return chain

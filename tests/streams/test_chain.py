@@ -16,6 +16,7 @@ import redis
 from schemas.deployment import CreateDeployment, ReplaceModel, SetChallengers, Span, Switch
 from schemas.deployment import Settings as DeploymentSettings
 from schemas.expectations import CallerField
+from schemas.observation import Status
 from schemas.topics import Topic
 from scorers.governance import verify_chain
 from streams.client import Refused, command, submit
@@ -91,6 +92,8 @@ def test_metrics_reach_the_views_with_coverage(chain: Chain) -> None:
         if number % 2:
             body = {"deployment": "loans", "association_id": one, "timestamp": minute + 500, "value": "yes"}
             chain.producer.produce(chain.connection.layout.name(Topic.ACTUALS), json.dumps(body), one)
+    for number in range(24):  # some to each partition, so that the window closes
+        chain.send(Topic.REQUESTS, f"later-{number}", chain.request(f"later-{number}"))
     chain.producer.flush(30)
     views, champion = chain.views(), chain.packages[0].digest
 
@@ -104,9 +107,11 @@ def test_metrics_reach_the_views_with_coverage(chain: Chain) -> None:
             and not metric.feature
         }
         done = "requests" in found and found["requests"].value == 200 and "coverage" in found
-        return found if done and found["coverage"].value == 0.5 else None
+        sampled = "domain_auc" in found and found["domain_auc"].n == 200
+        return found if done and sampled and found["coverage"].value == 0.5 else None
 
     found = chain.wait(complete)
+    assert found["domain_auc"].status is Status.FAILING  # 200 times the same request
     assert found["log_loss"].n == 100
     assert found["log_loss"].coverage == 0.5
     by_segment = [metric for metric in views.metrics("loans") if metric.segment == "plan=basic"]
