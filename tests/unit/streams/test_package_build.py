@@ -1,0 +1,62 @@
+"""`watchkeeper package build`: the time column, and what is learned of the features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from scorers.formats.linear import LinearModel, Link, NumericTerm
+from scorers.package import read_package
+from streams.cli.package import package
+
+ROWS = 3_600
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    wild = np.repeat(rng.normal(0, 1, 36), 100) + rng.normal(size=ROWS)
+    minutes = pl.datetime_range(pl.datetime(2026, 1, 1), interval="1m", end=pl.datetime(2026, 1, 3, 11, 59), eager=True)
+    frame = pl.DataFrame({"when": minutes.cast(pl.String), "wild": wild, "steady": rng.normal(size=ROWS)})
+    frame = frame.with_columns(price=pl.col("steady") * 2 + 1).sample(fraction=1.0, shuffle=True, seed=1)
+    frame.write_csv(tmp_path / "rows.csv")
+    terms = {"wild": NumericTerm(0.0), "steady": NumericTerm(2.0)}
+    (tmp_path / "model.json").write_bytes(LinearModel(Link.IDENTITY, 1.0, terms).artifact())
+    return tmp_path
+
+
+def run(data: Path, *more: str) -> tuple[int, str]:
+    given = ["--name", "prices", "--version", "1", "--target", "price", "--type", "regression", "--actual", "price"]
+    files = ["--model", "model.json", "--training", "rows.csv", "--holdout", "rows.csv", "-o", "prices.wk"]
+    placed = [str(data / word) if "." in word else word for word in files]
+    result = CliRunner().invoke(package, ["build", *given, *placed, *more])
+    return result.exit_code, result.output + str(result.exception or "")
+
+
+def test_with_a_time_column_what_wanders_in_time_is_known(data: Path) -> None:
+    code, said = run(data, "--time-column", "when")
+    assert code == 0, said
+    built = read_package((data / "prices.wk").read_bytes())
+    assert [feature.name for feature in built.features] == ["wild", "steady"]
+    assert set(built.baseline.tolerance) == {"steady"}
+    assert {feature.name: feature.importance for feature in built.features} == {"wild": 0.0, "steady": 1.0}
+    assert "too much to tell a change" in said
+    assert built.baseline.noise["wild"].rows[-1] == 1_000
+
+
+def test_without_one_nothing_is_known_to_wander(data: Path) -> None:
+    code, said = run(data, "--feature", "wild:numeric", "--feature", "steady:numeric")
+    assert code == 0, said
+    built = read_package((data / "prices.wk").read_bytes())
+    assert built.baseline.tolerance == {"wild": 2_000.0, "steady": 2_000.0}
+    assert built.baseline.noise["wild"].rows[-1] == 100_000
+
+
+def test_a_time_column_that_is_none_is_refused_with_a_sentence(data: Path) -> None:
+    assert "has no column 'time'" in run(data, "--time-column", "time")[1]
+    pl.read_csv(data / "rows.csv").with_columns(when=pl.lit("soon")).write_csv(data / "rows.csv")
+    assert "no times as ISO 8601 writes them" in run(data, "--time-column", "when")[1]
