@@ -36,6 +36,8 @@ _event = msgspec.json.Decoder(AlertEvent).decode
 _encode = msgspec.json.Encoder().encode
 _BUCKET = b"b"
 _NOTES = ("closed", "revision", "revision_reason", "state")  # of emission, not of values
+_JUDGED_AT_CLOSE = {"unanswered", "missing_shadows", "pending"}  # so their judgement is of emission too
+_JUDGEMENT = ("status", "reason", "borderline")
 
 
 def check_buckets(scene: Scene, fresh: Fresh, findings: Findings) -> Buckets:
@@ -188,7 +190,8 @@ def check_metrics(scene: Scene, fresh: Fresh, findings: Findings) -> None:
 
 
 def _bare(metric: Metric) -> bytes:
-    defaults = {name: getattr(Metric("", "", "", 0, 0, 0), name) for name in _NOTES}
+    names = _NOTES + (_JUDGEMENT if metric.metric in _JUDGED_AT_CLOSE else ())
+    defaults = {name: getattr(Metric("", "", "", 0, 0, 0), name) for name in names}
     return _encode(msgspec.structs.replace(metric, **defaults))
 
 
