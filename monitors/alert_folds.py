@@ -26,6 +26,7 @@ from monitors.spans import span_end
 from monitors.timeliness import ARRIVALS
 from monitors.windows import Window, WindowId, window_of
 from schemas.deployment import CHANGE, EARLIER, AlertRule, Compare, Deployment, Span
+from schemas.expectations import CUSTOM
 from schemas.observation import Kind
 
 _EACH = "*"
@@ -250,4 +251,5 @@ def _features(rule: AlertRule, state: AlertState) -> list[str]:
     """The features that a rule looks at; "" for what is of none."""
     if rule.feature == _EACH:
         return state.watched
-    return [rule.feature] if not rule.feature or rule.feature in state.watched else []
+    is_named = not rule.feature or rule.metric == CUSTOM or rule.feature in state.watched
+    return [rule.feature] if is_named else []

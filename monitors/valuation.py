@@ -76,7 +76,7 @@ def metrics_of_window(
             continue
         names = [feature.name for feature in package.features if feature.name not in excluded]
         compute = definition.computed_by(deployment.settings)
-        for feature in names if definition.per_feature else [""]:
+        for feature in definition.asked_of(names, deployment.settings):
             value = compute(summary, package, feature)
             if value.reason is Reason.NOT_APPLICABLE:
                 continue

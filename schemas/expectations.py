@@ -14,6 +14,10 @@ CALLER_VALUES = 50
 """Most values of a caller's field, and of a feature, that metrics are split by; all others are "other"."""
 
 
+CUSTOM = "custom"
+"""The metric whose feature is the name of a custom metric."""
+
+
 class CallerField(StrEnum):
     """What a request says of who asked."""
 

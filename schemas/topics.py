@@ -21,6 +21,7 @@ class Topic(StrEnum):
     SHADOW_PREDICTIONS = "shadow-predictions"
     ACTUALS = "actuals"
     OUTCOMES = "outcomes"
+    CUSTOM_METRICS = "custom-metrics"
     SUMMARIES = "summaries"
     METRICS = "metrics"
     ALERTS = "alerts"
@@ -70,6 +71,7 @@ SPECS = {
         TopicSpec(Topic.SHADOW_PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.ACTUALS, retention_ms=400 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.OUTCOMES, retention_ms=400 * DAY_MS, config=_LARGE),
+        TopicSpec(Topic.CUSTOM_METRICS, retention_ms=400 * DAY_MS),
         TopicSpec(Topic.SUMMARIES, retention_ms=7 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.METRICS, compacted=True),
         TopicSpec(Topic.ALERTS),

@@ -16,6 +16,7 @@ from schemas.deployment import (
     Settings,
     Span,
 )
+from schemas.expectations import CUSTOM
 from schemas.package import FeatureType
 from scorers.checks import first_double
 
@@ -31,7 +32,7 @@ def rules_fault(settings: Settings, types: dict[str, FeatureType]) -> str:
         return f"two alert rules have the name {double!r}"
     for rule in rules:
         fault = (
-            _names_fault(rule, types)
+            _names_fault(rule, {one.name for one in settings.custom_metrics} if rule.metric == CUSTOM else types)
             or _segment_fault(rule, split)
             or (_change_fault(rule) if rule.metric == CHANGE else _window_fault(rule, settings))
         )
@@ -44,7 +45,7 @@ def _names_fault(rule: AlertRule, types: Collection[str]) -> str:
     if not rule.name or not rule.metric:
         return "a rule needs a name and a metric"
     if rule.feature not in {"", "*"} and rule.feature not in types:
-        return f"{rule.feature} is not a feature of the deployment"
+        return f"{rule.feature} is not a {'custom metric' if rule.metric == CUSTOM else 'feature'} of the deployment"
     if not math.isfinite(rule.limit):
         return "the limit must be a finite number"
     if rule.cooldown < 0:

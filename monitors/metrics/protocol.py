@@ -49,7 +49,8 @@ class Metric:
     watched feature by name; for the others `feature` is "". `judge(value, feature, settings, closed)` is the status of
     a metric that has thresholds of its own; None: no status yet. `configure(settings)` is the `compute` of a
     deployment, where a setting is part of what is measured; `compute` is then that of the default settings. A metric
-    that is `live` is of what happens, not of how good the model is: it has no value on holdout.
+    that is `live` is of what happens, not of how good the model is: it has no value on holdout. `labels(settings)` are
+    what stands for features in a metric that is computed for each of something else.
 
     `drift` is the drift statistic that a metric tells of, None for all others. `limits` are its default thresholds,
     None where it has no status; `quiet(package, feature, n)` those that noise alone passes in 1 % and 0.1 % of windows.
@@ -65,10 +66,17 @@ class Metric:
     judge: Callable[[Value, str, Settings, bool], Judgement | None] | None = None
     configure: Callable[[Settings], Compute] | None = None
     live: bool = False
+    labels: Callable[[Settings], list[str]] | None = None
     drift: DriftStatistic | None = None
     limits: Limits | None = None
     quiet: Callable[[Package, str, int], Limits] | None = None
     at_close: bool = False
+
+    def asked_of(self, watched: list[str], settings: Settings) -> list[str]:
+        """The features, or what stands for them, that the metric is computed for."""
+        if self.labels is not None:
+            return self.labels(settings)
+        return watched if self.per_feature else [""]
 
     def computed_by(self, settings: Settings) -> Compute:
         """How the metric is computed for a deployment with these settings."""

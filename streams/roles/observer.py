@@ -16,9 +16,11 @@ import polars as pl
 from confluent_kafka import TopicPartition
 
 from monitors.folds import SummaryKey, fold_flow, fold_outcomes, fold_predictions
+from monitors.folds.custom import fold_reports
 from monitors.folds.flow import ASKED
 from monitors.summary import Summary as Delta
 from monitors.timeliness import fold_arrivals
+from schemas.custom_report import Report, read_reports
 from schemas.observation import Entry, Kind, Progress, Summary
 from schemas.outcome import OutcomeKind, decode_outcomes
 from schemas.prediction import decode_predictions
@@ -54,10 +56,16 @@ Deltas = dict[str, dict[SummaryKey, Delta]]
 
 
 class Observer(PlainRole):
-    """Folds requests, predictions, shadow predictions and outcomes."""
+    """Folds requests, predictions, shadow predictions, outcomes and what owners report."""
 
     name = "observer"
-    inputs = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES)
+    inputs = (
+        Topic.REQUESTS,
+        Topic.PREDICTIONS,
+        Topic.SHADOW_PREDICTIONS,
+        Topic.OUTCOMES,
+        Topic.CUSTOM_METRICS,
+    )
     batch_rows = 50_000  # a fold costs by the call
     tick_ms = 1_000
 
@@ -91,6 +99,8 @@ class Observer(PlainRole):
                 self._requests(records, deltas)
             elif topic is Topic.OUTCOMES:
                 self._outcomes(records, deltas)
+            elif topic is Topic.CUSTOM_METRICS:
+                self._reports(records, deltas)
             else:
                 self._predictions(topic, records, deltas)
         effects = Effects()
@@ -161,6 +171,18 @@ class Observer(PlainRole):
             _merge(deltas[deployment.name], fold_outcomes(rows, packages, deployment.settings.bucket))
             told = rows["received_ms"].filter(rows["kind"].is_in(_TELL_OF_ACTUALS)).to_numpy()
             _merge(deltas[deployment.name], fold_arrivals(Kind.ACTUAL_ARRIVALS, told, deployment.settings))
+
+    def _reports(self, records: Records, deltas: Deltas) -> None:
+        reports, unreadable = read_reports(records)
+        self.skipped += unreadable
+        by_name: dict[str, list[Report]] = defaultdict(list)
+        for report in reports:
+            by_name[report.deployment].append(report)
+        for name, some in by_name.items():
+            if deployment := self._known(name):
+                _merge(deltas[name], fold_reports(some, deployment.settings))
+            else:
+                self.skipped += len(some)
 
     def _good(self, decoded: Decoded, records: Records) -> pl.DataFrame:
         """Decoded rows whose key is right, with the partition that each came from, and when."""
