@@ -233,7 +233,7 @@ def _swept_of(role: Joiner, table: Table, rows: Rows) -> set[tuple[int, bytes]]:
     for number, partition in table.live.items():
         partition.store.clear()
         partition.store.write({key: value for (where, key), value in rows.items() if where == number}, Position())
-    role.aborted()  # where its rounds and clocks' waiting lists had got to was with the other rows
+    role.aborted()  # its rounds had got somewhere among the other rows
     return _swept(role, table)
 
 
