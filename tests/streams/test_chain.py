@@ -15,7 +15,7 @@ import redis
 
 from schemas.deployment import CreateDeployment, ReplaceModel, SetChallengers, Span, Switch
 from schemas.deployment import Settings as DeploymentSettings
-from schemas.expectations import CallerField
+from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
 from schemas.observation import Status
 from schemas.topics import Topic
 from scorers.governance import verify_chain
@@ -125,6 +125,8 @@ def test_who_asked_and_what_was_wrong_with_it_reach_the_views(chain: Chain) -> N
         accuracy_window=Span.MINUTE,
         grace_ms=1_000,
         caller_segments={CallerField.CONSUMER: ("web", "app"), CallerField.HOST_IP: ("10.0.0.0/8",)},
+        custom_metrics=(CustomMetric("cost", Aggregate.SUM),),
+        timeliness=Timeliness(predictions="PT1H"),
     )
     champion = chain.packages[0].digest
     submit(chain.connection, command("watched", CreateDeployment(champion, (), asked)), 60)
@@ -141,13 +143,22 @@ def test_who_asked_and_what_was_wrong_with_it_reach_the_views(chain: Chain) -> N
         if consumer == "script":
             body = {"deployment": "watched", "association_id": one, "timestamp": minute + 500, "value": "yes"}
             chain.producer.produce(chain.connection.layout.name(Topic.ACTUALS), json.dumps(body), one)
+    for value in (1.5, "broken", 2.5):
+        spent = {"deployment": "watched", "metric": "cost", "value": value, "timestamp": minute + 1}
+        chain.producer.produce(chain.connection.layout.name(Topic.CUSTOM_METRICS), json.dumps(spent), "watched")
     chain.producer.flush(30)
     views = chain.views()
 
     def complete() -> dict[tuple[str, str, str], Any] | None:
-        found = {(metric.metric, metric.feature, metric.segment): metric.value for metric in views.metrics("watched")}
+        found = {
+            (metric.metric, metric.feature, metric.segment): metric.value
+            for metric in views.metrics("watched")
+            if metric.window_start_ms == minute or metric.metric in {"prediction_timeliness", "custom_refused"}
+        }
         flow, matched = found.get(("unanswered", "", "")), found.get(("coverage", "", "consumer=other"))
-        done = found.get(("requests", "", "")) == 600 and flow == 0 and matched == 1
+        spent = found.get(("custom", "cost", ""))
+        done = found.get(("requests", "", "")) == 600 and flow == 0 and matched == 1 and spent == 4
+        done = done and found.get(("custom_refused", "", "")) == 1
         return found if done and ("wrong_type_rate", "amount", "consumer=app") in found else None
 
     found = chain.wait(complete)
@@ -161,6 +172,7 @@ def test_who_asked_and_what_was_wrong_with_it_reach_the_views(chain: Chain) -> N
     assert found["requests", "", "consumer=other"] == 200
     assert found["load_per_minute_peak", "", ""] == 600
     assert found["unknown_feature_rate", "", "consumer=web"] == 1
+    assert found["prediction_timeliness", "", ""] == 0
 
 
 def test_a_replacement_switches_at_one_offset_of_each_partition_without_a_gap(chain: Chain) -> None:
