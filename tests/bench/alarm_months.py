@@ -105,6 +105,7 @@ def lived(month: Month) -> Outcome:
     evaluator = Evaluator(MemoryTable(), [METRICS["psi"]])
     view = _View(deployment, package)
     fired: list[tuple[int, int]] = []
+    phases: dict[str, AlertPhase] = {}
     for hour, counts in enumerate(_counts(rng, month, features)):
         body = Counts(
             {"rows": np.array([month.rows])} | {f"feature:{n}": c for n, c in zip(NAMES, counts, strict=True)}
@@ -113,15 +114,17 @@ def lived(month: Month) -> Outcome:
         evaluator.step(Summary("months", (entry,)), view)
         tick = (hour + 1) * HOUR_MS
         progress = Progress(Topic.REQUESTS, 0, hour, caught_up=False, tick_ms=tick, event_ms={"months": tick})
-        fired += [
-            (NAMES.index(event.data.feature), hour) for event in evaluator.step(progress, view).alerts if _enters(event)
-        ]
+        alerts = evaluator.step(progress, view).alerts
+        fired += [(NAMES.index(event.data.feature), hour) for event in alerts if _enters(event, phases)]
         evaluator.flush()
     return Outcome(month, fired)
 
 
-def _enters(event: AlertEvent) -> bool:
-    return event.data.phase is AlertPhase.FIRING
+def _enters(event: AlertEvent, phases: dict[str, AlertPhase]) -> bool:
+    """Whether an alert fires that did not: one that becomes graver does already. Keeps the phase of each by its id."""
+    before, now = phases.get(event.data.id), event.data.phase
+    phases[event.data.id] = now
+    return now is AlertPhase.FIRING and before is not AlertPhase.FIRING
 
 
 @dataclass(frozen=True, slots=True)
