@@ -21,6 +21,7 @@ Positions = NDArray[np.intp]
 _LOGIT_REACH = 9.0
 _SCORE_BINS = 256
 _LATENCY_PER_DOUBLING = 8
+_ERRORS_PER_DOUBLING = 16
 
 
 def bin_count(bins: Bins) -> int:
@@ -109,6 +110,14 @@ LATENCY_EDGES_MS: tuple[float, ...] = tuple(
     float(f"{0.01 * 2 ** (step / _LATENCY_PER_DOUBLING):.9g}") for step in range(27 * _LATENCY_PER_DOUBLING)
 )
 LATENCY_BINS = NumericBins(LATENCY_EDGES_MS, (0,) * (len(LATENCY_EDGES_MS) + 2))
+
+# Of an absolute error in its unit, from 2**-20 to 2**12: a bin's geometric middle is within 2 ** (1/32), 2.2 %, of
+# everything in the bin. What is below the first edge counts as no error.
+ERROR_EDGES: tuple[float, ...] = tuple(
+    float(f"{2 ** (step / _ERRORS_PER_DOUBLING):.9g}")
+    for step in range(-20 * _ERRORS_PER_DOUBLING, 12 * _ERRORS_PER_DOUBLING + 1)
+)
+ERROR_BINS = NumericBins(ERROR_EDGES, (0,) * (len(ERROR_EDGES) + 2))
 
 
 def prediction_bins(target: Target, predictions: pl.Series) -> Bins:

@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.bins import bin_count, bin_rows, package_prediction_bins
+from monitors.bins import ERROR_BINS, bin_count, bin_rows, package_prediction_bins
 from monitors.fixed_point import natural_log
 from monitors.folds import answers
+from monitors.folds.deviances import DOMAINS, IN, losses
 from schemas.package import Package, Target, TargetType
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,7 @@ def contributions(rows: pl.DataFrame, package: Package) -> Terms:
     number or probability to compare with), and "target", the actuals in bins, where the baseline has them.
     """
     build = {TargetType.REGRESSION: _regression, TargetType.BINARY: _binary, TargetType.MULTICLASS: _multiclass}
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return build[package.target.type](rows, package)
 
 
@@ -75,6 +76,11 @@ def _regression(rows: pl.DataFrame, package: Package) -> Terms:
     square = error * error
     sums = {"y": offset, "y2": offset * offset, "e": error, "abs_e": abs(error), "e2": square, "e4": square * square}
     terms.sums |= {name: (term, usable) for name, term in sums.items()}
+    size = pl.Series(np.where(usable, np.abs(error) / package.baseline.units.get("e", 1.0), 0.0))
+    terms.bins["abs_error"] = (bin_rows(ERROR_BINS, size), bin_count(ERROR_BINS), usable)
+    domains, found = losses(actual, predicted, usable, package, centre(package))
+    terms.bins |= {f"{IN}{name}": (np.zeros(usable.size, np.intp), 1, rows) for name, rows in domains.items()}
+    terms.sums |= {name: (term, domains[DOMAINS[name]]) for name, term in found.items()}
     return terms
 
 

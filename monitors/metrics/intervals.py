@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite, sqrt
 
 from monitors.fixed_point import as_float
+from monitors.folds.deviances import DOMAINS, IN, NONZERO
 from monitors.metrics.protocol import Value
 from monitors.summary import Summary
 from schemas.observation import Reason
 from schemas.package import Package, TargetType
 
 Z = 1.96
+HEAVY = 50
+"""Above this `n * (sum of squares) / (square of the sum)` of a loss, a few rows carry it: its interval undercovers."""
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
@@ -39,17 +43,35 @@ def total(summary: Summary, package: Package, name: str) -> float:
     return as_float(summary.sums.get(name, 0), package.baseline.units.get(name, 1.0))
 
 
+def answered_rows(summary: Summary) -> int:
+    """Matched rows with a prediction to compare with."""
+    return summary.count("matched") - summary.count("unpredicted")
+
+
 def summed_rows(summary: Summary, name: str) -> int:
-    """How many rows a sum of accuracy is over: matched, with a prediction to compare with, and not overflowed."""
-    return summary.count("matched") - summary.count("unpredicted") - summary.count(f"overflow:{name}")
+    """How many rows a sum of accuracy is over: answered, inside the sum's domain, and not overflowed."""
+    domain = DOMAINS.get(name)
+    rows = answered_rows(summary) if domain is None else summary.count(f"{IN}{domain}")
+    return rows - summary.count(f"overflow:{name}")
+
+
+def left_out(summary: Summary, name: str) -> Reason | None:
+    """Why answered rows are no part of a sum, where some are not."""
+    if summary.count(f"overflow:{name}") > 0:
+        return Reason.OVERFLOW
+    domain = DOMAINS.get(name)
+    if domain is None or answered_rows(summary) <= summary.count(f"{IN}{domain}"):
+        return None
+    return Reason.ZERO_DENOMINATOR if domain == NONZERO else Reason.NONPOSITIVE_VALUE
 
 
 def nothing_summed(summary: Summary, package: Package, name: str, baseline: float | None) -> Value:
     """Why a mean over no rows has no value."""
-    if summary.count(f"overflow:{name}") > 0:
-        return Value(None, baseline=baseline, reason=Reason.OVERFLOW)
-    asked = summary.count("matched") > 0 and package.target.type is not TargetType.REGRESSION
-    return Value(None, baseline=baseline, reason=Reason.NO_PROBABILITY if asked else Reason.EMPTY)
+    reason = left_out(summary, name)
+    if reason is None:
+        asked = summary.count("matched") > 0 and package.target.type is not TargetType.REGRESSION
+        reason = Reason.NO_PROBABILITY if asked else Reason.EMPTY
+    return Value(None, baseline=baseline, reason=reason)
 
 
 def mean(
@@ -57,7 +79,7 @@ def mean(
 ) -> Value:
     """The mean of a sum's terms, `+- 1.96 sd / sqrt(n)`, shifted by `centre`.
 
-    Rows whose term overflowed are left out, with `overflow` as the warning.
+    Rows that overflowed, or are outside the sum's domain, are left out; the value says so.
     """
     n = summed_rows(summary, name)
     if n <= 0:
@@ -65,10 +87,35 @@ def mean(
     middle = total(summary, package, name) / n
     if not isfinite(middle):
         return Value(None, n=n, baseline=baseline, reason=Reason.OVERFLOW)
-    reason = Reason.OVERFLOW if summary.count(f"overflow:{name}") > 0 else None
+    reason = left_out(summary, name)
     low = high = None
     if n > 1 and summed_rows(summary, squares) == n:
         variance = max(0.0, total(summary, package, squares) / n - middle * middle)
         reach = Z * sqrt(variance / n)
         low, high = (centre + middle - reach, centre + middle + reach) if isfinite(reach) else (None, None)
     return Value(centre + middle, low, high, n, baseline, reason)
+
+
+def loss(summary: Summary, package: Package, name: str, squares: str, baseline: float | None) -> Value:
+    """The mean of a loss, which is never below 0; `heavy_tailed` where its interval is not to be trusted."""
+    found = mean(summary, package, name, squares, baseline)
+    if found.value is None or found.low is None:
+        return found
+    value, first = max(0.0, found.value), total(summary, package, name)
+    reason = found.reason
+    if first > 0 and found.n * (total(summary, package, squares) / first / first) > HEAVY:
+        reason = reason or Reason.HEAVY_TAILED
+    return replace(found, value=value, low=max(0.0, found.low), reason=reason)
+
+
+def root(square: Value) -> Value:
+    """The square root of a mean, its interval by the delta method: `sd / (2 sqrt(n) root)` is its standard error."""
+    if square.value is None:
+        return square
+    value = sqrt(max(0.0, square.value))
+    if square.high is None or not value:
+        return replace(square, value=value, low=None, high=None)
+    reach = (square.high - square.value) / (2 * value)
+    if not isfinite(value + reach):
+        return replace(square, value=value, low=None, high=None)
+    return replace(square, value=value, low=max(0.0, value - reach), high=value + reach)

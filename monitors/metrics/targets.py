@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from monitors.folds.deviances import is_nonnegative
 from monitors.summary import Counts, Summary
 from schemas.package import Package, TargetType
 
@@ -16,6 +17,11 @@ def always(package: Package) -> bool:
 def regression(package: Package) -> bool:
     """Numbers."""
     return package.target.type is TargetType.REGRESSION
+
+
+def nonnegative(package: Package) -> bool:
+    """Numbers whose logarithm makes sense: none below 0 on holdout."""
+    return regression(package) and is_nonnegative(package)
 
 
 def binary(package: Package) -> bool:

@@ -1,0 +1,161 @@
+"""Losses of a regression against scikit-learn and the statistics page's example; their domains and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn import metrics as judge
+
+from monitors.baseline import build_baseline
+from monitors.folds import fold_outcomes
+from monitors.metrics import METRICS, Value, metrics_of
+from monitors.summary import Summary
+from schemas.deployment import Span
+from schemas.observation import Kind, Reason
+from schemas.package import Baseline, Package, Target, TargetType
+from tests.unit.monitors.fold_frames import outcomes, package, said
+
+PRICE = Target("price", TargetType.REGRESSION)
+LOGARITHMIC = {"rmsle", "poisson_deviance", "gamma_deviance", "tweedie_deviance", "fve_poisson", "fve_gamma"}
+
+
+def summary_of(actual: Iterable[float], predicted: Iterable[float], of: Package) -> Summary:
+    rows = [
+        {"kind": "matched", "value": float(truth), "predictions": [said(float(answer))]}
+        for truth, answer in zip(actual, predicted, strict=True)
+    ]
+    return fold_outcomes(outcomes(rows), {"m": of}, Span.DAY).get((Kind.ACCURACY, "m", "", 0), Summary())
+
+
+def told(actual: Iterable[float], predicted: Iterable[float], of: Package | None = None) -> Mapping[str, Value]:
+    live = of or package(PRICE)
+    found = summary_of(actual, predicted, live)
+    return {one.name: one.compute(found, live, "") for one in metrics_of(live) if one.kind is Kind.ACCURACY}
+
+
+def built(actual: NDArray[np.float64], predicted: NDArray[np.float64]) -> Package:
+    return package(PRICE, build_baseline((), PRICE, pl.DataFrame(), actual, predicted))
+
+
+def test_the_regression_example_of_the_statistics_page() -> None:
+    found = told((3, 5, 2.5, 7, 4, 6), (2.5, 5, 4, 8, 3.5, 6.5))
+    expected = {
+        "mape": 0.186310,
+        "rmsle": 0.170676,
+        "poisson_deviance": 0.163702,
+        "gamma_deviance": 0.044553,
+        "tweedie_deviance": 0.084511,
+        "fve_poisson": 0.708392,
+        "fve_gamma": 0.653962,
+    }
+    assert {name: round(found[name].value or 0, 6) for name in expected} == expected
+
+
+@pytest.mark.parametrize(("seed", "middle", "spread"), [(1, 0.0, 1.0), (2, 8.0, 0.5), (3, 12.0, 1e-3)])
+def test_losses_with_a_domain_are_those_of_scikit_learn(seed: int, middle: float, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    actual = rng.lognormal(middle, spread, 2000)
+    predicted = actual * np.exp(rng.normal(0, spread / 2, 2000))
+    found = told(actual, predicted, built(actual, predicted))
+    expected = {
+        "mape": judge.mean_absolute_percentage_error(actual, predicted),
+        "rmsle": judge.root_mean_squared_log_error(actual, predicted),
+        "poisson_deviance": judge.mean_poisson_deviance(actual, predicted),
+        "gamma_deviance": judge.mean_gamma_deviance(actual, predicted),
+        "tweedie_deviance": judge.mean_tweedie_deviance(actual, predicted, power=1.5),
+        "fve_poisson": judge.d2_tweedie_score(actual, predicted, power=1),
+        "fve_gamma": judge.d2_tweedie_score(actual, predicted, power=2),
+    }
+    for name, value in expected.items():
+        assert found[name].value == pytest.approx(value, rel=1e-9, abs=1e-12), name
+        assert found[name].baseline == found[name].value
+        assert found[name].reason is None
+
+
+def test_the_deviance_of_a_window_far_from_holdout_is_still_that_of_its_own_mean() -> None:
+    rng = np.random.default_rng(4)
+    before = rng.gamma(4, 10, 500)
+    live = built(before, before * 1.1)
+    actual = rng.gamma(4, 700, 1500)
+    predicted = actual * rng.uniform(0.8, 1.2, 1500)
+    found = told(actual, predicted, live)
+    poisson, gamma = (judge.d2_tweedie_score(actual, predicted, power=power) for power in (1, 2))
+    assert found["fve_poisson"].value == pytest.approx(poisson, rel=1e-9)
+    assert found["fve_gamma"].value == pytest.approx(gamma, rel=1e-9)
+
+
+def test_rows_outside_a_domain_are_left_out_and_the_value_says_so() -> None:
+    actual, predicted = [0.0, 4.0, 2.0, 8.0], [1.0, 5.0, -3.0, 6.0]
+    found = told(actual, predicted)
+    assert {found[name].n for name in ("mape", "poisson_deviance")} == {3}
+    assert found["mape"].value == pytest.approx((1 / 4 + 5 / 2 + 2 / 8) / 3)
+    assert found["mape"].reason is Reason.ZERO_DENOMINATOR
+    poisson = judge.mean_poisson_deviance([0, 4, 8], [1, 5, 6])
+    assert found["poisson_deviance"].value == pytest.approx(poisson)
+    gamma = judge.mean_gamma_deviance([4, 8], [5, 6])
+    assert found["gamma_deviance"].value == pytest.approx(gamma)
+    assert found["gamma_deviance"].n == 2
+    assert found["fve_gamma"].value == pytest.approx(judge.d2_tweedie_score([4, 8], [5, 6], power=2))
+    assert found["fve_poisson"].value == pytest.approx(judge.d2_tweedie_score([0, 4, 8], [1, 5, 6], power=1))
+    assert {found[name].reason for name in LOGARITHMIC} == {Reason.NONPOSITIVE_VALUE}
+    assert found["rmse"].n == 4
+
+
+def test_nothing_inside_a_domain_is_a_reason() -> None:
+    found = told([0.0, 0.0], [-1.0, -2.0])
+    assert found["mape"].reason is Reason.ZERO_DENOMINATOR
+    assert {found[name].reason for name in LOGARITHMIC} == {Reason.NONPOSITIVE_VALUE}
+    assert all(found[name].value is None for name in LOGARITHMIC)
+    assert told([], [])["mape"].reason is Reason.EMPTY
+
+
+def test_logarithms_do_not_apply_where_holdout_had_actuals_below_zero() -> None:
+    live = built(np.array([-1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
+    found = summary_of([1.0, 2.0], [1.5, 2.5], live)
+    assert LOGARITHMIC.isdisjoint(one.name for one in metrics_of(live))
+    assert {"sle", "poisson", "gamma", "tweedie", "in:positive"}.isdisjoint({*found.sums, *found.counts})
+    assert {one.name for one in metrics_of(built(np.array([0.0, 2.0]), np.array([1.0, 2.0])))} >= LOGARITHMIC
+
+
+def test_a_constant_actual_explains_nothing() -> None:
+    found = told([3.0] * 9, [2.0] * 9)
+    assert {found[name].reason for name in ("fve_poisson", "fve_gamma")} == {Reason.ZERO_VARIANCE}
+
+
+@given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=200))
+def test_quantiles_of_the_absolute_error_are_within_their_bound(errors: list[float]) -> None:
+    found = told([0.0] * len(errors), errors, package(PRICE, Baseline(units={"e": 1024.0})))
+    for name, share in (("abs_error_p50", 0.5), ("abs_error_p90", 0.9)):
+        exact = float(np.quantile(np.abs(errors), share, method="inverted_cdf"))
+        assert found[name].value == pytest.approx(exact, rel=0.0222, abs=1024 * 2**-20)
+
+
+def test_an_error_beyond_the_histogram_is_said() -> None:
+    found = told([0.0] * 3, [1e9] * 3)["abs_error_p50"]
+    assert (found.value, found.reason) == (4096.0, Reason.OVERFLOW)
+
+
+def test_intervals_of_a_regression_cover() -> None:
+    rng, runs = np.random.default_rng(5), 300
+    truth = {"rmse": 1.0, "mae": np.sqrt(2 / np.pi), "abs_error_p50": 0.674490, "bias": 0.0}
+    inside = dict.fromkeys(truth, 0)
+    for _ in range(runs):
+        found = summary_of(np.zeros(200), rng.normal(size=200), package(PRICE))
+        for name, expected in truth.items():
+            value = METRICS[name].compute(found, package(PRICE), "")
+            assert value.low is not None
+            assert value.high is not None
+            inside[name] += value.low <= expected <= value.high
+    assert {name: 0.91 <= count / runs <= 0.99 for name, count in inside.items()} == dict.fromkeys(truth, True)
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "mape", "poisson_deviance"])
+def test_a_loss_that_few_rows_carry_is_heavy_tailed(name: str) -> None:
+    found = told([1.0] * 2000, [1.001] * 1999 + [101.0])
+    assert found[name].reason is Reason.HEAVY_TAILED
