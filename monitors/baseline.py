@@ -17,6 +17,7 @@ from monitors.bins import boolean_bins, categorical_bins, numeric_bins, predicti
 from monitors.clipping import with_clipped
 from monitors.fixed_point import unit_near
 from monitors.folds.answers import predicted_outputs
+from monitors.folds.losses import BOUNDED, row_losses
 from monitors.folds.outcomes import fold_outcomes
 from monitors.folds.sampled import training_sample
 from monitors.folds.terms import actual_codes, contributions
@@ -26,6 +27,8 @@ from monitors.summary import Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
 from schemas.package import Baseline, Bins, CategoricalBins, Feature, FeatureType, Package, Pca, Target, TargetType
+
+_LOSS_QUANTILE = 0.999
 
 
 def build_baseline(
@@ -56,6 +59,7 @@ def build_baseline(
     )
     if training.height:
         known = replace(known, sample=training_sample(training, known.features).encode())
+    known = replace(known, loss_scale=_loss_scale(truths, _package(features, target, known)))
     known = replace(known, units=_units(truths, _package(features, target, known)) | _error_units(known.pca))
     return replace(known, holdout=_metrics(outcomes, _package(features, target, known)) | known.holdout)
 
@@ -127,6 +131,15 @@ def _centre(target: Target, truths: pl.DataFrame) -> dict[str, float]:
     actual = truths["truth_value"].to_numpy()
     finite = actual[np.isfinite(actual)]
     return {"actual_mean": float(finite.mean())} if finite.size else {}
+
+
+def _loss_scale(truths: pl.DataFrame, package: Package) -> float:
+    """What a row's loss hardly exceeds; 0 where losses are bounded anyway, or on no holdout."""
+    if package.target.type in BOUNDED or truths.is_empty():
+        return 0.0
+    losses = row_losses(truths, package)
+    known = losses[np.isfinite(losses)]
+    return float(np.quantile(known, _LOSS_QUANTILE)) if known.size else 0.0
 
 
 def _units(truths: pl.DataFrame, package: Package) -> dict[str, float]:

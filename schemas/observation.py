@@ -46,6 +46,7 @@ class Kind(StrEnum):
     """Which stage a summary is of: inputs, what was answered, or what came true; the flow from one to the other.
 
     Of a deployment as a whole, with the model "": when things arrived, and the numbers that its owners report.
+    Pairs are of a challenger, beside the champion whose digest is in the place of the segment.
     """
 
     FEATURES = "features"
@@ -55,6 +56,7 @@ class Kind(StrEnum):
     PREDICTION_ARRIVALS = "prediction_arrivals"
     ACTUAL_ARRIVALS = "actual_arrivals"
     CUSTOM = "custom"
+    PAIRS = "pairs"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -132,6 +134,63 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     revision_reason: str = ""
     state: AccuracyState | None = None
     borderline: bool = False
+
+
+class Finding(StrEnum):
+    """What is found of a challenger beside its champion."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    UNDECIDED = "undecided"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A verdict that was given: on the rows of predictions before `until_ms`, by their sums as they were then."""
+
+    finding: Finding
+    until_ms: int
+    n: int
+    mean: float
+    radius: float
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A challenger beside its champion on the same rows, over predictions from `since_ms` to `until_ms`.
+
+    `mean` +- `radius` is the mean of loss of the champion - loss of the challenger (positive: the challenger is better)
+    over `n` rows whose age alone says that their outcomes are in; it holds at any time that one looks. `log_for` and
+    `log_against`: logarithms of the evidence; half of a verdict needs ln(2 / alpha). `finding` is `decision`'s once
+    there is one; `retracted`: the last decision does not rest on its rows any more, since these were revised.
+    `clipped`: rows beyond `scale`, where the evidence counts them as `scale`. `unusable`: rows where a model said
+    nothing that has a loss. `known_n`, `known_mean`: of all rows known, resolved or not: no verdict may be read from
+    these.
+    """
+
+    deployment: str
+    champion: str
+    challenger: str
+    window_start_ms: int
+    window_end_ms: int
+    since_ms: int
+    until_ms: int
+    loss: str
+    finding: Finding
+    n: int
+    mean: float | None = None
+    radius: float | None = None
+    log_for: float = 0.0
+    log_against: float = 0.0
+    alpha: float = 0.05
+    margin: float = 0.0
+    scale: float = 1.0
+    clipped: int = 0
+    unusable: int = 0
+    known_n: int = 0
+    known_mean: float | None = None
+    decision: Decision | None = None
+    retracted: bool = False
+    sequence: int = 1
 
 
 class AlertPhase(StrEnum):

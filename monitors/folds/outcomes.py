@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import class_codes, present
 from monitors.folds.groups import SummaryKey, group_rows, merge_into, summaries
+from monitors.folds.pairs import fold_pairs
 from monitors.folds.terms import contributions
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
@@ -29,6 +30,7 @@ _TRUTH = ("truth_value", "truth_label")
 
 Rows = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+Signs = NDArray[np.int64]
 
 
 def fold_outcomes(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span) -> dict[SummaryKey, Summary]:
@@ -43,6 +45,8 @@ def fold_outcomes(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: 
         package = packages[model]
         merge_into(total, _bookkeeping(said, rows, outcomes.kinds[of[rows]], package, bucket).items())
         merge_into(total, _accuracy(said, rows, of[rows], outcomes, package, bucket).items())
+    if said["shadow"].any():
+        merge_into(total, fold_pairs(*_beside(said, np.arange(of.size), of, outcomes), packages, bucket).items())
     return {key: summary for key, summary in total.items() if not summary.is_empty()}
 
 
@@ -109,19 +113,27 @@ def _bookkeeping(
     return summaries(Kind.ACCURACY, package.digest, groups, counts)
 
 
+def _beside(said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes) -> tuple[pl.DataFrame, Rows, Signs | None]:
+    """Predictions beside an actual, what each is of, and its sign: 1 with the current, -1 with the previous one.
+
+    What is taken back is of other things than what is added. No signs: nothing is taken back.
+    """
+    added, taken_back = np.flatnonzero(outcomes.adds[of]), np.flatnonzero(outcomes.takes_back[of])
+    if not taken_back.size:
+        return said[rows[added]].hstack(outcomes.current[of[added]]), of[added], None
+    truths = pl.concat([outcomes.current[of[added]], outcomes.previous[of[taken_back]]])
+    things = np.concatenate([of[added], of[taken_back] + outcomes.kinds.size])
+    signs = np.repeat(np.array([1, -1]), (added.size, taken_back.size))
+    return said[rows[np.concatenate([added, taken_back])]].hstack(truths), things, signs
+
+
 def _accuracy(
     said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes, package: Package, bucket: Span
 ) -> dict[SummaryKey, Summary]:
-    """Predictions beside an actual, with sign 1 where it is the current and -1 where it is the previous one."""
-    added, taken_back = np.flatnonzero(outcomes.adds[of]), np.flatnonzero(outcomes.takes_back[of])
-    if not added.size + taken_back.size:
+    """What predictions beside their actuals add and take back."""
+    truths, _, signs = _beside(said, rows, of, outcomes)
+    if truths.is_empty():
         return {}
-    signs = np.repeat(np.array([1, -1]), (added.size, taken_back.size)) if taken_back.size else None
-    truths = outcomes.current[of[added]]
-    if taken_back.size:
-        truths = pl.concat([truths, outcomes.previous[of[taken_back]]])
-        added = np.concatenate([added, taken_back])
-    truths = said[rows[added]].hstack(truths)
     groups = group_rows(truths["timestamp_ms"].to_numpy(), truths["segments"], bucket)
     terms = contributions(truths, package)
     counts: dict[str, Counts] = {
