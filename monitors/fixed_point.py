@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 _FRACTION_BITS = 32
 _LIMB = float(1 << _FRACTION_BITS)
 _HIGH_LIMIT = float(1 << 38)  # 2**25 rows of such limbs still fit into int64
+_EXACT = 1 << 53  # every whole number up to here is a float
 _LN2_HIGH = 0.693147180369123816490  # 32 bits: a multiple by an exponent is exact
 _LN2_LOW = 1.90821492927058770002e-10
 _SQRT_HALF = 0.7071067811865476
@@ -39,10 +40,16 @@ class FixedTerms:
 
     def limbs(self, groups: NDArray[np.intp], count: int, signs: NDArray[np.int64] | int = 1) -> NDArray[np.int64]:
         """The sums of both limbs for each group, (count, 2): to be added further, and read by `whole`."""
-        sums = np.zeros((2, count), np.int64)
-        np.add.at(sums[0], groups, self.high * signs)
-        np.add.at(sums[1], groups, self.low * signs)
-        return sums.T
+        return np.column_stack([_sums(groups, count, limb * signs) for limb in (self.high, self.low)])
+
+
+def _sums(groups: NDArray[np.intp], count: int, terms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums by group; as floats, a fifth of the time, where they are whole numbers that every float can be."""
+    if max(int(terms.max(initial=0)), -int(terms.min(initial=0))) * terms.size < _EXACT:
+        return np.bincount(groups, terms, count).astype(np.int64)
+    sums = np.zeros(count, np.int64)
+    np.add.at(sums, groups, terms)
+    return sums
 
 
 def whole(limbs: NDArray[np.int64]) -> list[int]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
 
 import polars as pl
 
@@ -30,22 +29,30 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def segments_of(
     deployment: Deployment, package: Package, features: pl.DataFrame, callers: Callers
 ) -> list[tuple[str, ...]] | None:
-    """The segments of each row as "name=value", features in the order of the settings, then callers; None for none.
+    """The segments of each row as "name=value": `segment_columns` row by row; None for none."""
+    columns = segment_columns(deployment, package, features, callers)
+    texts = [column.cast(pl.String).to_list() for column in columns]
+    return list(zip(*texts, strict=True)) if columns else None
+
+
+def segment_columns(
+    deployment: Deployment, package: Package, features: pl.DataFrame, callers: Callers
+) -> list[pl.Series]:
+    """An enum of "name=value" for each dimension: features in the order of the settings, then callers.
 
     The values are those of the package's baseline: any other is "other" (with what the baseline itself pooled), a null
     is "missing". A feature without a baseline has these two only.
     """
     types = {feature.name: feature.type for feature in deployment.features}
-    columns: list[Sequence[str]] = []
+    columns: list[pl.Series] = []
     for name in deployment.settings.segments:
         if types[name] is FeatureType.BOOLEAN:
             kept: tuple[str, ...] = ("false", "true")
         else:
             bins = package.baseline.features.get(name)
             kept = bins.categories[:CALLER_VALUES] if isinstance(bins, CategoricalBins) else ()
-        columns.append(_of_feature(features[name], kept).to_list())
-    columns += _of_callers(deployment.settings, callers, features.height)
-    return list(zip(*columns, strict=True)) if columns else None
+        columns.append(_of_feature(features[name], kept))
+    return columns + _of_callers(deployment.settings, callers, features.height)
 
 
 def caller_segments(settings: Settings, callers: Mapping[CallerField, str | None]) -> tuple[str, ...]:
@@ -56,29 +63,40 @@ def caller_segments(settings: Settings, callers: Mapping[CallerField, str | None
     ['host_ip=10.1.2.3', 'host_ip=10.0.0.0/8', 'host_ip=other', 'host_ip=missing']
     """
     columns: Callers = {field: None if text is None else (text,) for field, text in callers.items()}
-    return tuple(column[0] for column in _of_callers(settings, columns, 1))
+    return tuple(str(column[0]) for column in _of_callers(settings, columns, 1))
 
 
 def _of_feature(column: pl.Series, kept: tuple[str, ...]) -> pl.Series:
     """The column as "feature=value", by one look-up in the kept values."""
-    prefix = f"{column.name}="
-    names = {value: prefix + value for value in kept}
-    text = column.cast(pl.String)
-    known = text.replace_strict(names, default=f"{prefix}other", return_dtype=pl.String) if names else None
-    segments = pl.repeat(f"{prefix}other", len(text), eager=True) if known is None else known
-    return pl.select(pl.when(text.is_null()).then(pl.lit(f"{prefix}missing")).otherwise(segments)).to_series()
+    text = column if column.dtype == pl.String else column.cast(pl.String)
+    known, names, places = _names(column.name, kept)
+    codes = text.cast(known, strict=False).to_physical().cast(pl.Int32)
+    other, missing = len(kept), len(kept) + 1
+    if codes.null_count():
+        codes = codes.zip_with(text.is_not_null(), pl.Series([missing], dtype=pl.Int32)).fill_null(other)
+    return places.gather(codes).cat.to(names)
 
 
-def _of_callers(settings: Settings, callers: Callers, rows: int) -> list[Sequence[str]]:
+@lru_cache(maxsize=4096)
+def _names(feature: str, kept: tuple[str, ...]) -> tuple[pl.Enum, pl.Enum, pl.Series]:
+    """The kept values, the segments, and the place of the segment of each kept value, of "other" and of "missing"."""
+    texts = [f"{feature}={value}" for value in (*kept, "other", "missing")]
+    distinct = list(dict.fromkeys(texts))  # a value may be "other" itself
+    places = pl.Series([distinct.index(text) for text in texts], dtype=pl.UInt32)
+    return pl.Enum(kept), pl.Enum(distinct), places
+
+
+def _of_callers(settings: Settings, callers: Callers, rows: int) -> list[pl.Series]:
     """A column for each declared field; each distinct value of a batch is looked up once."""
-    columns: list[Sequence[str]] = []
+    columns: list[pl.Series] = []
     for field, kept in sorted(settings.caller_segments.items()):
         texts = callers.get(field)
         if texts is None:
-            columns.append(list(repeat(f"{field}=missing", rows)))
+            missing = f"{field}=missing"
+            columns.append(pl.Series([missing], dtype=pl.Enum([missing])).new_from_index(0, rows))
         else:
             names = {text: _caller_segment(field, kept, text) for text in set(texts)}
-            columns.append([names[text] for text in texts])
+            columns.append(pl.Series([names[text] for text in texts], dtype=pl.Enum(sorted(set(names.values())))))
     return columns
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from monitors.folds import fold_features, fold_flow, fold_refusals, fold_schemas
 from schemas.request_json import unknown_features
 from schemas.topics import Topic
-from scorers.segments import caller_segments, segments_of
+from scorers.segments import caller_segments, segment_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ class RequestFolds:
         features = group.features if whole else group.features[rows]
         times = group.timestamps_ms if whole else group.timestamps_ms[rows]
         callers = group.callers if whole else _taken(group.callers, rows)
-        segments = segments_of(served, package, features, callers)
+        segments = segment_columns(served, package, features, callers)
         ids = [group.association_ids[row].encode() for row in rows.tolist()] if settings.row_sample else None
         yield (
             served.name,
@@ -77,7 +77,7 @@ class RequestFolds:
         if looked_at:
             places = [place for place, _ in looked_at]
             unknown = np.array([bool(unknown_features(value, served.features)) for _, value in looked_at])
-            belong = segments and [segments[place] for place in places]
+            belong = [column.gather(places) for column in segments]
             yield served.name, fold_schemas(unknown, times[places], belong, digest, settings.bucket)
 
     def _refusals(self, records: Records, deployment: Deployment, refused: list[Refused]) -> Folded:

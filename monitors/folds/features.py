@@ -6,7 +6,6 @@ Of all features together: how well the principal components of training give the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from monitors.bins import bin_count, bin_rows, numbers
 from monitors.clipping import clipped_terms
-from monitors.folds.groups import SummaryKey, group_rows, summaries
+from monitors.folds.groups import Segments, SummaryKey, group_rows, summaries
 from monitors.folds.reconstructed import reconstructed
 from monitors.folds.sampled import samples
 from monitors.summary import Counts, Summary
@@ -26,7 +25,7 @@ from schemas.package import Bins, NumericBins, Package
 def fold_features(
     features: pl.DataFrame,
     timestamps_ms: NDArray[np.int64],
-    segments: pl.Series | Sequence[Sequence[str]] | None,
+    segments: Segments,
     package: Package,
     bucket: Span,
     excluded: Collection[str] = (),
@@ -35,11 +34,9 @@ def fold_features(
     """Fold scored requests: "rows", and "feature:<name>" for each feature with a baseline that is not `excluded`.
 
     "clipped:<name>" are the sums of a number's clipped values (`monitors.clipping`), where its baseline has them. One
-    row of `features`, one event time (ms) and one list of segments for each request. A column that the frame does
-    not have is missing in every row. With `association_ids` (UTF-8) a sample of the rows is kept.
+    row of `features`, one event time (ms) and the segments (`group_rows`) for each request. A column that the frame
+    does not have is missing in every row. With `association_ids` (UTF-8) a sample of the rows is kept.
     """
-    if isinstance(segments, Sequence):
-        segments = _listed(segments)
     groups = group_rows(timestamps_ms, segments, bucket)
     counts: dict[str, Counts] = {"rows": groups.tally()}
     for name, bins in package.baseline.features.items():
@@ -56,15 +53,6 @@ def fold_features(
         for start_ms, sample in samples(features, association_ids, groups, package.baseline, excluded):
             found[Kind.FEATURES, package.digest, "", start_ms].sample = sample
     return found
-
-
-def _listed(segments: Sequence[Sequence[str]]) -> pl.Series:
-    """A column of lists; where rows have equally many, as they mostly have, by one flat column: 20 times as fast."""
-    widths = set(map(len, segments))
-    width = widths.pop() if len(widths) == 1 else 0
-    if not width:
-        return pl.Series([list(row) for row in segments], dtype=pl.List(pl.String))
-    return pl.Series(list(chain.from_iterable(segments)), dtype=pl.String).reshape((-1, width)).arr.to_list()
 
 
 def _binned(features: pl.DataFrame, name: str, bins: Bins) -> NDArray[np.intp]:

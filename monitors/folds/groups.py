@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -21,40 +21,37 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 Positions = NDArray[np.intp]
 Signs = NDArray[np.int64]
 Weights = Signs | NDArray[np.float64]
+Segments = Sequence[pl.Series] | pl.Series | None
+Column = tuple[Positions, Positions | None]  # positions of labels, and the rows that have them; None: all
 
-_MOST_CODES = 1 << 62
-_ROWS_PER_CELL = 8
+_SPARSE = 8
+"""Codes are numbered by a table up to so many places for each, and by sorting above."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """Rows that are in the same groups: counted once for all of them, then added up by group.
+class Part:
+    """One group for each of some rows: their codes less `first`, all below `count`. `rows` is None for all in order."""
 
-    `of_rows`: the cell of each row. `members`: the cells of each group, one group after the other from `starts` on.
-    """
-
-    of_rows: Positions
+    codes: Positions
+    first: int
     count: int
-    members: Positions
-    starts: Positions
+    rows: Positions | None = None
 
-    def by_group(self, table: Counts) -> Counts:
-        """Sums of cells (first axis) as sums of groups."""
-        return np.add.reduceat(table[self.members], self.starts, axis=0)
+    def of(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Values of the batch's rows, those of this part only."""
+        return values if self.rows is None else values[self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Rows by (segment, bucket): `codes` are positions in `keys`; `rows` says whose codes, None: of each row once.
+    """Rows by (segment, bucket). A group's code is its position in `keys`.
 
-    `cells` are there where rows share their groups so much that it is quicker to count by them: with three segments a
-    fold of 30 features takes a third of the time.
+    Each row has one group in the first of the `parts`, that of all rows, and one in each of some others: the segments
+    of one dimension. So rows need not be repeated for each group that they are in.
     """
 
-    codes: Positions
+    parts: tuple[Part, ...]
     keys: tuple[tuple[str, int], ...]
-    rows: Positions | None = None
-    cells: Cells | None = None
 
     def histogram(
         self,
@@ -67,91 +64,116 @@ class Groups:
 
         The signs may be any whole numbers; sums are exact below 2**53.
         """
-        if self.cells is not None:
-            table = _table(self.cells.of_rows, self.cells.count, bins, width, where, signs)
-            return self.cells.by_group(table)
-        weights = None if signs is None else self.of(signs.astype(np.float64, copy=False))
-        kept = None if where is None else self.of(where)
-        return _table(self.codes, len(self.keys), self.of(bins), width, kept, weights)
+        wide = width
+        if where is not None:  # a bin more, for those that are left out
+            bins, wide = np.where(where, bins, width), width + 1
+        table = np.zeros((len(self.keys), wide), np.int64)
+        weights = None if signs is None else signs.astype(np.float64, copy=False)
+        for part in self.parts:
+            index = part.of(bins) if part.count == 1 else part.codes * wide + part.of(bins)
+            found = np.bincount(index, None if weights is None else part.of(weights), part.count * wide)
+            table[part.first : part.first + part.count] += found.astype(np.int64, copy=False).reshape(part.count, wide)
+        return table[:, :width]
 
     def tally(self, where: NDArray[np.bool_] | None = None, signs: Signs | None = None) -> Counts:
         """Rows per group, as vectors of length 1."""
-        return self.histogram(np.zeros(self._row_count(), np.intp), 1, where, signs)
+        return self.histogram(np.zeros(self.everyone.size, np.intp), 1, where, signs)
 
     def totals(self, terms: FixedTerms, signs: Signs | None = None) -> list[int]:
         """The exact sum of the terms of each group."""
-        if self.cells is not None:
-            limbs = terms.limbs(self.cells.of_rows, self.cells.count, 1 if signs is None else signs)
-            return whole(self.cells.by_group(limbs))
-        taken = FixedTerms(self.of(terms.high), self.of(terms.low), self.of(terms.overflow))
-        return taken.totals(self.codes, len(self.keys), 1 if signs is None else self.of(signs))
+        limbs = np.zeros((len(self.keys), 2), np.int64)
+        for part in self.parts:
+            taken = FixedTerms(part.of(terms.high), part.of(terms.low), part.of(terms.overflow))
+            found = taken.limbs(part.codes, part.count, 1 if signs is None else part.of(signs))
+            limbs[part.first : part.first + part.count] += found
+        return whole(limbs)
+
+    @property
+    def everyone(self) -> Positions:
+        """Of each row the code of its bucket's group of all rows."""
+        return self.parts[0].codes
+
+    @property
+    def codes(self) -> Positions:
+        """The code of each group of each row, part by part: what `of` gives values for."""
+        return np.concatenate([part.codes + part.first for part in self.parts])
 
     def of(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """Values of rows, once for each group that the row is in."""
-        return values if self.rows is None else values[self.rows]
-
-    def _row_count(self) -> int:
-        return self.codes.size if self.rows is None else int(self.rows.max(initial=-1)) + 1
+        return np.concatenate([part.of(values) for part in self.parts])
 
 
-def _table(
-    codes: Positions,
-    count: int,
-    bins: Positions,
-    width: int,
-    where: NDArray[np.bool_] | None,
-    weights: Weights | None,
-) -> Counts:
-    index = bins if count == 1 else codes * width + bins
-    if where is not None:
-        index, weights = index[where], None if weights is None else weights[where]
-    counts = np.bincount(index, weights, minlength=count * width)
-    return counts.astype(np.int64, copy=False).reshape(count, width)
+def group_rows(timestamps_ms: NDArray[np.int64], segments: Segments, bucket: Span) -> Groups:
+    """Groups of rows by event time and by `segments`; None: no row has any.
 
-
-def group_rows(timestamps_ms: NDArray[np.int64], segments: pl.Series | None, bucket: Span) -> Groups:
-    """Groups of rows by event time and by `segments`: lists of distinct strings such as "plan=free"; None: all empty.
+    Segments are strings such as "plan=free": an enum column for each dimension, no two of which give a row the same,
+    or one column of lists of distinct strings.
 
     >>> rows = group_rows(np.array([0, 60_000]), pl.Series([["plan=free"], []]), Span.MINUTE)
     >>> rows.keys, rows.codes.tolist()
     ((('', 0), ('', 60000), ('plan=free', 0)), [0, 1, 2])
     """
     starts, bucket_codes = _distinct(bucket_start(timestamps_ms, bucket))
+    labels, columns = _listed(segments) if isinstance(segments, pl.Series) else _dimensions(segments or ())
+    mixed = [bucket_codes]
+    for codes, rows in columns:  # label 0 is that of all rows
+        at = bucket_codes if rows is None else bucket_codes[rows]
+        mixed.append(codes + 1 if len(starts) == 1 else (codes + 1) * len(starts) + at)
+    used, numbered = _numbered(mixed, (len(labels) + 1) * len(starts))
+    names = ["", *labels]
+    keys = tuple((names[code // len(starts)], starts[code % len(starts)]) for code in used.tolist())
+    return Groups(tuple(map(_part, numbered, (None, *(rows for _, rows in columns)))), keys)
+
+
+def _part(codes: Positions, rows: Positions | None) -> Part:
+    if not codes.size:
+        return Part(codes, 0, 0, rows)
+    first = int(codes.min())
+    return Part(codes - first if first else codes, first, int(codes.max()) - first + 1, rows)
+
+
+def _numbered(mixed: list[Positions], most: int) -> tuple[Positions, list[Positions]]:
+    """The numbers below `most` that occur, ascending, and the position of each among them."""
+    if most > _SPARSE * sum(codes.size for codes in mixed):
+        used = np.unique(np.concatenate(mixed))
+        return used, [np.searchsorted(used, codes) for codes in mixed]
+    taken = np.zeros(most, np.bool_)
+    for codes in mixed:
+        taken[codes] = True
+    places = np.cumsum(taken) - 1
+    return np.flatnonzero(taken), [codes if taken.all() else places[codes] for codes in mixed]
+
+
+def _dimensions(columns: Sequence[pl.Series]) -> tuple[list[str], list[Column]]:
+    """All labels in order, and the positions of the rows' labels, dimension by dimension."""
+    known = [cast("pl.Enum", column.dtype).categories.to_list() for column in columns]
+    labels = sorted({label for names in known for label in names})
+    places = {label: place for place, label in enumerate(labels)}
+    found: list[Column] = []
+    for column, names in zip(columns, known, strict=True):
+        table = np.array([places[name] for name in names], np.intp)
+        found.append((table[column.to_physical().to_numpy()], None))
+    return labels, found
+
+
+def _listed(segments: pl.Series) -> tuple[list[str], list[Column]]:
+    """The same of lists, by their first entries, their second ones and so on."""
     lengths = _lengths(segments)
-    if segments is None or not lengths.any():
-        return Groups(bucket_codes, tuple(("", start) for start in starts))
+    if not lengths.any():
+        return [], []
     listed = segments.filter(pl.Series(lengths > 0)).explode().cast(pl.String)
     names = listed.unique().sort()
-    segment_codes = listed.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.intp)
-    everyone = np.arange(timestamps_ms.size)
-    rows = np.concatenate([everyone, np.repeat(everyone, lengths)])
-    codes = np.concatenate([np.zeros(everyone.size, np.intp), segment_codes + 1]) * len(starts) + bucket_codes[rows]
-    used, codes = np.unique(codes, return_inverse=True)
-    labels = ["", *names.to_list()]
-    keys = tuple((labels[code // len(starts)], starts[code % len(starts)]) for code in used.tolist())
-    return Groups(codes, keys, rows, _cells(codes, len(keys), everyone.size, lengths))
+    codes = listed.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.intp)
+    most = int(lengths.max())
+    if lengths.min() == most:
+        return names.to_list(), [(column, None) for column in np.ascontiguousarray(codes.reshape(-1, most).T)]
+    begin = np.cumsum(lengths) - lengths
+    having = [np.flatnonzero(lengths > place) for place in range(most)]
+    return names.to_list(), [(codes[begin[rows] + place], rows) for place, rows in enumerate(having)]
 
 
-def _cells(codes: Positions, groups: int, rows: int, lengths: Positions) -> Cells | None:
-    """None where rows have unequal numbers of segments, or share their groups with too few others."""
-    each = int(lengths[0])
-    if not each or (lengths != each).any() or groups**each >= _MOST_CODES:
-        return None
-    by_row = codes[rows:].reshape(rows, each)
-    mixed = by_row @ (groups ** np.arange(each))
-    _, first, of_rows = np.unique(mixed, return_index=True, return_inverse=True)
-    if first.size * _ROWS_PER_CELL > rows:
-        return None
-    belongs = np.column_stack([codes[first], by_row[first]]).ravel()
-    order = np.argsort(belongs, kind="stable")
-    starts = np.searchsorted(belongs[order], np.arange(groups))
-    return Cells(of_rows, first.size, order // (each + 1), starts)
-
-
-def _lengths(segments: pl.Series | None) -> Positions:
-    """How many segments each row has; nothing for no column."""
-    if segments is None:
-        return np.zeros(0, np.intp)
+def _lengths(segments: pl.Series) -> Positions:
+    """How many segments each row has."""
     lengths = segments.list.len()
     return (lengths.fill_null(0) if lengths.null_count() else lengths).to_numpy().astype(np.intp)
 

@@ -8,19 +8,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.folds.groups import SummaryKey, group_rows, summaries
+from monitors.folds.groups import Segments, SummaryKey, group_rows, summaries
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
 from schemas.prediction import ErrorCode
 
-Segments = Sequence[Sequence[str]] | None
-
 
 def fold_refusals(
     causes: Sequence[tuple[ErrorCode, str]],
     timestamps_ms: NDArray[np.int64],
-    segments: Segments,
+    segments: Sequence[Sequence[str]],
     model: str,
     bucket: Span,
 ) -> dict[SummaryKey, Summary]:
@@ -28,7 +26,8 @@ def fold_refusals(
 
     One code and feature ("" for none), one event time (ms) and one list of segments for each.
     """
-    groups = group_rows(timestamps_ms, _listed(segments), bucket)
+    listed = pl.Series([list(row) for row in segments], dtype=pl.List(pl.String))
+    groups = group_rows(timestamps_ms, listed, bucket)
     counts: dict[str, Counts] = {"refused": groups.tally()}
     for cause in sorted(set(causes)):
         code, feature = cause
@@ -41,10 +40,6 @@ def fold_schemas(
     has_unknown: NDArray[np.bool_], timestamps_ms: NDArray[np.int64], segments: Segments, model: str, bucket: Span
 ) -> dict[SummaryKey, Summary]:
     """Fold the requests whose features were looked at: "schema:checked", and "schema:unknown" those with others."""
-    groups = group_rows(timestamps_ms, _listed(segments), bucket)
+    groups = group_rows(timestamps_ms, segments, bucket)
     counts = {"schema:checked": groups.tally(), "schema:unknown": groups.tally(has_unknown)}
     return summaries(Kind.FEATURES, model, groups, counts)
-
-
-def _listed(segments: Segments) -> pl.Series | None:
-    return None if segments is None else pl.Series([list(row) for row in segments], dtype=pl.List(pl.String))

@@ -39,8 +39,7 @@ def samples(
     for code, (segment, start_ms) in enumerate(groups.keys):
         if segment:
             continue
-        members = np.flatnonzero(groups.codes == code)
-        members = members if groups.rows is None else groups.rows[members]
+        members = np.flatnonzero(groups.everyone == code)
         ids = [association_ids[row] for row in members.tolist()]
         chosen = candidates(ids, most)
         hashes = sampling_hashes([ids[row] for row in chosen.tolist()])

@@ -22,7 +22,7 @@ from schemas.package import Feature, FeatureType, Package, Target, TargetType
 from schemas.records import Records
 from schemas.request_schema import OPTIONAL, request_contract
 from schemas.requests import decode_requests
-from scorers.segments import segments_of
+from scorers.segments import segment_columns
 from tests.bench.report import Row
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _folded(deployment: Deployment, package: Package, rows: int) -> tuple[float,
         records = _records(deployment, first, min(BATCH_ROWS, rows - first))
         began = time.process_time()
         (group,) = decode_requests(records, {deployment.name: deployment}).groups
-        segments = segments_of(deployment, package, group.features, {})
+        segments = segment_columns(deployment, package, group.features, {})
         ids = [name.encode() for name in group.association_ids] if settings.row_sample else None
         folded = fold_features(group.features, group.timestamps_ms, segments, package, settings.bucket, (), ids)
         for summary in folded.values():

@@ -37,7 +37,7 @@ def test_requests_are_counted_by_bin_bucket_and_segment() -> None:
     watched = package(BINARY, Baseline(features=bins | {"gone": bins["age"], "off": bins["age"]}))
     frame = pl.DataFrame({"age": [1.0, 9.0, None], "plan": ["a", "z", None], "off": [1.0, 1.0, 1.0]})
     times = np.array([0, 5, HOUR_MS])
-    found = fold_features(frame, times, [("plan=a",), (), ()], watched, Span.HOUR, excluded={"off"})
+    found = fold_features(frame, times, pl.Series([["plan=a"], [], []]), watched, Span.HOUR, excluded={"off"})
     assert set(found) == {
         (Kind.FEATURES, "m", segment, start) for segment, start in (("", 0), ("", HOUR_MS), ("plan=a", 0))
     }
@@ -234,7 +234,9 @@ def test_requests_fold_to_the_same_bytes_in_any_order_and_cut(
     def fold(part: list[tuple[float, str, int]]) -> dict[Any, Any]:
         frame = pl.DataFrame([row[:2] for row in part], schema={"x": pl.Float64, "c": pl.String}, orient="row")
         times = np.array([row[2] for row in part], np.int64)
-        return fold_features(frame, times, [(f"c={row[1]}",) for row in part], watched, Span.HOUR)
+        return fold_features(
+            frame, times, pl.Series([[f"c={row[1]}"] for row in part], dtype=pl.List(pl.String)), watched, Span.HOUR
+        )
 
     whole = merged([fold(rows)])
     shuffle.shuffle(rows)

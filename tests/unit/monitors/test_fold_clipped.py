@@ -1,8 +1,7 @@
-"""Sums of clipped values in the fold, and rows counted by the groups that they share."""
+"""Sums of clipped values in the fold."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf, nan
 
 import numpy as np
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from monitors.bins import bin_rows, numeric_bins
 from monitors.clipping import clipped_terms, with_clipped
 from monitors.folds import fold_features
-from monitors.folds.groups import group_rows
 from schemas.deployment import Span
 from schemas.observation import Kind
 from schemas.package import Baseline, NumericBins, Target, TargetType
@@ -63,32 +61,3 @@ def test_a_term_is_a_whole_number_up_to_two_to_the_32(training: list[float]) -> 
 def test_a_column_without_numbers_has_no_sums() -> None:
     column = np.array([nan, nan])
     assert with_clipped(numeric_bins(column), column) == NumericBins((), (0, 2))
-
-
-@given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 3),
-    st.integers(1, 400),
-    st.sampled_from([1, 86_400_000, 300_000_000]),
-    st.booleans(),
-)
-@settings(deadline=None)
-def test_counting_by_shared_groups_is_counting_each(
-    seed: int,
-    segments: int,
-    rows: int,
-    reach_ms: int,
-    partial: bool,  # noqa: FBT001 - drawn
-) -> None:
-    rng = np.random.default_rng(seed)
-    times = rng.integers(0, reach_ms, rows)
-    listed = [[f"s{place}={rng.integers(2)}" for place in range(segments)] for _ in range(rows)]
-    groups = group_rows(times, pl.Series(listed), Span.DAY)
-    each = replace(groups, cells=None)
-    bins, signs = rng.integers(0, 5, rows), rng.integers(-(2**32), 2**32, rows)
-    where = rng.random(rows) < 0.5 if partial else None
-    assert rows < 8 * 2**segments * 4 or groups.cells is not None
-    for weights in (None, signs, signs.astype(np.float64)):
-        shared = groups.histogram(bins, 5, where, weights)
-        assert shared.tolist() == each.histogram(bins, 5, where, weights).tolist()
-    assert groups.tally(where).tolist() == each.tally(where).tolist()

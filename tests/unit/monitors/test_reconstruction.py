@@ -85,11 +85,11 @@ ROWS = st.lists(
 def test_any_cut_and_order_of_rows_gives_the_same_bits(values: list[list[float]], size: int, bucket: int) -> None:
     live, of = frame(np.array(values)), CORRELATED
     times = np.arange(live.height, dtype=np.int64) % (bucket + 1) * HOUR_MS
-    segments: list[tuple[str, ...]] = [("plan=a",) if row % 3 else () for row in range(live.height)]
+    segments = pl.Series([["plan=a"] if row % 3 else [] for row in range(live.height)], dtype=pl.List(pl.String))
     whole = merged([fold_features(live, times, segments, of, Span.HOUR)])
     order = np.random.default_rng(size).permutation(live.height)
     parts = [order[start : start + size] for start in range(0, live.height, size)]
-    cut = [fold_features(live[part], times[part], [segments[row] for row in part], of, Span.HOUR) for part in parts]
+    cut = [fold_features(live[part], times[part], segments[part], of, Span.HOUR) for part in parts]
     assert merged(cut) == whole
     pca = of.baseline.pca
     assert pca is not None
