@@ -15,7 +15,7 @@ import msgspec
 import redis
 
 from schemas.deployment import Deployment
-from schemas.observation import Alert, AlertEvent, Heartbeat, Metric
+from schemas.observation import Alert, AlertEvent, Heartbeat, Metric, Verdict
 from schemas.package import Feature, Package
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class _Featured(msgspec.Struct):
 
 
 _decode_metric = msgspec.json.Decoder(Metric).decode
+_decode_verdict = msgspec.json.Decoder(Verdict).decode
 _decode_event = msgspec.json.Decoder(AlertEvent).decode
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 _decode_package = msgspec.json.Decoder(Package).decode
@@ -91,6 +92,11 @@ class Views:
         found = [_decode_metric(value) for _, value in self._all(f"metrics:{deployment}")]
         return sorted(found, key=lambda m: (m.window_start_ms, m.metric, m.feature, m.segment, m.model))
 
+    def verdicts(self, deployment: str) -> list[Verdict]:
+        """What was told of a deployment's challengers, in time order."""
+        found = [_decode_verdict(value) for _, value in self._all(f"verdicts:{deployment}")]
+        return sorted(found, key=lambda one: (one.window_start_ms, one.champion, one.challenger))
+
     def alerts(self) -> list[Alert]:
         """The newest state of each alert, oldest first."""
         return sorted((_decode_event(value).data for _, value in self._all("alerts")), key=lambda a: (a.since_ms, a.id))
@@ -126,9 +132,13 @@ class Views:
         return f"{self._prefix}:view:{name}"
 
 
-def rows_of_metrics(values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:
-    """Where metrics belong in the view. The key begins with the deployment's name."""
-    return [(f"metrics:{field.split('|', 1)[0]}", field, value) for _, field, value in rows_of("", values, keys)]
+def rows_of_deployments(name: str, values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:
+    """Where records belong that have a hash for each deployment. The key begins with the deployment's name.
+
+    >>> rows_of_deployments("verdicts", [b"{}"], [b"churn|m1|m2|0"])
+    [('verdicts:churn', 'churn|m1|m2|0', b'{}')]
+    """
+    return [(f"{name}:{field.split('|', 1)[0]}", field, value) for _, field, value in rows_of("", values, keys)]
 
 
 def rows_of(name: str, values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:

@@ -67,7 +67,7 @@ def log_wealth_beyond(total: Longs, rows: int, margin: float) -> Floats:
 
     sum_j w_j exp(lambda_j (S - n m) - psi(lambda_j) V), psi(l) = -ln(1 - l) - l, V the sum of squares: it cannot be
     expected to grow where the mean is at most m, as ln(1 + l x) >= l x - psi(l) x**2 for x >= -1 (Fan, Grama, Liu 2015;
-    Howard et al. 2021, arXiv 1810.08240, theorem 4, with predictor 0). It needs more rows than `log_wealth` at margin 0.
+    Howard et al. 2021, arXiv 1810.08240, theorem 4, with predictor 0). It needs more rows than `log_wealth`.
 
     >>> log_wealth_beyond(bets(np.full(40, 0.5)).sum(axis=0), 40, 0.1).round(3).tolist()
     [4.338, -0.762]

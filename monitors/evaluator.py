@@ -31,16 +31,19 @@ from monitors.metrics import Metric as Definition
 from monitors.table import TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
 from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
+from monitors.verdict_book import VERDICT, VerdictBook
 from monitors.watermark import Watermarks
 from monitors.whole import package_of
 from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
 from schemas.deployment import DAY_MS, Deployment, Settings, Span
-from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord
+from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord, Verdict
 from schemas.package import Package
 from schemas.topics import Topic
 
 EMIT_EVERY_MS = 1_000
 KEPT_MS = 400 * DAY_MS
+
+_OF_OUTCOMES = (Kind.ACCURACY, Kind.PAIRS)
 
 
 class View(Protocol):
@@ -59,12 +62,14 @@ class Effects:
 
     metrics: list[Metric] = field(default_factory=list)
     alerts: list[AlertEvent] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Book:
     windows: Windows
     alerts: AlertBook
+    verdicts: VerdictBook
     expired_at: tuple[int, int] | None = None  # watermark and revision
 
 
@@ -88,6 +93,8 @@ class Evaluator:
                 self._books[record.deployment] = self._book(record.deployment)
             for entry in record.entries:
                 self._books[record.deployment].windows.add(entry)
+                if entry.kind is Kind.PAIRS:
+                    self._books[record.deployment].verdicts.add(entry)
             return effects
         self._watermarks.update(record)
         self._watermarks.advance(self._books)
@@ -105,6 +112,7 @@ class Evaluator:
         for name in sorted(self._books):
             self._books[name].windows.flush()
             self._books[name].alerts.flush()
+            self._books[name].verdicts.flush()
 
     def forget(self) -> None:
         """Drop all that is not in the table: after an abort, or when the partition goes to another worker."""
@@ -120,11 +128,13 @@ class Evaluator:
         return (self._watermarks or Watermarks(self._table)).get(deployment)
 
     def _restored(self) -> tuple[Watermarks, dict[str, _Book]]:
-        names = {str(parts_of(key)[0]) for kind in (*KEY_KINDS, BOOK) for key, _ in self._table.scan(kind)}
+        names = {str(parts_of(key)[0]) for kind in (*KEY_KINDS, BOOK, VERDICT) for key, _ in self._table.scan(kind)}
         return Watermarks(self._table), {name: self._book(name) for name in sorted(names)}
 
     def _book(self, name: str) -> _Book:
-        return _Book(Windows(self._table, name), AlertBook(self._table, name, self._kinds))
+        return _Book(
+            Windows(self._table, name), AlertBook(self._table, name, self._kinds), VerdictBook(self._table, name)
+        )
 
     def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
         watermark = self.watermark(deployment.name)
@@ -153,6 +163,9 @@ class Evaluator:
         news = {}
         if watermark is not None:
             news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
+            effects.verdicts += book.verdicts.evaluate(
+                book.windows, deployment, view.package, watermark, resolved_age_ms(deployment.settings)
+            )
         effects.alerts += book.alerts.evaluate(book.windows.windows, told, news)
 
     def _emit(
@@ -219,11 +232,16 @@ def _may_speak(window: Window, tick_ms: int) -> bool:
     return window.dirty and (window.tick_ms is None or abs(tick_ms - window.tick_ms) >= EMIT_EVERY_MS)
 
 
+def resolved_age_ms(settings: Settings) -> int:
+    """The age from which on the outcomes of predictions are in."""
+    return settings.resolved_after_ms or settings.horizon_ms
+
+
 def _expire(book: _Book, settings: Settings, watermark: int) -> None:
     accuracy_start, accuracy_end = window_of(watermark, settings.accuracy_window)
     accuracy_ms = settings.horizon_ms + accuracy_end - accuracy_start
     for kind in Kind:
-        kept_ms = accuracy_ms if kind is Kind.ACCURACY else KEPT_MS
+        kept_ms = accuracy_ms if kind in _OF_OUTCOMES else KEPT_MS
         cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
         book.windows.expire_buckets(kind, cut_ms)
         if kind is Kind.FEATURES:

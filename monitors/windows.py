@@ -26,6 +26,9 @@ from monitors.timeliness import ARRIVALS, slot_ms, slots_due
 from schemas.deployment import Settings, Span
 from schemas.observation import Entry, Kind, Status
 
+PAIRED = frozenset({Kind.PAIRS})
+"""Kinds whose buckets are read by other rules than windows'."""
+
 BUCKET = b"b"
 _WINDOW = b"w"
 _WAITING = b"p"
@@ -164,8 +167,8 @@ class Windows:
         self._merge_fresh()
         changed = frozenset(self._waiting)
         for series, bucket_ms in self._waiting:
-            if not self._holds(series, bucket_ms):
-                continue  # expired in between
+            if series.kind in PAIRED or not self._holds(series, bucket_ms):
+                continue  # of no window, or expired in between
             window_id = WindowId(*window_at(bucket_ms, settings, series.kind), series)
             if self._begins(window_id, bucket_ms):
                 self.windows.setdefault(window_id, Window()).dirty = True
@@ -239,7 +242,8 @@ class Windows:
             window_id
             for series, starts in self._starts.items()
             for bucket_ms in starts
-            if self._begins(window_id := WindowId(*window_at(bucket_ms, settings, series.kind), series), bucket_ms)
+            if series.kind not in PAIRED
+            and self._begins(window_id := WindowId(*window_at(bucket_ms, settings, series.kind), series), bucket_ms)
         }
         return sorted(found)
 

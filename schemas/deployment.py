@@ -199,7 +199,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asked, too: by field the values that are told apart (for the two addresses also networks, "10.0.0.0/8"), all others
     are "other". A request that took longer than `slow_ms` is slow. `quality`, `timeliness` and `custom_metrics` say
     what else is expected. `row_sample`: keep a sample of rows (the bins of their features, at most 1,000 for each model
-    and bucket), which the domain classifier needs.
+    and bucket), which the domain classifier needs. A challenger must be better or worse by more than
+    `challenger_margin`, in units of the loss, and is equivalent within it. `resolved_after_ms`: the age from which on
+    the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and the horizon where
+    that is not possible.
     """
 
     importance: Importance = Importance.LOW
@@ -222,6 +225,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: QualityLimits = QualityLimits()
     timeliness: Timeliness = Timeliness()
     custom_metrics: tuple[CustomMetric, ...] = ()
+    challenger_margin: float = 0.0
+    resolved_after_ms: int = 0
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ZERO_DENOMINATOR = "zero_denominator"
     NONPOSITIVE_VALUE = "nonpositive_value"
     NOT_RESOLVED = "not_resolved"
+    DELAY_BIAS = "delay_bias"
     HEAVY_TAILED = "heavy_tailed"
     UNCALIBRATED = "uncalibrated"
     ILL_CONDITIONED = "ill_conditioned"
@@ -153,10 +154,12 @@ class Decision(msgspec.Struct, frozen=True):
     n: int
     mean: float
     radius: float
+    alpha: float = 0.05
+    margin: float = 0.0
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A challenger beside its champion on the same rows, over predictions from `since_ms` to `until_ms`.
+    """A challenger beside its champion on the same rows, over predictions before `until_ms`; told in a window.
 
     `mean` +- `radius` is the mean of loss of the champion - loss of the challenger (positive: the challenger is better)
     over `n` rows whose age alone says that their outcomes are in; it holds at any time that one looks. `log_for` and
@@ -172,7 +175,6 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     challenger: str
     window_start_ms: int
     window_end_ms: int
-    since_ms: int
     until_ms: int
     loss: str
     finding: Finding

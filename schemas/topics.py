@@ -24,6 +24,7 @@ class Topic(StrEnum):
     CUSTOM_METRICS = "custom-metrics"
     SUMMARIES = "summaries"
     METRICS = "metrics"
+    VERDICTS = "verdicts"
     ALERTS = "alerts"
     GOVERNANCE = "governance"
     AUDIT = "audit"
@@ -74,6 +75,7 @@ SPECS = {
         TopicSpec(Topic.CUSTOM_METRICS, retention_ms=400 * DAY_MS),
         TopicSpec(Topic.SUMMARIES, retention_ms=7 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.METRICS, compacted=True),
+        TopicSpec(Topic.VERDICTS, compacted=True),
         TopicSpec(Topic.ALERTS),
         TopicSpec(Topic.GOVERNANCE, partitions=1, config=_LARGE),
         TopicSpec(Topic.AUDIT, partitions=1, config=_LARGE),

@@ -122,7 +122,7 @@ def _contributions(
 def _by_group(groups: Groups, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sums of rows (n, WIDTH) by group."""
     if len(groups.keys) == 1:
-        return rows.sum(axis=0, keepdims=True)
+        return np.add.reduce(rows, axis=0, dtype=np.int64, keepdims=True)
     total = np.zeros((len(groups.keys), WIDTH), np.int64)
     order = np.argsort(groups.codes, kind="stable")
     present, starts = np.unique(groups.codes[order], return_index=True)

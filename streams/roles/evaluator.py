@@ -14,7 +14,7 @@ import msgspec
 
 from monitors.evaluator import Effects as Said
 from monitors.evaluator import Evaluator
-from schemas.observation import Metric, Progress, Summary, SummaryRecord
+from schemas.observation import Metric, Progress, Summary, SummaryRecord, Verdict
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
@@ -63,9 +63,9 @@ class EvaluatorRole(PlainRole):
 
     @property
     def revisions(self) -> dict[str, int]:
-        """The revision of each deployment that is evaluated here."""
-        mine = {name for fold in self._folds.values() for name in fold.deployments}
-        return {name: d.revision for name, d in self._catalog.deployments.items() if name in mine}
+        """The revision of each deployment that is evaluated here. Asked by another thread than the one that folds."""
+        mine = {name for fold in self._folds.copy().values() for name in fold.deployments}
+        return {name: d.revision for name, d in self._catalog.deployments.copy().items() if name in mine}
 
     def process(self, batch: Batch) -> Effects:
         effects = Effects()
@@ -93,6 +93,7 @@ class EvaluatorRole(PlainRole):
 
     def _emit(self, effects: Effects, said: Said) -> None:
         effects.send_all(Topic.METRICS, [_key(metric) for metric in said.metrics], [_encode(m) for m in said.metrics])
+        effects.send_all(Topic.VERDICTS, list(map(_pair_key, said.verdicts)), [_encode(one) for one in said.verdicts])
         ids = [event.data.id.encode() for event in said.alerts]
         effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
 
@@ -121,6 +122,12 @@ def _key(metric: Metric) -> bytes:
     """One key for each metric of each window; it begins with the deployment's name (`infra.views` relies on it)."""
     window = f"{metric.window_start_ms}|{metric.window_end_ms}"
     return f"{metric.deployment}|{metric.model}|{metric.metric}|{metric.feature}|{metric.segment}|{window}".encode()
+
+
+def _pair_key(verdict: Verdict) -> bytes:
+    """One key for each pair and window, so that the topic keeps how the evidence came."""
+    pair = f"{verdict.deployment}|{verdict.champion}|{verdict.challenger}"
+    return f"{pair}|{verdict.window_start_ms}".encode()
 
 
 def make(parts: Parts) -> EvaluatorRole:

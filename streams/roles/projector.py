@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import redis
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from infra.views import Row, Views, rows_of, rows_of_bucket, rows_of_metrics
+from infra.views import Row, Views, rows_of, rows_of_bucket, rows_of_deployments
 from monitors.table import parts_of
 from monitors.watermark import MARK
 from monitors.windows import BUCKET
@@ -37,6 +37,7 @@ VIEWS = {
     Topic.PACKAGES: "packages",
     Topic.HEARTBEATS: "workers",
 }
+OF_DEPLOYMENTS = {Topic.METRICS: "metrics", Topic.VERDICTS: "verdicts"}
 
 log = logging.getLogger("watchkeeper.projector")
 
@@ -45,7 +46,7 @@ class Projector(PlainRole):
     """Keeps the views."""
 
     name = "projector"
-    inputs = (Topic.METRICS, Topic.WINDOWS_CHANGELOG, *VIEWS)
+    inputs = (*OF_DEPLOYMENTS, Topic.WINDOWS_CHANGELOG, *VIEWS)
     tick_ms = 5_000
 
     def __init__(self, connection: Connection, views: Views) -> None:
@@ -82,8 +83,8 @@ class Projector(PlainRole):
 
 def rows_of_topic(topic: Topic, records: Records) -> list[Row]:
     """Where the records of a topic go in the views."""
-    if topic is Topic.METRICS:
-        return rows_of_metrics(records.values, records.keys)
+    if topic in OF_DEPLOYMENTS:
+        return rows_of_deployments(OF_DEPLOYMENTS[topic], records.values, records.keys)
     if topic is Topic.WINDOWS_CHANGELOG:
         newest = dict(zip(records.keys, records.values, strict=True))  # a busy bucket is in a batch many times
         return [row for key, value in newest.items() for row in _rows_of_state(key or b"", value)]

@@ -1,0 +1,231 @@
+"""The verdicts on one deployment's challengers: what is resolved, what was decided, what there is to tell.
+
+Rules (STATISTICS section 10):
+- A verdict reads whole buckets of pairs in order of prediction time, once they are so old that their outcomes are in,
+  by age alone. In order of label arrival a model that is right about early outcomes would win (simulated: always).
+- The first bucket after which a verdict can be given decides. It stands on its own rows: when these are revised and no
+  longer carry it, it is retracted, and the rows known by then are looked at anew.
+- Sums are kept here, not read again: of what is resolved, of what was decided on, of all that is known. A delta is
+  added to those that it is in. So nothing is lost when buckets expire.
+- Something is told when a verdict is given or retracted, and once in each accuracy window of the watermark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from monitors.betting import WIDTH
+from monitors.fixed_point import as_float
+from monitors.folds.losses import NAMES
+from monitors.folds.pairs import pair_scale, pair_unit
+from monitors.spans import span_end
+from monitors.summary import Summary
+from monitors.table import TablePartition, key_of, opened, parts_of, sealed
+from monitors.verdict import ALPHA, Judged, Pairs, judge, stands
+from monitors.windows import Series, Windows, window_of
+from schemas.deployment import Deployment
+from schemas.observation import Decision, Entry, Finding, Kind, Verdict
+from schemas.package import Package
+
+VERDICT = b"v"
+_BEGINNING_MS = -(1 << 62)
+
+Packages = Callable[[str], Package | None]
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    resolved_ms: int
+    said_ms: int
+    sequence: int
+    decision: Decision | None
+    retracted: bool
+    known: bytes
+    resolved: bytes
+    decided: bytes
+
+
+class _Beside:
+    """A challenger beside a champion: buckets before `resolved_ms` are resolved."""
+
+    __slots__ = (
+        "decided",
+        "decision",
+        "known",
+        "resolved",
+        "resolved_ms",
+        "retracted",
+        "revised",
+        "said_ms",
+        "sequence",
+    )
+
+    def __init__(self) -> None:
+        self.resolved_ms = self.said_ms = _BEGINNING_MS
+        self.sequence = 0
+        self.decision: Decision | None = None
+        self.retracted = self.revised = False
+        self.known, self.resolved, self.decided = Summary(), Summary(), Summary()
+
+    @classmethod
+    def opened(cls, body: bytes) -> _Beside:
+        stored = msgspec.msgpack.decode(body, type=_Stored)
+        beside = cls()
+        beside.resolved_ms, beside.said_ms, beside.sequence = stored.resolved_ms, stored.said_ms, stored.sequence
+        beside.decision, beside.retracted = stored.decision, stored.retracted
+        beside.known, beside.resolved, beside.decided = map(
+            Summary.decode, (stored.known, stored.resolved, stored.decided)
+        )
+        return beside
+
+    def encode(self) -> bytes:
+        sums = (self.known.encode(), self.resolved.encode(), self.decided.encode())
+        told = (self.resolved_ms, self.said_ms, self.sequence, self.decision, self.retracted)
+        return msgspec.msgpack.encode(_Stored(*told, *sums))
+
+    def add(self, bucket_ms: int, delta: Summary) -> None:
+        self.known.add(delta)
+        if bucket_ms < self.resolved_ms:
+            self.resolved.add(delta)
+            self.revised = True
+        if self.decision is not None and bucket_ms < self.decision.until_ms:
+            self.decided.add(delta)
+
+
+class VerdictBook:
+    """All pairs of one deployment, over its part of the table."""
+
+    def __init__(self, table: TablePartition, deployment: str) -> None:
+        self._table, self._deployment = table, deployment
+        self._pairs: dict[Series, _Beside] = {}
+        for key, value in table.scan(key_of(VERDICT, deployment)):
+            _, challenger, champion = parts_of(key)
+            self._pairs[Series(Kind.PAIRS, str(challenger), str(champion))] = _Beside.opened(opened(value))
+        self._changed: set[Series] = set()
+
+    def add(self, entry: Entry) -> None:
+        """Take in one delta of pairs; the windows take it too."""
+        series = Series(entry.kind, entry.model, entry.segment)
+        self._pairs.setdefault(series, _Beside()).add(entry.bucket_ms, Summary.decode(entry.body))
+        self._changed.add(series)
+
+    def evaluate(
+        self, windows: Windows, deployment: Deployment, packages: Packages, watermark: int, age_ms: int
+    ) -> Iterator[Verdict]:
+        """What there is to tell, with everything older than `age_ms` resolved."""
+        cut_ms = window_of(watermark - age_ms, deployment.settings.bucket)[0]
+        window_ms = window_of(watermark, deployment.settings.accuracy_window)
+        for series in sorted(self._pairs):
+            beside = self._pairs[series]
+            if not (beside.revised or cut_ms > beside.resolved_ms or window_ms[0] > beside.said_ms):
+                continue
+            champion, challenger = packages(series.segment), packages(series.model)
+            if champion is None or challenger is None:
+                continue
+            look = _Look(beside, deployment, pair_scale(champion, challenger))
+            news = look.go_on(windows, series, max(cut_ms, beside.resolved_ms))
+            self._changed.add(series)
+            if news or window_ms[0] > beside.said_ms:
+                beside.said_ms, beside.sequence = window_ms[0], beside.sequence + 1
+                yield look.said(series, window_ms, NAMES[champion.target.type])
+
+    def flush(self) -> None:
+        """Write what changed to the table."""
+        for series in sorted(self._changed):
+            key = key_of(VERDICT, self._deployment, series.model, series.segment)
+            self._table.set(key, sealed(self._pairs[series].encode()))
+        self._changed.clear()
+
+
+class _Look:
+    """One look at a pair."""
+
+    def __init__(self, beside: _Beside, deployment: Deployment, scale: float) -> None:
+        self._beside, self._deployment, self._scale = beside, deployment, scale
+        self._alpha = ALPHA / max(1, len(deployment.challengers))
+        self._margin = deployment.settings.challenger_margin
+
+    def go_on(self, windows: Windows, series: Series, until_ms: int) -> bool:
+        """Take in what was revised and what is newly resolved; whether a verdict was given or retracted."""
+        beside, news = self._beside, False
+        if beside.revised and beside.resolved_ms > _BEGINNING_MS:
+            news = self._retract() | self._decide(beside.resolved_ms)
+        beside.revised = False
+        for start_ms in windows.starts(series, beside.resolved_ms, until_ms):
+            beside.resolved.add(windows.bucket(series, start_ms))
+            news = self._decide(span_end(start_ms, self._deployment.settings.bucket)) or news
+        beside.resolved_ms = until_ms
+        return news
+
+    def _decide(self, until_ms: int) -> bool:
+        beside = self._beside
+        if beside.decision is not None and not beside.retracted:
+            return False
+        found = self._judged()
+        if found.finding is Finding.UNDECIDED or found.mean is None or found.radius is None:
+            return False
+        n = beside.resolved.count("pairs")
+        beside.decision = Decision(
+            found.finding, until_ms, n, found.mean, found.radius, alpha=self._alpha, margin=self._margin
+        )
+        beside.decided, beside.retracted = beside.resolved.copy(), False
+        return True
+
+    def _retract(self) -> bool:
+        decision = self._beside.decision
+        if decision is None or self._beside.retracted:
+            return False
+        pairs = pairs_of(self._beside.decided, self._scale)
+        if stands(decision.finding, pairs, margin=decision.margin, alpha=decision.alpha):
+            return False
+        self._beside.retracted = True
+        return True
+
+    def _judged(self) -> Judged:
+        return judge(pairs_of(self._beside.resolved, self._scale), margin=self._margin, alpha=self._alpha)
+
+    def said(self, series: Series, window_ms: tuple[int, int], loss: str) -> Verdict:
+        beside, found = self._beside, self._judged()
+        decision = beside.decision
+        stands_now = decision is not None and not beside.retracted
+        known = pairs_of(beside.known, self._scale)
+        return Verdict(
+            deployment=self._deployment.name,
+            champion=series.segment,
+            challenger=series.model,
+            window_start_ms=window_ms[0],
+            window_end_ms=window_ms[1],
+            until_ms=beside.resolved_ms,
+            loss=loss,
+            finding=decision.finding if decision is not None and stands_now else Finding.UNDECIDED,
+            n=beside.resolved.count("pairs"),
+            mean=found.mean,
+            radius=found.radius,
+            log_for=found.log_for,
+            log_against=found.log_against,
+            alpha=self._alpha,
+            margin=self._margin,
+            scale=self._scale,
+            clipped=beside.resolved.count("clipped"),
+            unusable=beside.known.count("unusable"),
+            known_n=known.n,
+            known_mean=known.d / known.n if known.n > 0 else None,
+            decision=decision,
+            retracted=beside.retracted,
+            sequence=beside.sequence,
+        )
+
+
+def pairs_of(summary: Summary, scale: float) -> Pairs:
+    """What a summary of pairs holds, for `monitors.verdict`."""
+    unit = pair_unit(scale)
+    return Pairs(
+        summary.count("pairs"),
+        as_float(summary.sums.get("d", 0), unit),
+        as_float(summary.sums.get("d2", 0), unit * unit),
+        summary.vector("bets", WIDTH).astype(np.int64),
+        summary.count("clipped"),
+        scale,
+    )

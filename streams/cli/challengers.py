@@ -1,0 +1,62 @@
+"""`watchkeeper challengers`: is one of them better than the champion, by how much, and on how many rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from schemas.observation import Finding
+from streams.cli._shared import SHORT, as_json, must_be, say, show, views, when
+
+if TYPE_CHECKING:
+    from schemas.observation import Verdict
+
+_COLOURS = {Finding.BETTER: "green", Finding.WORSE: "red", Finding.EQUIVALENT: "cyan", Finding.UNDECIDED: "yellow"}
+
+
+@click.command()
+@click.argument("deployment")
+@click.option("--history", is_flag=True, help="Window by window, not only the last word on each.")
+@as_json
+def challengers(deployment: str, *, history: bool, json: bool) -> None:
+    """The challengers of DEPLOYMENT beside their champion, on the same rows.
+
+    A difference above 0 speaks for the challenger. It is of resolved predictions only, those old enough for their
+    outcomes to be in, and holds however often one looks; "on what is known" is of every outcome so far, and no verdict.
+    """
+    kept = views()
+    must_be(deployment, kept.deployments(), "deployment")
+    found = kept.verdicts(deployment)
+    if not history:
+        found = list({(one.champion, one.challenger): one for one in found}.values())
+    if json:
+        say(found)
+        return
+    names = {digest: f"{package.name} {package.version}" for digest, package in kept.packages().items()}
+    columns = ("challenger", "champion", "verdict", "loss saved", "resolved until (UTC)", "rows", "on what is known")
+    show(f"{deployment}: challengers", columns, (_row(one, names) for one in found))
+
+
+def _row(one: Verdict, names: dict[str, str]) -> tuple[object, ...]:
+    challenger, champion = (names.get(digest, digest[:SHORT]) for digest in (one.challenger, one.champion))
+    until = when(one.until_ms) if one.n else "nothing yet"
+    known = "" if one.known_mean is None else f"{one.known_mean:+.4g} of {one.known_n:,} (no verdict)"
+    return challenger, champion, _verdict(one), difference(one), until, f"{one.n:,}", known
+
+
+def _verdict(one: Verdict) -> str:
+    word = f"[{_COLOURS[one.finding]}]{one.finding}[/]"
+    if one.decision is None:
+        return word
+    if one.retracted:
+        return f"{word} ({one.decision.finding} was retracted)"
+    return f"{word} after {one.decision.n:,} rows"
+
+
+def difference(one: Verdict) -> str:
+    """The mean difference with its interval, as people read it."""
+    if one.mean is None:
+        return ""
+    said = f"{one.loss} {one.mean:+.4g}"
+    return said if one.radius is None else f"{said} ± {one.radius:.2g}"
