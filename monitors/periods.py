@@ -133,6 +133,8 @@ def _months_ago(at_ms: int, months: int) -> int:
     moment = np.int64(at_ms).astype("M8[ms]")
     month = moment.astype("M8[M]")
     into_ms = int((moment - month.astype("M8[ms]")).astype(np.int64))
-    first, after = (int((month - back).astype("M8[ms]").astype(np.int64)) for back in (months, months - 1))
+    first, after = (
+        int((month - np.timedelta64(back, "M")).astype("M8[ms]").astype(np.int64)) for back in (months, months - 1)
+    )
     day = min(into_ms // DAY_MS, (after - first) // DAY_MS - 1)
     return first + day * DAY_MS + into_ms % DAY_MS
