@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from monitors.bins import boolean_bins, categorical_bins, numeric_bins, prediction_bins
 from monitors.clipping import with_clipped
+from monitors.estimate.holdout import with_expectations
 from monitors.fixed_point import unit_near
 from monitors.folds.answers import predicted_outputs
 from monitors.folds.losses import BOUNDED, row_losses
@@ -61,6 +62,7 @@ def build_baseline(
         known = replace(known, sample=training_sample(training, known.features).encode())
     known = replace(known, loss_scale=_loss_scale(truths, _package(features, target, known)))
     known = replace(known, units=_units(truths, _package(features, target, known)) | _error_units(known.pca))
+    known = with_expectations(truths, _package(features, target, known))
     return replace(known, holdout=_metrics(outcomes, _package(features, target, known)) | known.holdout)
 
 
@@ -100,6 +102,7 @@ def _holdout_outcomes(target: Target, actuals: ArrayLike | Sequence[str], said: 
     )
     return pl.DataFrame(nothing | known).with_columns(
         kind=pl.lit("matched"),
+        timestamp_ms=pl.lit(0, pl.Int64),
         previous_value=pl.lit(None, pl.Float64),
         previous_label=pl.lit(None, pl.String),
         predictions=_one_each(predictions.to_struct()),

@@ -140,6 +140,33 @@ class Pca(msgspec.Struct, frozen=True):
     error_sd: float
 
 
+class Calibration(msgspec.Struct, frozen=True):
+    """How often a class came true on holdout, by the score bin of the probability that was said of it.
+
+    Block b is the bins after block b - 1 up to bin `ends[b]`, `missing` left out: `rates[b]` of its `rows[b]` holdout
+    rows were of the class. Rates do not fall (isotonic regression).
+    """
+
+    ends: tuple[int, ...]
+    rates: tuple[float, ...]
+    rows: tuple[int, ...]
+
+
+class Losses(msgspec.Struct, frozen=True):
+    """How wrong a regression was on holdout, by what it predicted.
+
+    With m `edges` cell k holds the predictions e_{k-1} < f <= e_k, m + 1 cells in all. By cell: holdout `rows`, mean
+    and variance of the absolute and of the squared error.
+    """
+
+    edges: tuple[float, ...]
+    rows: tuple[int, ...]
+    absolute: tuple[float, ...]
+    absolute_variance: tuple[float, ...]
+    square: tuple[float, ...]
+    square_variance: tuple[float, ...]
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was normal: counts per frozen bin in the training data, and the model's metrics on holdout.
 
@@ -152,6 +179,10 @@ class Baseline(msgspec.Struct, frozen=True):
     a feature without has the noise of theory. `target`: bins of the actuals of the holdout rows. `pca`: where there
     are two numeric or boolean features that vary. `sample`: an encoded `monitors.sample.Sample` of training rows, its
     features by name. `loss_scale`: the .999 quantile of the squared error of a number on holdout, 0 for other targets.
+
+    What estimates before labels rest on, empty in a package that is older than they are: `calibration`, of a binary
+    target that of the positive class, of a multiclass one that of each class; `losses`, of a regression;
+    `joint`, holdout rows by predicted (first index) and actual class.
     """
 
     rows: int = 0
@@ -166,6 +197,9 @@ class Baseline(msgspec.Struct, frozen=True):
     pca: Pca | None = None
     sample: bytes = b""
     loss_scale: float = 0.0
+    calibration: tuple[Calibration, ...] = ()
+    losses: Losses | None = None
+    joint: tuple[tuple[int, ...], ...] = ()
 
 
 class Package(msgspec.Struct, frozen=True):

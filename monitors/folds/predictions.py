@@ -10,6 +10,7 @@ from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import predicted_outputs, present
 from monitors.folds.groups import Groups, SummaryKey, group_rows, summaries
 from monitors.folds.load import consumer_counts, minute_counts
+from monitors.folds.scored import scored
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
@@ -24,7 +25,8 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
 
     Predictions: "rows" answered, "error:data", "error:system" and "code:<code>" for the others; of the answered also
     "prediction", "execution_ms" and "response_ms" in bins, with the sums of these times and "timed:<name>", the rows
-    in them. All rows by minute and by consumer: see `monitors.folds.load`. Accuracy: "expected", the answered rows.
+    in them. All rows by minute and by consumer: see `monitors.folds.load`. Accuracy: "expected", the answered rows, and
+    what an estimate needs of them (`monitors.folds.scored`).
     """
     groups = group_rows(frame["timestamp_ms"].to_numpy(), frame["segments"], bucket)
     answered = ~present(frame["error_kind"])
@@ -35,6 +37,7 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
     bins = package_prediction_bins(package)
     outputs = bin_rows(bins, predicted_outputs(frame, package.target))
     counts["prediction"] = groups.histogram(outputs, bin_count(bins), answered)
+    expected, expected_sums = scored(frame, package, groups, answered, outputs)
     sums = {}
     for name in ("execution_ms", "response_ms"):
         known = answered & present(frame[name])
@@ -46,7 +49,7 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
     health = summaries(Kind.PREDICTIONS, package.digest, groups, counts, sums)
     for group, hour, minutes in minute_counts(groups, frame["timestamp_ms"].to_numpy()):
         health[Kind.PREDICTIONS, package.digest, *groups.keys[group]].counts[hour] = minutes
-    return health | summaries(Kind.ACCURACY, package.digest, groups, {"expected": rows})
+    return health | summaries(Kind.ACCURACY, package.digest, groups, {"expected": rows} | expected, expected_sums)
 
 
 def _errors(groups: Groups, column: pl.Series, prefix: str) -> dict[str, Counts]:

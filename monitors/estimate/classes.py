@@ -1,0 +1,50 @@
+"""What a multiclass model's probabilities make one expect: `S[j][k]`, rows predicted j and expected to be k.
+
+Each class is calibrated on holdout against all others, a row's rates are brought to a sum of 1, and added up by the
+predicted class. Sums are whole: a row adds its rates in steps of 2^-20, so adding and taking back is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitors.bins import SCORE_EDGES
+from monitors.calibration import rates_of_scores
+from monitors.summary import Summary
+from schemas.observation import Reason
+from schemas.package import NumericBins, Package, TargetType
+
+Floats = NDArray[np.float64]
+
+EXPECTED = "expected_confusion"
+SCORED = "scored"
+STEPS = 1 << 20
+BINS = NumericBins(SCORE_EDGES, ())
+"""Score bins of the probability of any class; without counts."""
+
+
+def is_multiclass(package: Package) -> bool:
+    """More than two classes."""
+    return package.target.type is TargetType.MULTICLASS
+
+
+def calibrated_rows(probabilities: Floats, package: Package) -> Floats:
+    """Rates by class (first axis) and row, with sum 1; where all are 0 the probabilities as they were said."""
+    classes = zip(package.baseline.calibration, probabilities, strict=True)
+    rates = np.stack([rates_of_scores(calibration, BINS, said) for calibration, said in classes])
+    total = rates.sum(axis=0)
+    shared: Floats = np.divide(rates, total, out=probabilities.copy(), where=total > 0)
+    return shared
+
+
+def confusion(summary: Summary, package: Package) -> Floats | Reason:
+    """Rows by predicted (first axis) and expected class; a reason where nothing can be said."""
+    classes = len(package.target.classes)
+    scored = np.maximum(summary.vector(SCORED, classes + 1), 0)
+    if not scored[:classes].any():
+        return Reason.NO_PROBABILITY if scored.any() else Reason.EMPTY
+    if not package.baseline.calibration:
+        return Reason.UNCALIBRATED
+    table = np.maximum(summary.vector(EXPECTED, classes * classes), 0).reshape(classes, classes) / STEPS
+    return table if table.any() else Reason.UNCALIBRATED
