@@ -10,7 +10,9 @@ Predictions
   it takes the place: the later one is `repeated` and, where it was matched, `withdrawn` (reason `repeated`) before.
 - The same source offset again is the same record and changes nothing. A second copy of a *repeated* record would count
   again, as the join remembers only what it keeps; exactly-once input has no such copies.
-- A prediction that meets an actual is `matched`; a challenger that comes late is `matched` alone.
+- A prediction that meets an actual is `matched`. One that comes after an actual that others have met is `matched`
+  together with them, and they are `withdrawn` before (reason `rejoined`): models are compared on the same row, so the
+  outcomes of an association must not depend on who came last.
 
 Actuals
 - The last one in the partition's log wins, whatever its event time; all of one ID are in one partition.

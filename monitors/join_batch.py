@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitors.join_entry import Change, Entry
+from monitors.join_entry import REJOINED, Change, Entry, rematched
 from monitors.join_prediction import CONTEXT_BYTES, LONG
 from monitors.join_state import SHARED, WAITING, decode, first_truths, merge_predictions
 from schemas import encoding
@@ -77,9 +77,9 @@ def meet(
         else:
             truth, held = decode(old)
             begins[place] = old[: len(old) - len(held)]
-            packed.append(merge_predictions(held, new))
-            if truth is not None and truth.answer:
-                changes[place] = [Change(key, OutcomeKind.MATCHED, *truth, b"", new)]
+            packed.append(together := merge_predictions(held, new))
+            if together is not None and truth is not None and truth.answer:
+                changes[place] = rematched(key, truth, held, together, REJOINED)
     values = [None if some is None else begin + some for begin, some in zip(begins, packed, strict=True)]
     for place, row in actual_of.items():
         some = packed[place]

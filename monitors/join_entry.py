@@ -13,6 +13,9 @@ from monitors.join_prediction import PREFIX_BYTES, Packed, newest_ms, rank
 from monitors.join_state import Truth
 from schemas.outcome import OutcomeKind
 
+REJOINED = "rejoined"
+"""Why matched predictions are withdrawn and matched again: one of another model came after the actual."""
+
 
 class Change(NamedTuple):
     """What became of some predictions of an entry: packed, as are the actuals `answer` and `previous` (empty: none)."""
@@ -25,6 +28,15 @@ class Change(NamedTuple):
     previous: bytes
     predictions: bytes
     reason: str = ""
+
+
+def rematched(key: bytes, truth: Truth, before: bytes, after: bytes, reason: str) -> list[Change]:
+    """Predictions that meet an actual late: those that met it before are taken back and matched again beside them."""
+    matched = Change(key, OutcomeKind.MATCHED, *truth, b"", after)
+    if not before:
+        return [matched]
+    revision, timestamp_ms, answer = truth
+    return [Change(key, OutcomeKind.WITHDRAWN, revision, timestamp_ms, b"", answer, before, reason), matched]
 
 
 class Entry:
@@ -47,7 +59,8 @@ class Entry:
 
     def predict(self, packed: list[Packed]) -> list[Change]:
         """Take predictions in record order; what follows for them and for those they take the place of."""
-        kept = {held[0][:PREFIX_BYTES]: held for held in state.unpack_predictions(self._packed)}
+        before = self._packed
+        kept = {held[0][:PREFIX_BYTES]: held for held in state.unpack_predictions(before)}
         fresh: dict[bytes, Packed] = {}
         overtaken: list[Packed] = []
         repeated: list[Packed] = []
@@ -67,7 +80,9 @@ class Entry:
                 kept[model] = fresh[model] = new
         if fresh:
             self._packed = state.pack_predictions(list(kept.values()))
-        return self._changes(list(fresh.values()), overtaken, repeated) if self._truth or repeated else []
+        if not (self._truth or repeated):
+            return []
+        return self._changes(before, repeated, is_fresh=bool(fresh), is_overtaken=bool(overtaken))
 
     def learn(self, timestamp_ms: int, answer: bytes) -> Change | None:
         """Take an actual (`pack_answer`; empty: a withdrawal); what follows for the predictions that are here."""
@@ -100,18 +115,11 @@ class Entry:
             return None
         return self._unanswered(OutcomeKind.EXPIRED, newest, self._packed, "horizon")
 
-    def _changes(self, fresh: list[Packed], overtaken: list[Packed], repeated: list[Packed]) -> list[Change]:
-        changes = []
+    def _changes(self, before: bytes, repeated: list[Packed], *, is_fresh: bool, is_overtaken: bool) -> list[Change]:
+        changes: list[Change] = []
         truth = self._truth
-        if truth is not None and truth.answer:
-            if overtaken:
-                revision, timestamp_ms, answer = truth
-                gone = state.pack_predictions(overtaken)
-                kind = OutcomeKind.WITHDRAWN
-                changes.append(Change(self._key, kind, revision, timestamp_ms, b"", answer, gone, "repeated"))
-            if fresh:
-                packed = state.pack_predictions(fresh)
-                changes.append(Change(self._key, OutcomeKind.MATCHED, *truth, b"", packed))
+        if truth is not None and truth.answer and is_fresh:
+            changes = rematched(self._key, truth, before, self._packed, "repeated" if is_overtaken else REJOINED)
         kind = OutcomeKind.REPEATED
         return changes + [self._unanswered(kind, newest_ms([one]), state.pack_predictions([one])) for one in repeated]
 

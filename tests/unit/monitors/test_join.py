@@ -73,10 +73,11 @@ def test_all_in_one_batch_are_matched_at_once(joiner: Joiner) -> None:
     assert (outcome.kind, said(outcome)) == ("matched", {CHAMPION, FIRST})
 
 
-def test_a_late_challenger_is_matched_alone(joiner: Joiner) -> None:
+def test_a_late_challenger_is_matched_together_with_those_that_were_there(joiner: Joiner) -> None:
     joiner.step(Prediction(), Actual())
-    (outcome,) = joiner.step(CHALLENGER)
-    assert (outcome.kind, outcome.revision, said(outcome)) == ("matched", 0, {FIRST})
+    gone, outcome = joiner.step(CHALLENGER)
+    assert (gone.kind, gone.reason, gone.previous_label, said(gone)) == ("withdrawn", "rejoined", "yes", {CHAMPION})
+    assert (outcome.kind, outcome.revision, said(outcome)) == ("matched", 0, {CHAMPION, FIRST})
 
 
 def test_the_same_actual_again_changes_nothing(joiner: Joiner) -> None:

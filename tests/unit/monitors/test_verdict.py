@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -20,12 +22,25 @@ from monitors.verdict import Pairs, judge, stands
 from monitors.verdict_book import pairs_of
 from schemas.deployment import HOUR_MS, Span
 from schemas.observation import Entry, Finding, Kind, Verdict
+from schemas.outcome import decode_outcomes, encode_outcomes
 from schemas.package import Baseline, Target, TargetType
+from schemas.records import Records
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, progress, summary
 from tests.unit.monitors.fold_frames import merged, outcomes, package, said
+from tests.unit.monitors.join_scene import (
+    CHALLENGER,
+    CHAMPION,
+    FIRST,
+    OTHER_CHALLENGER,
+    SECOND,
+    Actual,
+    Joiner,
+    Prediction,
+)
 
 BINARY = Target("bought", TargetType.BINARY, ("no", "yes"))
 PRICE = Target("price", TargetType.REGRESSION)
+LATE = Target("late", TargetType.BINARY, ("no", "yes"))
 AGE_HOURS = 2
 
 
@@ -142,6 +157,28 @@ def test_corrected_and_withdrawn_pairs_leave_no_trace(rows: list[tuple[float, fl
     folded = [fold_outcomes(outcomes(some), PACKAGES, Span.HOUR) for some in (wrong, right, clean, gone)]
     assert merged(folded[:2]) == merged([folded[2]])
     assert merged(folded[2:]) == {}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(6)))[::17])
+def test_pairs_do_not_depend_on_which_prediction_or_actual_came_first(order: tuple[int, ...]) -> None:
+    records = [Prediction(), replace(Prediction(p=0.9), offset=9), CHALLENGER, OTHER_CHALLENGER, Actual("yes")]
+    packages = {model: package(LATE, digest=model) for model in (CHAMPION, FIRST, SECOND)}
+    found = []
+    for chosen in (order, range(6)):
+        joiner = Joiner()
+        for each in chosen:
+            if each < len(records):
+                joiner.step(records[each])
+            else:
+                joiner.step(replace(CHALLENGER, p=0.7, offset=2))  # asked for before, and read later
+        values = encode_outcomes(joiner.outcomes)
+        keys: list[bytes | None] = [outcome.association_id.encode() for outcome in joiner.outcomes]
+        nowhere = np.zeros(len(values), np.int64)
+        frame = decode_outcomes(Records(keys, list(values), nowhere.astype(np.int32), nowhere, nowhere)).frame
+        folded = fold_outcomes(frame, packages, Span.HOUR)
+        found.append(merged([{key: summary for key, summary in folded.items() if key[0] is Kind.PAIRS}]))
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
 
 
 # ---------------------------------------------------------------- over time
