@@ -139,6 +139,9 @@ def _accuracy(
     counts: dict[str, Counts] = {
         name: groups.histogram(positions, width, where, signs) for name, (positions, width, where) in terms.bins.items()
     }
+    for name, (positions, width, where, weights) in terms.weights.items():
+        signed = weights if signs is None else weights * signs
+        counts[name] = groups.histogram(positions, width, where, signed)
     sums: dict[str, list[int]] = {}
     for name, (term, usable) in terms.sums.items():
         fixed = fixed_terms(np.where(usable, term, 0.0), package.baseline.units.get(name, 1.0))

@@ -12,24 +12,32 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.bins import ERROR_BINS, bin_count, bin_rows, package_prediction_bins
+from monitors.bins import ERROR_BINS, bin_count, bin_rows, package_prediction_bins, pooled_bins
 from monitors.fixed_point import natural_log
 from monitors.folds import answers
 from monitors.folds.deviances import DOMAINS, IN, losses
-from schemas.package import Package, Target, TargetType
+from schemas.package import Bins, NumericBins, Package, Target, TargetType
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+SCORE_UNITS = 1 << 30
+"""Sums of scores are in steps of 2**-30: 8 billion rows fit into a bin."""
+
 _LEAST_PROBABILITY = 1e-15
+_CALIBRATION_BINS = 20
 
 
 @dataclass(slots=True)
 class Terms:
-    """Contributions of rows by name: `bins` are positions, number of bins, rows that count; `sums` terms, rows."""
+    """Contributions of rows by name: `bins` are positions, number of bins, rows that count; `sums` terms, rows.
+
+    `weights` are whole numbers to be summed per bin: positions, number of bins, rows that count, weights.
+    """
 
     valid: Flags
     bins: dict[str, tuple[NDArray[np.intp], int, Flags]] = field(default_factory=dict)
+    weights: dict[str, tuple[NDArray[np.intp], int, Flags, Floats]] = field(default_factory=dict)
     sums: dict[str, tuple[Floats, Flags]] = field(default_factory=dict)
 
 
@@ -99,7 +107,16 @@ def _binary(rows: pl.DataFrame, package: Package) -> Terms:
     probability = np.clip(np.where(usable, scores, 0.5), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     _lose(terms, "log_loss", -natural_log(np.where(actual == 1, probability, 1 - probability)), usable)
     _lose(terms, "brier", (probability - (actual == 1)) ** 2, usable)
+    pooled = _calibration_bins(bins)
+    places, count = pooled[positions], int(pooled[-1])
+    terms.bins["calibration"] = (2 * places + (actual == 1), 2 * count, usable)
+    terms.weights["score_sums"] = (places, count, usable, np.rint(probability * SCORE_UNITS))
     return terms
+
+
+def _calibration_bins(bins: Bins) -> NDArray[np.intp]:
+    """Which bin of the calibration curve each bin of the score is in; the last, missing, has none of its rows."""
+    return pooled_bins(bins, _CALIBRATION_BINS) if isinstance(bins, NumericBins) else np.zeros(bin_count(bins), np.intp)
 
 
 def _multiclass(rows: pl.DataFrame, package: Package) -> Terms:

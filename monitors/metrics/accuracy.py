@@ -16,4 +16,4 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     return share(int(table.trace()), int(table.sum()), targets.holdout(package, "accuracy"))
 
 
-METRIC = Metric("accuracy", Kind.ACCURACY, targets.classification, _compute)
+METRIC = Metric("accuracy", Kind.ACCURACY, targets.classification, _compute, by_threshold=True)

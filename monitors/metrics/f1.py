@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 from monitors.metrics import targets
-from monitors.metrics.intervals import Z
+from monitors.metrics.intervals import around
 from monitors.metrics.protocol import Metric, Value
 from monitors.summary import Summary
 from schemas.observation import Kind, Reason
@@ -33,8 +33,7 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     (_, false_alarms), (misses, hits) = table.tolist()
     if not hits + false_alarms + misses:
         return Value(None, n=n, baseline=baseline, reason=Reason.ZERO_DENOMINATOR if n else Reason.EMPTY)
-    value, error = f1_with_error(hits, false_alarms, misses)
-    return Value(value, max(0.0, value - Z * error), min(1.0, value + Z * error), n, baseline)
+    return around(*f1_with_error(hits, false_alarms, misses), n, baseline, (0.0, 1.0))
 
 
-METRIC = Metric("f1", Kind.ACCURACY, targets.binary, _compute)
+METRIC = Metric("f1", Kind.ACCURACY, targets.binary, _compute, by_threshold=True)

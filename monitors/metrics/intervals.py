@@ -17,7 +17,7 @@ HEAVY = 50
 """Above this `n * (sum of squares) / (square of the sum)` of a loss, a few rows carry it: its interval undercovers."""
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
+def wilson(hits: float, n: float) -> tuple[float, float]:
     """Wilson's interval of a proportion (JASA 1927), for n above 0.
 
     >>> low, high = wilson(0, 100)
@@ -36,6 +36,19 @@ def share(hits: int, n: int, baseline: float | None = None) -> Value:
         return Value(None, baseline=baseline, reason=Reason.EMPTY)
     hits = min(max(hits, 0), n)
     return Value(hits / n, *wilson(hits, n), n, baseline)
+
+
+def around(
+    value: float,
+    error: float,
+    n: int,
+    baseline: float | None,
+    limits: tuple[float, float],
+    reason: Reason | None = None,
+) -> Value:
+    """A value with its standard error as an interval, cut to what the metric can be."""
+    low, high = max(limits[0], value - Z * error), min(limits[1], value + Z * error)
+    return Value(float(value), float(low), float(high), n, baseline, reason)
 
 
 def total(summary: Summary, package: Package, name: str) -> float:

@@ -55,6 +55,8 @@ class Metric:
     `drift` is the drift statistic that a metric tells of, None for all others. `limits` are its default thresholds,
     None where it has no status; `quiet(package, feature, n)` those that noise alone passes in 1 % and 0.1 % of windows.
 
+    A metric `by_threshold` is of the predicted classes, so that another decision threshold gives another value.
+
     A metric `at_close` costs so much that it is computed for closed windows only.
     """
 
@@ -71,6 +73,7 @@ class Metric:
     limits: Limits | None = None
     quiet: Callable[[Package, str, int], Limits] | None = None
     at_close: bool = False
+    by_threshold: bool = False
 
     def asked_of(self, watched: list[str], settings: Settings) -> list[str]:
         """The features, or what stands for them, that the metric is computed for."""
