@@ -70,6 +70,11 @@ class Buckets:
             total.add(self._found[series][start_ms])
         return total
 
+    def each(self, series: Series) -> Iterator[tuple[int, Summary]]:
+        """Start and content of every bucket of a series, in time order; not to be changed."""
+        for start_ms in self._starts.get(series, []):
+            yield start_ms, self._found[series][start_ms]
+
     def rolled(self, period: Period) -> Buckets:
         """The same in larger buckets: what many overlapping windows are summed from."""
         return Buckets(

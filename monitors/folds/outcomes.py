@@ -3,6 +3,8 @@
 For each prediction of an outcome the contribution under the previous actual is subtracted, if there is one, and that
 under the current actual added, if there is one. The bucket is that of the prediction's time. Withdrawals as such are
 not counted: how many a prediction sees depends on which of them came first, and what was predicted waits again anyway.
+"delay" counts the matched by how long after their bucket the actual came (`monitors.delay`); corrections and
+withdrawals carry the time of what they take back, so that it leaves the bin that it was put into.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from monitors.delay import DELAY, DELAY_BINS, delay_bins
 from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import class_codes, present
 from monitors.folds.groups import SummaryKey, group_rows, merge_into, summaries
 from monitors.folds.pairs import fold_pairs
 from monitors.folds.terms import contributions
+from monitors.spans import bucket_end
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
@@ -59,6 +63,7 @@ class _Outcomes:
     takes_back: Flags
     current: pl.DataFrame
     previous: pl.DataFrame
+    times_ms: NDArray[np.int64]
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> _Outcomes:
@@ -67,7 +72,8 @@ class _Outcomes:
         previous = _truth(frame["previous_value"], frame["previous_label"])
         adds = (kinds == _MATCHED) | (kinds == _CORRECTED)
         takes_back = (kinds == _CORRECTED) | (kinds == _WITHDRAWN)
-        return cls(kinds, adds & _known(current), takes_back & _known(previous), current, previous)
+        times_ms = frame["timestamp_ms"].to_numpy()
+        return cls(kinds, adds & _known(current), takes_back & _known(previous), current, previous, times_ms)
 
 
 def _truth(values: pl.Series, labels: pl.Series) -> pl.DataFrame:
@@ -131,14 +137,17 @@ def _accuracy(
     said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes, package: Package, bucket: Span
 ) -> dict[SummaryKey, Summary]:
     """What predictions beside their actuals add and take back."""
-    truths, _, signs = _beside(said, rows, of, outcomes)
+    truths, things, signs = _beside(said, rows, of, outcomes)
     if truths.is_empty():
         return {}
-    groups = group_rows(truths["timestamp_ms"].to_numpy(), truths["segments"], bucket)
+    asked_ms = truths["timestamp_ms"].to_numpy()
+    groups = group_rows(asked_ms, truths["segments"], bucket)
     terms = contributions(truths, package)
+    late_ms = outcomes.times_ms[things % outcomes.kinds.size] - bucket_end(asked_ms, bucket)
     counts: dict[str, Counts] = {
         name: groups.histogram(positions, width, where, signs) for name, (positions, width, where) in terms.bins.items()
     }
+    counts[DELAY] = groups.histogram(delay_bins(late_ms), DELAY_BINS, terms.valid, signs)
     for name, (positions, width, where, weights) in terms.weights.items():
         signed = weights if signs is None else weights * signs
         counts[name] = groups.histogram(positions, width, where, signed)

@@ -31,10 +31,15 @@ def reader_of(
     between: tuple[int, int] = EVER,
 ) -> Reader:
     """What reads a deployment's windows. `wanted` chooses the series, `between` the buckets by their start (ms)."""
-    stored = views.watermark(deployment.name)
-    watermark_ms = None if stored is None else msgspec.msgpack.decode(opened(stored), type=int)
+    watermark_ms = watermark_of(views, deployment.name)
     buckets = Buckets(_rows(views, deployment.name, wanted, between))
     return Reader(buckets, deployment, views.packages().get, watermark_ms=watermark_ms, definitions=definitions)
+
+
+def watermark_of(views: Views, deployment: str) -> int | None:
+    """How far a deployment's event time has come; None before its first."""
+    stored = views.watermark(deployment)
+    return None if stored is None else msgspec.msgpack.decode(opened(stored), type=int)
 
 
 def _rows(

@@ -1,0 +1,149 @@
+"""`watchkeeper coverage`: how much of the truth is known of a deployment, how long it takes, and what that does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from monitors.resolved import coverage as coverage_of
+from schemas.deployment import DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.observation import Kind
+from streams.cli import Ended
+from streams.cli._shared import SHORT, Moment, as_json, must_be, say, show, views, when
+from streams.cli._windows import EVER, reader_of, watermark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitors.resolved import Cohort, Coverage, Delay, ThreeNumbers
+    from monitors.windows import Series
+
+
+@click.command()
+@click.argument("deployment")
+@click.option(
+    "--model", help="This model, by its digest or the beginning of it; default: all, challengers too.", default=""
+)
+@click.option("--segment", help='This segment only, as "country=PT"; default: all rows.', default="")
+@click.option("--metric", "wanted", help="This metric only, as `positive_rate` or `log_loss`.")
+@click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
+@click.option("--to", "until", type=Moment(), help="Predictions made before this time.")
+@as_json
+def coverage(
+    *, deployment: str, model: str, segment: str, wanted: str | None, since: int | None, until: int | None, json: bool
+) -> None:
+    """How many outcomes of DEPLOYMENT are in, how long they take, and every metric three ways.
+
+    Naive, of all that are matched; resolved, of the predictions old enough that 95 % (else 90, 80) of outcomes should
+    be in; and for rates the bounds that the pending leave. Read from the base buckets now, as of the newest event time.
+    """
+    found = views()
+    deployments = found.deployments()
+    must_be(deployment, deployments, "deployment")
+    settings = deployments[deployment].settings
+
+    def is_wanted(series: Series) -> bool:
+        return series.kind is Kind.ACCURACY and series.segment == segment and series.model.startswith(model.lower())
+
+    between = EVER[0] if since is None else since, EVER[1] if until is None else until
+    buckets = reader_of(found, deployments[deployment], wanted=is_wanted, between=between).buckets
+    as_of_ms = watermark_of(found, deployment)
+    packages = found.packages()
+    known = [
+        one
+        for series in buckets.series
+        if as_of_ms is not None and series.model in packages
+        if (
+            one := coverage_of(
+                buckets,
+                series,
+                deployment=deployment,
+                settings=settings,
+                package=packages[series.model],
+                as_of_ms=as_of_ms,
+            )
+        )
+    ]
+    if wanted is not None:
+        must_be(wanted, {each.metric for one in known for each in one.metrics}, "metric of accuracy")
+    if json:
+        say(known)
+        return
+    if not known:
+        raise Ended(f"nothing was predicted by {deployment} that this asks for.")
+    for one in known:
+        _show(one, packages[one.model].name, wanted)
+
+
+def _show(one: Coverage, name: str, wanted: str | None) -> None:
+    labels = one.labels
+    click.echo(
+        f"{one.deployment} / {name} {one.model[:SHORT]}{f' / {one.segment}' if one.segment else ''}, "
+        f"as of {when(one.as_of_ms)} UTC\n"
+        f"predictions of {_day(labels.start_ms)} to {_day(labels.end_ms)}: {labels.expected:,} expected, "
+        f"{labels.matched:,} matched, {labels.pending:,} pending, {labels.expired:,} expired, "
+        f"{labels.invalid:,} invalid: coverage {_number(labels.coverage)}\n"
+        f"{_cohort(one.resolved)}"
+    )
+    columns = ("outcomes in", "age", "95 % interval", "of the matched alone")
+    show("delay after the bucket", columns, map(_delay, one.delays))
+    chosen: Iterable[ThreeNumbers] = (each for each in one.metrics if wanted in (None, each.metric))
+    headings = ("metric", "naive", "rows", "resolved", "95 % interval", "rows", "bounds", "")
+    show("accuracy", headings, map(_metric, chosen))
+    click.echo()
+
+
+def _cohort(found: Cohort | None) -> str:
+    if found is None:
+        return "resolved: not_resolved, no 1,000 predictions are old enough"
+    labels = found.labels
+    return (
+        f"resolved: of the {labels.expected:,} predictions of {_day(labels.start_ms)} to {_day(labels.end_ms)}, which "
+        f"are at least {length(found.age_ms)} old, when {found.x:.0%} should be in; coverage {_number(labels.coverage)}"
+    )
+
+
+def _delay(one: Delay) -> tuple[object, ...]:
+    interval = f"{length(one.low_ms)} to {length(one.high_ms)}"
+    age = one.reason or length(one.age_ms)
+    return f"{one.share:.0%}", age, "" if one.age_ms is None else interval, length(one.naive_ms)
+
+
+def _metric(one: ThreeNumbers) -> tuple[object, ...]:
+    interval = "" if one.resolved_low is None else f"{_number(one.resolved_low)} to {_number(one.resolved_high)}"
+    bounds = "" if one.lowest is None else f"{_number(one.lowest)} to {_number(one.highest)}"
+    resolved = "not_resolved" if one.resolved is None else _number(one.resolved)
+    warning = one.reason or ""
+    return (
+        one.metric,
+        _number(one.naive),
+        f"{one.naive_n:,}",
+        resolved,
+        interval,
+        f"{one.resolved_n:,}",
+        bounds,
+        warning,
+    )
+
+
+def length(ms: int | None) -> str:
+    """A length of time as people say it.
+
+    >>> length(138 * DAY_MS), length(6 * HOUR_MS), length(5 * MINUTE_MS), length(0), length(None)
+    ('138 d', '6 h', '5 min', 'at once', '-')
+    """
+    if ms is None:
+        return "-"
+    for unit_ms, name in ((DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "min")):
+        if ms >= unit_ms:
+            return f"{ms // unit_ms} {name}"
+    return "at once"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _day(at_ms: int) -> str:
+    return when(at_ms)[:10]

@@ -1,0 +1,235 @@
+"""What is said under label delay: on real bookings with the figures of STATISTICS section 7, and at the edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+
+from infra.demo.bookings import bookings
+from monitors.delay import DELAY, DELAY_BINS, delay_bins
+from monitors.evaluator import Evaluator
+from monitors.folds import fold_outcomes, fold_predictions
+from monitors.folds.groups import SummaryKey
+from monitors.join import join
+from monitors.join_columns import prefix_of
+from monitors.join_outcomes import encode_changes
+from monitors.resolved import Coverage, ThreeNumbers, coverage
+from monitors.rollup import Buckets
+from monitors.summary import Summary
+from monitors.table import MemoryTable
+from monitors.windows import Series, Windows
+from schemas.actual import ActualColumns, decode_actuals, encode_actuals
+from schemas.deployment import DAY_MS, Deployment, Model, Settings, Span
+from schemas.observation import Entry, Kind, Metric, Progress, Reason
+from schemas.observation import Summary as SummaryRecord
+from schemas.outcome import decode_outcomes
+from schemas.package import Package, Target, TargetType
+from schemas.records import Records
+from schemas.topics import Topic
+
+DIGEST = "5eed" * 16
+TARGET = Target("is_canceled", TargetType.BINARY, ("false", "true"))
+SETTINGS = Settings(bucket=Span.DAY, accuracy_window=Span.MONTH, horizon_ms=1_000 * DAY_MS, max_age_ms=1_000 * DAY_MS)
+DEPLOYMENT = Deployment("bookings", 1, TARGET, (), Model(DIGEST, "any", "1"), settings=SETTINGS)
+PACKAGE = Package("any", "1", DIGEST, TARGET, (), "linear")
+SERIES = Series(Kind.ACCURACY, DIGEST, "")
+CUT = date(2016, 2, 29)
+AS_OF_MS = int(np.datetime64("2016-03-01", "ms").astype(np.int64))
+BATCH = 5_000
+
+
+class View:
+    """Everything is known."""
+
+    def deployment(self, name: str) -> Deployment:
+        assert name == "bookings"
+        return DEPLOYMENT
+
+    def package(self, digest: str) -> Package:
+        assert digest == DIGEST
+        return PACKAGE
+
+
+def made() -> pl.DataFrame:
+    """Every booking made until the day, in the order of making; any model will do."""
+    return bookings().filter(pl.col("made") <= CUT).with_row_index("offset")
+
+
+def predicted(rows: pl.DataFrame) -> pl.DataFrame:
+    shadow, nothing, zero = pl.lit(value=False), pl.lit(None, pl.String), pl.lit(0, pl.Int32)
+    return rows.select(
+        "association_id",
+        deployment=pl.lit("bookings"),
+        model=pl.lit(DIGEST),
+        timestamp_ms="made_ms",
+        value=pl.lit(0.25),
+        label=pl.lit("false"),
+        probabilities=pl.concat_list(pl.lit(0.75), pl.lit(0.25)),
+        segments=pl.lit([], pl.List(pl.String)),
+        source_partition=zero,
+        source_offset=pl.col("offset").cast(pl.Int64),
+        shadow=shadow,
+        error_kind=nothing,
+        error_code=nothing,
+        consumer=nothing,
+        execution_ms=pl.lit(1.0),
+        response_ms=pl.lit(1.0),
+        partition=zero,
+    )
+
+
+def actual(rows: pl.DataFrame) -> pl.DataFrame:
+    ids = rows["association_id"].to_list()
+    columns = ActualColumns("bookings", ids, rows["outcome_ms"].to_numpy(), labels=rows["is_canceled"].to_list())
+    count = len(ids)
+    at = np.arange(count)
+    keys: list[bytes | None] = [one.encode() for one in ids]
+    decoded = decode_actuals(Records(keys, list(encode_actuals(columns)), np.zeros(count, np.int32), at, at))
+    received = decoded.frame["timestamp_ms"].alias("received_ms")
+    return decoded.frame.with_columns(received, partition=pl.lit(0, pl.Int32))
+
+
+def joined(rows: pl.DataFrame, known: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The outcomes that the joiner sends, as the observer reads them; predictions and actuals take turns by batch."""
+    table: dict[bytes, bytes] = {}
+    batches: list[tuple[pl.DataFrame | None, pl.DataFrame | None]] = [
+        (predicted(part), None) for part in rows.iter_slices(BATCH)
+    ]
+    batches += [(None, actual(part)) for part in known.sort("outcome_ms").iter_slices(BATCH)]
+    for place in np.random.default_rng(0).permutation(len(batches)).tolist():
+        said, came = batches[place]
+        parts = join(said, came, lambda _, keys: [table.get(key) for key in keys], deployments={"bookings": DEPLOYMENT})
+        for part in parts.values():
+            table.update({key: value for key, value in part.writes.items() if value is not None})
+            keys, values = encode_changes(part.changes, {prefix_of(DIGEST): DIGEST})
+            at = np.arange(len(keys))
+            yield decode_outcomes(Records(list(keys), list(values), np.zeros(len(keys), np.int32), at, at)).frame
+
+
+@cache
+def evaluated() -> tuple[Buckets, list[Metric]]:
+    """What the evaluator holds, and says, of the bookings until the day."""
+    rows = made()
+    evaluator, said = Evaluator(table := MemoryTable()), []
+
+    def take(found: dict[SummaryKey, Summary]) -> None:
+        entries = (Entry(*key, summary.encode()) for key, summary in sorted(found.items()))
+        evaluator.step(SummaryRecord("bookings", tuple(entries)), View())
+
+    for part in rows.iter_slices(BATCH):
+        take(fold_predictions(predicted(part), PACKAGE, SETTINGS.bucket))
+    for outcomes in joined(rows, rows.filter(pl.col("outcome") <= CUT)):
+        take(fold_outcomes(outcomes, {DIGEST: PACKAGE}, SETTINGS.bucket))
+    said += evaluator.step(
+        Progress(Topic.PREDICTIONS, 0, 0, caught_up=True, tick_ms=0, event_ms={"bookings": AS_OF_MS}), View()
+    ).metrics
+    evaluator.flush()
+    windows = Windows(table, "bookings")
+    ever = -(1 << 62), 1 << 62
+    return Buckets((SERIES, start, windows.bucket(SERIES, start)) for start in windows.starts(SERIES, *ever)), said
+
+
+@cache
+def known() -> Coverage:
+    found = coverage(
+        evaluated()[0], SERIES, deployment="bookings", settings=SETTINGS, package=PACKAGE, as_of_ms=AS_OF_MS
+    )
+    assert found is not None
+    return found
+
+
+def rate(found: Coverage) -> ThreeNumbers:
+    return next(one for one in found.metrics if one.metric == "positive_rate")
+
+
+def test_real_bookings_come_to_the_coverage_and_the_naive_rate_of_the_cut_off() -> None:
+    labels = known().labels
+    assert (labels.expected, labels.start_ms, labels.end_ms) == (40_055, AS_OF_MS - 244 * DAY_MS, AS_OF_MS)
+    assert labels.coverage == pytest.approx(0.640, abs=5e-4)
+    assert labels.pending == labels.expected - labels.matched
+    assert rate(known()).naive == pytest.approx(0.4405, abs=5e-5)
+
+
+def test_the_bounds_of_real_bookings_hold_what_came_true_in_the_end() -> None:
+    rows = made()
+    truth = (rows["is_canceled"] == "true").mean()
+    late = (rows.filter(pl.col("outcome") > CUT)["is_canceled"] == "true").mean()
+    assert truth == pytest.approx(0.3640, abs=5e-5)
+    assert late == pytest.approx(0.2279, abs=5e-5)
+    found = rate(known())
+    assert found.lowest == pytest.approx(0.282, abs=5e-4)
+    assert found.highest == pytest.approx(0.642, abs=5e-4)
+
+
+def test_the_resolved_cohort_of_real_bookings_falls_back_to_four_fifths_and_is_nearer_to_the_truth() -> None:
+    cohort, found = known().resolved, rate(known())
+    assert cohort is not None
+    assert (cohort.x, cohort.age_ms, cohort.labels.expected) == (0.8, 138 * DAY_MS, 14_578)
+    assert cohort.labels.coverage == pytest.approx(0.851, abs=5e-4)
+    assert cohort.labels.end_ms == AS_OF_MS - 138 * DAY_MS
+    assert found.resolved == pytest.approx(0.3953, abs=5e-5)
+    assert found.reason is Reason.DELAY_BIAS
+
+
+def test_the_delay_of_real_bookings_is_longer_than_that_of_the_matched_ones() -> None:
+    median, ninety, ninety_five = known().delays
+    days = [(one.age_ms or 0) // DAY_MS for one in (median, ninety)]
+    assert days == [46, 242]
+    assert [(one.naive_ms or 0) // DAY_MS for one in (median, ninety)] == [22, 103]
+    assert (median.low_ms or 0) <= 46 * DAY_MS <= (median.high_ms or 0)
+    assert ninety_five.reason is Reason.NOT_RESOLVED or ninety_five.age_ms == 242 * DAY_MS
+
+
+def test_the_evaluator_says_of_each_month_when_its_labels_come() -> None:
+    said = {(one.metric, one.window_start_ms): one for one in evaluated()[1]}
+    first = int(np.datetime64("2015-07", "ms").astype(np.int64))
+    last = int(np.datetime64("2016-02", "ms").astype(np.int64))
+    july, february = (said["label_delay_ms_p50", month] for month in (first, last))
+    assert july.value is not None
+    assert 0 < july.value < 100 * DAY_MS
+    assert (february.value, february.reason) == (None, Reason.NOT_RESOLVED)
+    assert said["expired_rate", first].value == 0
+
+
+def bucket(day: int, expected: int, **labels: int) -> tuple[Series, int, Summary]:
+    """`labels`: positives and negatives after so many days."""
+    delays = np.zeros(DELAY_BINS, np.int64)
+    for name, count in labels.items():
+        delays[delay_bins(np.array([int(name[1:]) * DAY_MS]))] += count
+    total = int(delays.sum())
+    counts = {"expected": [expected], "matched": [total], "positives": [total // 2], "negatives": [total - total // 2]}
+    return SERIES, day * DAY_MS, Summary({name: np.array(some) for name, some in counts.items()} | {DELAY: delays})
+
+
+def view(*rows: tuple[Series, int, Summary], day: int) -> Coverage:
+    found = coverage(Buckets(rows), SERIES, deployment="d", settings=SETTINGS, package=PACKAGE, as_of_ms=day * DAY_MS)
+    assert found is not None
+    return found
+
+
+def test_nothing_is_said_of_a_model_without_predictions() -> None:
+    assert not coverage(Buckets(()), SERIES, deployment="d", settings=SETTINGS, package=PACKAGE, as_of_ms=0)
+
+
+def test_a_cohort_of_fewer_than_a_thousand_rows_is_not_resolved() -> None:
+    assert view(bucket(0, 999, d1=999), day=10).resolved is None
+    assert rate(view(bucket(0, 999, d1=999), day=10)).resolved is None
+    cohort = view(bucket(0, 1_000, d1=1_000), day=10).resolved
+    assert cohort is not None
+    assert (cohort.x, cohort.age_ms) == (0.95, DAY_MS)
+
+
+def test_without_delay_bias_nothing_is_warned_of() -> None:
+    assert rate(view(bucket(0, 2_000, d1=1_990), bucket(1, 2_000, d1=1_990), day=10)).reason is None
+
+
+def test_buckets_from_before_delays_were_kept_are_no_part_of_the_curve() -> None:
+    old = SERIES, 0, Summary({"expected": np.array([5_000]), "matched": np.array([5_000])})
+    found = view(old, bucket(1, 1_000, d2=960), day=10)
+    assert found.delays[0].age_ms == 2 * DAY_MS
+    assert found.labels.expected == 6_000
