@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from infra.demo.findings import Explained, Quality, Stage
+from schemas.deployment import MATERIAL_DRIFT
 from schemas.observation import AccuracyState, AlertPhase, Status
 from schemas.package import TargetType
 
@@ -27,12 +29,21 @@ LOSS_OF = {TargetType.BINARY: "log_loss", TargetType.REGRESSION: "rmse", TargetT
 Closing = tuple[str, str, int]
 """Deployment, model and the window's start."""
 
+LEAST_ROWS = 200
+"""Of a week, for the demo's rule of material drift to look at it, and for the summary to show it."""
+
+_LOST = ("unanswered", "missing_shadows")
 _WORST_FIRST = (Status.FAILING, Status.AT_RISK, Status.UNKNOWN, Status.PASSING)
-_TOLD = (AlertPhase.FIRING, AlertPhase.RESOLVED, AlertPhase.RETRACTED)
+_TOLD = (AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED, AlertPhase.RESOLVED, AlertPhase.RETRACTED)
+_OPEN = (AlertPhase.FIRING.value, AlertPhase.ACKNOWLEDGED.value)
 
 
 class Drifted(msgspec.Struct, frozen=True):
-    """A feature in the last closed window. `windows` of `of` closed ones were at risk or failing."""
+    """A feature in the last closed window of 200 rows or more, without any in the last.
+
+    `windows` of `of` closed ones were at risk or failing.
+    `importance` is its share of all importance in the champion; `moved` says which values have become more frequent.
+    """
 
     feature: str
     status: str
@@ -43,6 +54,9 @@ class Drifted(msgspec.Struct, frozen=True):
     n: int
     windows: int
     of: int
+    importance: float = 0.0
+    quadrant: str = ""
+    moved: str = ""
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -71,17 +85,19 @@ class Month(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """An alert changed its state, because of these windows."""
+    """An alert changed its state by a rule, because of these windows."""
 
     phase: str
     at: str
     late: bool
     text: str
     windows: tuple[str, ...]
+    rule: str = ""
+    severity: str = ""
 
 
 class AlertStory(msgspec.Struct, frozen=True):
-    """One alert from beginning to end; `phase` is where it is now."""
+    """One alert from beginning to end; `phase` is where it is now. `rule` is its name, which rules may share."""
 
     id: str
     deployment: str
@@ -92,10 +108,16 @@ class AlertStory(msgspec.Struct, frozen=True):
     phase: str
     since: str
     changes: tuple[Change, ...]
+    segment: str = ""
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """A deployment. `rows` were requested; `holdout` has the loss of each model in training."""
+    """A deployment. `rows` were requested; `holdout` has the loss of each model in training.
+
+    `stages` as `watchkeeper status` has them; `weighted_drift`: 0 to 1, of all features by importance, in the last
+    closed week. `unanswered`: requests less answers over all weeks, and what challengers owe. `quiet`: watched features
+    for which the rule of material drift has never rung.
+    """
 
     name: str
     revision: int
@@ -110,6 +132,12 @@ class Watched(msgspec.Struct, frozen=True):
     months: tuple[Month, ...]
     drift: tuple[Drifted, ...]
     open_alerts: int
+    unanswered: int = 0
+    quiet: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    weighted_drift: float | None = None
+    quality: tuple[Quality, ...] = ()
+    segments: tuple[Explained, ...] = ()
 
 
 def watched(
@@ -125,7 +153,8 @@ def watched(
     models = [deployment.champion, *deployment.challengers]
     drift = drifted(ours, deployment)
     losses = {model.name: packages[model.digest].baseline.holdout.get(loss) for model in models}
-    open_ones = [one for one in alerts if one.deployment == deployment.name and one.phase == AlertPhase.FIRING]
+    told = [one for one in alerts if one.deployment == deployment.name]
+    rang = {one.feature for one in told for change in one.changes if change.rule == MATERIAL_DRIFT.name}
     return Watched(
         name=deployment.name,
         revision=deployment.revision,
@@ -139,7 +168,9 @@ def watched(
         holdout={name: value for name, value in losses.items() if value is not None},
         months=months(ours, loss, {model.digest: model.name for model in models}, closings),
         drift=drift,
-        open_alerts=len(open_ones),
+        open_alerts=sum(one.phase in _OPEN for one in told),
+        quiet=tuple(sorted(one.feature for one in drift if one.feature not in rang)),
+        unanswered=sum(round(abs(one.value or 0.0)) for one in ours if one.metric in _LOST and not one.reason),
     )
 
 
@@ -154,7 +185,7 @@ def worst(statuses: Iterable[str]) -> str:
 
 
 def drifted(metrics: Iterable[Metric], deployment: Deployment) -> tuple[Drifted, ...]:
-    """Every watched feature in its last closed window, the worst first."""
+    """Every watched feature in its last closed window with enough rows, the worst first."""
     by_feature: dict[str, dict[int, Metric]] = defaultdict(dict)
     for metric in metrics:
         if metric.metric == "psi" and metric.closed and metric.value is not None:
@@ -193,7 +224,7 @@ def stories(events: Iterable[AlertEvent]) -> tuple[AlertStory, ...]:
         by_alert[event.data.id].append(event)
     told = [sorted(found, key=lambda event: event.data.sequence) for found in by_alert.values()]
     fired = [_story(found) for found in told if any(event.data.phase is AlertPhase.FIRING for event in found)]
-    return tuple(sorted(fired, key=lambda one: (one.since, one.deployment, one.rule, one.feature)))
+    return tuple(sorted(fired, key=lambda one: (one.since, one.deployment, one.rule, one.segment, one.feature)))
 
 
 def day(time_ms: int) -> str:
@@ -206,7 +237,8 @@ def day(time_ms: int) -> str:
 
 
 def _drifted(windows: list[Metric]) -> Drifted:
-    last = max(windows, key=lambda metric: metric.window_start_ms)
+    enough = [metric for metric in windows if metric.n >= LEAST_ROWS] or windows
+    last = max(enough, key=lambda metric: metric.window_start_ms)
     value = last.value or 0.0
     return Drifted(
         feature=last.feature,
@@ -252,6 +284,8 @@ def _story(events: Sequence[AlertEvent]) -> AlertStory:
             windows=tuple(
                 f"{day(one.window_start_ms)}: {one.value:.4g} ({one.n:,} rows)" for one in event.data.windows
             ),
+            rule=event.data.rule,
+            severity=event.data.severity.value,
         )
         for event in events
         if event.data.phase in _TOLD
@@ -259,13 +293,14 @@ def _story(events: Sequence[AlertEvent]) -> AlertStory:
     return AlertStory(
         id=last.id,
         deployment=last.deployment,
-        rule=last.rule,
+        rule=last.alert or last.rule,
         metric=last.metric,
         feature=last.feature,
         severity=last.severity.value,
         phase=last.phase.value,
         since=day(last.since_ms),
         changes=tuple(changes),
+        segment=last.segment,
     )
 
 

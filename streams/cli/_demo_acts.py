@@ -1,6 +1,6 @@
-"""What the demo does on purpose: it replaces a model half way, and sends wrong outcomes, which it then corrects.
+"""What the demo does on purpose: it replaces a model, takes note of an alert, sends wrong outcomes and corrects them.
 
-Both say so: the command has a reason, the correction is declared in the summary.
+All say so: the commands have a reason, the correction is declared in the summary.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import msgspec
 import polars as pl
 
 from infra.demo.messages import actuals
-from infra.demo.questions import PRICE
+from infra.demo.questions import CANCELLATION, PRICE
 from infra.demo.replay import Message
 from infra.demo.report import LOSS_OF, day
-from schemas.deployment import ReplaceModel, SetChallengers, Switch
+from schemas.deployment import AcknowledgeAlert, ReplaceModel, SetChallengers, Switch
 from schemas.observation import AlertPhase
 from schemas.topics import Topic
 from streams.cli._demo_setup import ACCURACY_RULE, WORSE_BY
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from streams.cli._demo_chain import Chain
     from streams.connection import Connection
 
+NOTED_FEATURE = "market_segment"
 WRONG_BOOKINGS = 300
 IN_CENTS = 100.0
 PATIENCE_S = 45.0
@@ -99,6 +100,24 @@ def with_offsets(replacement: Replacement, chain: Chain) -> Replacement:
     return msgspec.structs.replace(replacement, offsets=dict(sorted(offsets.items())))
 
 
+def take_note(stage: Stage) -> str:
+    """Acknowledge the drift alert of how bookings come in, as somebody on call would; its ID, "" where none is open."""
+    ours = [one for one in stage.views.alerts() if one.deployment == CANCELLATION.deployment]
+    firing = [one for one in ours if one.feature == NOTED_FEATURE and one.phase is AlertPhase.FIRING]
+    if not firing:
+        return ""
+    alert = firing[0].id
+    why = "online travel agents have grown; the model is to be trained anew"
+    submit(stage.connection, command(CANCELLATION.deployment, AcknowledgeAlert(alert), reason=why))
+
+    def is_noted() -> bool:
+        phases = {one.id: one.phase for one in stage.views.alerts()}
+        return phases.get(alert) is AlertPhase.ACKNOWLEDGED
+
+    stage.chain.until(is_noted, PATIENCE_S)
+    return alert
+
+
 def make_and_mend_an_error(stage: Stage, live: pl.DataFrame) -> Correction:
     """Report prices of one quiet month in cents, wait for the alert, correct them, wait until it is retracted."""
     declared = (
@@ -139,7 +158,7 @@ def _why(metrics: list[Metric], old: Package, new: Package) -> str:
     """The last closed month in which both were measured and the new one was better, else what holdout says."""
     by_month: dict[int, dict[str, Metric]] = {}
     for metric in metrics:
-        if metric.metric == _LOSS and metric.closed and metric.value is not None:
+        if metric.metric == _LOSS and metric.closed and not metric.segment and metric.value is not None:
             by_month.setdefault(metric.window_start_ms, {})[metric.model] = metric
     for start_ms, found in sorted(by_month.items(), reverse=True):
         if {old.digest, new.digest} <= found.keys():
@@ -172,7 +191,7 @@ def _is_calm(metric: Metric) -> bool:
 
 def _reach(alert: Alert) -> tuple[int, int]:
     """From when to when an alert was, in event time."""
-    open_ended = alert.phase in {AlertPhase.PENDING, AlertPhase.FIRING}
+    open_ended = alert.phase in {AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED}
     return alert.since_ms, _FOREVER_MS if open_ended else alert.changed_ms
 
 

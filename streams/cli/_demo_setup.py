@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from infra.demo.bookings import LIVE_DAY
-from infra.demo.questions import QUESTIONS, Question
-from infra.demo.report import LOSS_OF
+from infra.demo.questions import CANCELLATION, PRICE, QUESTIONS, Question
+from infra.demo.report import LEAST_ROWS, LOSS_OF
 from infra.demo.train import train
 from schemas.deployment import (
+    CHANGE_DETECTED,
     DAY_MS,
     MATERIAL_DRIFT,
     AlertRule,
@@ -31,6 +34,18 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 ACCURACY_RULE = "accuracy-drop"
+WORSE_BY_HOTEL = AlertRule(
+    "worse-than-last-month",
+    "rmse",
+    1.5,
+    segment="*",
+    compare=Compare.PREVIOUS,
+    ratio=True,
+    min_rows=500,
+    clear=1.2,
+)
+"""The error of one hotel's prices, half as much again as in the month before."""
+
 WORSE_BY = {TargetType.BINARY: 0.5, TargetType.REGRESSION: 25.0, TargetType.MULTICLASS: 0.6}
 """By how much a month's loss may exceed the one on holdout: nats, euros, nats. The models know one autumn only: other
 seasons make them worse anyway."""
@@ -45,7 +60,7 @@ def deploy(
     deployed = {}
     for question in QUESTIONS:
         models = train(question)
-        packages = [register(connection, store, _archive(model)) for model in models]
+        packages = [register(connection, store, archive_of(model)) for model in models]
         champion, *challengers = packages
         action = CreateDeployment(
             champion.digest, tuple(package.digest for package in challengers), settings_for(question)
@@ -57,19 +72,14 @@ def deploy(
 
 
 def settings_for(question: Question) -> Settings:
-    """Daily buckets, weekly drift, monthly accuracy; horizon and age as a replay of years ago needs them."""
+    """Daily buckets, weekly drift, monthly accuracy; horizon and age as a replay of years ago needs them.
+
+    Each question shows something of its own: cancellations the change detector, segments of the market and a sample of
+    rows for the domain classifier, prices segments by hotel and a comparison with the month before.
+    """
     kind = question.target.type
     rules = (
-        AlertRule(
-            MATERIAL_DRIFT.name,
-            "psi",
-            MATERIAL_DRIFT.limit,
-            feature="*",
-            min_rows=200,
-            windows=2,
-            of=3,
-            clear_windows=6,
-        ),
+        replace(MATERIAL_DRIFT, min_rows=LEAST_ROWS),
         AlertRule(
             ACCURACY_RULE,
             LOSS_OF[kind],
@@ -80,7 +90,7 @@ def settings_for(question: Question) -> Settings:
         ),
         AlertRule("data-errors", "data_error_rate", 0.01, min_rows=100, severity=Severity.CRITICAL),
     )
-    return Settings(
+    plain = Settings(
         importance=Importance.MODERATE,
         bucket=Span.DAY,
         drift_window=Span.WEEK,
@@ -90,9 +100,16 @@ def settings_for(question: Question) -> Settings:
         max_age_ms=20 * 365 * DAY_MS,
         alert_rules=rules,
     )
+    if question is CANCELLATION:
+        more = (*rules, CHANGE_DETECTED)
+        return replace(plain, segments=("market_segment",), row_sample=True, alert_rules=more)
+    if question is PRICE:
+        return replace(plain, segments=("hotel",), alert_rules=(*rules, WORSE_BY_HOTEL))
+    return plain
 
 
-def _archive(model: Trained) -> bytes:
+def archive_of(model: Trained) -> bytes:
+    """The package of a trained model, with its baseline of the training rows."""
     metadata = Package(
         name=model.name,
         version="1",

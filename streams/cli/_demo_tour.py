@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from infra.artifacts import ArtifactStore
 from infra.demo import report, show
 from infra.demo.bookings import live
+from infra.demo.findings import Noticed, noticed
 from infra.demo.questions import PRICE, QUESTIONS
 from infra.demo.replay import steps
 from infra.views import Views
@@ -22,9 +23,11 @@ from streams.cli._demo_acts import (
     Stage,
     make_and_mend_an_error,
     replace_price_model,
+    take_note,
     with_offsets,
 )
 from streams.cli._demo_chain import Chain, StuckError
+from streams.cli._demo_findings import with_findings
 from streams.cli._demo_setup import deploy
 
 if TYPE_CHECKING:
@@ -62,8 +65,10 @@ class Summary(msgspec.Struct):
     figures: Figures
     deployments: tuple[report.Watched, ...]
     alerts: tuple[report.AlertStory, ...]
+    noticed: tuple[Noticed, ...]
     replacement: Replacement
     correction: Correction
+    acknowledged: str = ""
 
 
 def tour(
@@ -96,10 +101,12 @@ def tour(
         replay_s = time.monotonic() - replay_began
         asked = chain.sent[Topic.REQUESTS]
         figures = Figures(chosen.height, asked, chain.sent[Topic.ACTUALS], setup_s, replay_s, asked / replay_s)
+        noted = take_note(stage)
         console.print("all groups are done; now an error of the demo's own, and its correction")
         correction = make_and_mend_an_error(stage, chosen)
         chain.settle()
         summary = _summary(settings.prefix, stage, packages, figures, replacement, correction)
+        summary.acknowledged = noted
     finally:
         chain.close()
     figures.total_s = time.monotonic() - began
@@ -149,27 +156,30 @@ def _summary(
 ) -> Summary:
     known = {package.digest: package for models in packages.values() for package in models.values()}
     decode, decode_metric = msgspec.json.Decoder(AlertEvent).decode, msgspec.json.Decoder(Metric).decode
-    told = report.stories(decode(message.value() or b"") for message in stage.chain.read(Topic.ALERTS))
+    events = [decode(message.value() or b"") for message in stage.chain.read(Topic.ALERTS)]
+    told = report.stories(events)
     history = (message.value() for message in stage.chain.read(Topic.METRICS))
     closings = report.first_closings(decode_metric(value) for value in history if value)
     deployments = stage.views.deployments()
-    found = tuple(
-        report.watched(deployments[one.deployment], known, stage.views.metrics(one.deployment), told, closings)
-        for one in QUESTIONS
-    )
+    found = []
+    for name in (question.deployment for question in QUESTIONS):
+        deployment, metrics = deployments[name], stage.views.metrics(name)
+        seen = report.watched(deployment, known, metrics, told, closings)
+        found.append(with_findings(seen, deployment, known[deployment.champion.digest], metrics, stage.views))
     phases = next((tuple(change.phase for change in one.changes) for one in told if one.id == correction.alert), ())
     return Summary(
         prefix,
         figures,
-        found,
+        tuple(found),
         told,
+        noticed(events),
         with_offsets(replacement, stage.chain),
         msgspec.structs.replace(correction, phases=phases),
     )
 
 
 def _show(summary: Summary, console: Console) -> None:
-    for part in show.everything(summary.deployments, summary.alerts, summary.correction.alert):
+    for part in show.everything(summary.deployments, summary.alerts, summary.noticed, summary.correction.alert):
         console.print()
         console.print(part)
     console.print()
@@ -180,6 +190,7 @@ def _show(summary: Summary, console: Console) -> None:
 def _sentences(summary: Summary) -> list[str]:
     return [
         _replaced(summary.replacement),
+        _noted(summary),
         _mended(summary.correction),
         _measured(summary.figures),
         _next(summary.prefix),
@@ -193,6 +204,12 @@ def _replaced(one: Replacement) -> str:
         f"{one.old} ({one.reason}). Revision {one.revision} is in effect from these offsets of `requests` on "
         f"(partition: offset): {offsets}."
     )
+
+
+def _noted(one: Summary) -> str:
+    if not one.acknowledged:
+        return "[bold]Acknowledged[/]: nothing, as no drift alert of how bookings come in is open."
+    return f"[bold]Acknowledged[/] by command: alert {one.acknowledged[:8]}; it stays open and says by whom and why."
 
 
 def _mended(one: Correction) -> str:
@@ -212,6 +229,8 @@ def _measured(one: Figures) -> str:
 def _next(prefix: str) -> str:
     return (
         f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
-        "the same setting: `watchkeeper status`, `watchkeeper metrics booking-price --metric rmse`, "
-        "`watchkeeper alerts`, `watchkeeper tail predictions`."
+        "the same setting: `watchkeeper report booking-cancellation --html report.html` (a page with histograms, drift "
+        "over time, accuracy, alerts: open it in a browser), `watchkeeper status`, `watchkeeper alerts`, `watchkeeper "
+        "metrics booking-price --window month --compare year --metric psi`, `watchkeeper segments booking-cancellation "
+        "--compare year`, `watchkeeper tail predictions`."
     )

@@ -2,12 +2,13 @@
 
 import io
 
+import msgspec
 from rich.console import Console
 
-from infra.demo import report, show
+from infra.demo import findings, report, show
 from infra.demo.questions import PRICE
 from schemas.deployment import Deployment, Model, Severity
-from schemas.observation import AccuracyState, Alert, AlertEvent, AlertPhase, Evidence, Metric, Status
+from schemas.observation import AccuracyState, Alert, AlertEvent, AlertPhase, Evidence, Metric, Reason, Status
 from schemas.package import Baseline, Package
 
 DAY = 86_400_000
@@ -40,12 +41,14 @@ def metric(
     )
 
 
-def event(sequence: int, phase: AlertPhase, alert: str = "x", feature: str = "") -> AlertEvent:
+def event(
+    sequence: int, phase: AlertPhase, alert: str = "x", feature: str = "", rule: str = "accuracy-drop", day: int = 59
+) -> AlertEvent:
     evidence = (Evidence(31 * DAY, 59 * DAY, 75.3, 6_897),) if phase is AlertPhase.FIRING else ()
     data = Alert(
         id=alert,
         deployment=DEPLOYMENT.name,
-        rule="accuracy-drop",
+        rule=rule,
         metric="rmse",
         feature=feature,
         segment="",
@@ -54,7 +57,7 @@ def event(sequence: int, phase: AlertPhase, alert: str = "x", feature: str = "")
         phase=phase,
         sequence=sequence,
         since_ms=31 * DAY,
-        changed_ms=59 * DAY,
+        changed_ms=day * DAY,
         limit=25.0,
         windows=evidence,
     )
@@ -112,21 +115,84 @@ def test_an_alert_that_was_only_pending_is_no_story() -> None:
     assert report.stories([event(1, AlertPhase.PENDING), event(2, AlertPhase.RESOLVED)]) == ()
 
 
-def test_only_alerts_that_fire_now_are_open() -> None:
+def test_alerts_that_fire_or_were_acknowledged_are_open() -> None:
     told = report.stories(
-        [event(1, AlertPhase.FIRING), event(1, AlertPhase.FIRING, "y"), event(2, AlertPhase.RESOLVED)]
+        [
+            *(event(1, AlertPhase.FIRING, name) for name in "xyz"),
+            event(2, AlertPhase.RESOLVED, "x"),
+            event(2, AlertPhase.ACKNOWLEDGED, "z"),
+        ]
     )
-    assert report.watched(DEPLOYMENT, PACKAGES, [], told, {}).open_alerts == 1
+    assert [one.phase for one in told] == ["resolved", "firing", "acknowledged"]
+    assert report.watched(DEPLOYMENT, PACKAGES, [], told, {}).open_alerts == 2
+
+
+def test_a_feature_is_quiet_if_material_drift_never_rang_whatever_the_change_detector_said() -> None:
+    told = report.stories(
+        [
+            event(1, AlertPhase.FIRING, "x", "lead_time", "material-drift"),
+            event(1, AlertPhase.FIRING, "y", "adults", "change-detected"),
+        ]
+    )
+    metrics = [metric("psi", 0.4, feature="lead_time"), metric("psi", 0.05, feature="adults")]
+    assert report.watched(DEPLOYMENT, PACKAGES, metrics, told, {}).quiet == ("adults",)
+
+
+def test_change_and_material_drift_are_dated_by_the_first_time_that_each_rang() -> None:
+    found = findings.noticed(
+        [
+            event(1, AlertPhase.PENDING, feature="adults", rule="change-detected", day=30),
+            event(2, AlertPhase.FIRING, feature="adults", rule="change-detected", day=31),
+            event(3, AlertPhase.FIRING, feature="adults", rule="material-drift", day=45),
+            event(4, AlertPhase.FIRING, feature="adults", rule="material-drift", day=90),
+            event(1, AlertPhase.FIRING, "y", "babies", "material-drift", day=20),
+            event(1, AlertPhase.FIRING, "z"),
+        ]
+    )
+    assert [(one.feature, one.changed_ms, one.drifted_ms) for one in found] == [
+        ("babies", None, 20 * DAY),
+        ("adults", 31 * DAY, 45 * DAY),
+    ]
+
+
+def test_what_was_bad_in_the_data_is_told_with_its_worst_week_and_how_often() -> None:
+    rates = [(0, 0.02, Status.AT_RISK), (7, 0.09, Status.FAILING), (14, 0.0, Status.PASSING)]
+    metrics = [
+        msgspec.structs.replace(metric("unseen_rate", value, day=day, feature="meal"), status=status)
+        for day, value, status in rates
+    ]
+    metrics.append(msgspec.structs.replace(metric("missing_rate", 0.0, feature="children"), status=Status.PASSING))
+    (found,) = findings.qualities(metrics)
+    assert (found.metric, found.feature, found.value, found.window_start_ms) == ("unseen_rate", "meal", 0.09, 7 * DAY)
+    assert (found.windows, found.of, found.status) == (2, 3, "failing")
+
+
+def test_what_was_lost_is_counted_and_what_cannot_be_told_is_not() -> None:
+    lost = metric("unanswered", 3.0)
+    unsure = msgspec.structs.replace(metric("missing_shadows", 5.0), reason=Reason.NOT_RESOLVED)
+    assert report.watched(DEPLOYMENT, PACKAGES, [lost, unsure], (), {}).unanswered == 3
 
 
 def test_the_tables_show_what_was_found() -> None:
-    told = report.stories([event(1, AlertPhase.FIRING, "y", "lead_time"), event(1, AlertPhase.FIRING)])
+    events = [event(1, AlertPhase.FIRING, "y", "lead_time", "change-detected"), event(1, AlertPhase.FIRING)]
+    told = report.stories(events)
     metrics = [metric("rmse", 30.3), metric("psi", 0.4, feature="lead_time"), metric("requests", 100.0)]
-    found = [report.watched(DEPLOYMENT, PACKAGES, metrics, told, {})]
+    resort = findings.Part("hotel=Resort Hotel", 1.5, -0.25, 30.0, 28.0, 900, 1_200)
+    found = [
+        msgspec.structs.replace(
+            report.watched(DEPLOYMENT, PACKAGES, metrics, told, {}),
+            stages=(findings.Stage("quality", "at_risk", "unseen rate of meal"),),
+            weighted_drift=0.42,
+            quality=(findings.Quality("unseen_rate", "meal", "at_risk", 0.02, 0.001, 7 * DAY, 500, 1, 9),),
+            segments=(findings.Explained("mae", "hotel", "2016-01", "2017-01", 20.0, 21.25, (resort,)),),
+        )
+    ]
     out = io.StringIO()
     console = Console(file=out, width=160)
-    for part in show.everything(found, told, "x"):
+    for part in show.everything(found, told, findings.noticed(events), "x"):
         console.print(part)
     said = out.getvalue()
     for word in ("30.3", "22.7", "lead_time", "failing", "the demo's own error", "2 fired, of which now 2 firing"):
+        assert word in said
+    for word in ("42% of failing", "unseen rate", "1 of 9", "+1.25", "Resort Hotel", "change detected", "at risk"):
         assert word in said
