@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import repeat
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,7 +77,9 @@ def decode(values: Sequence[bytes | None], keys: Sequence[bytes | None], contrac
 
 def decode_framed(values: Sequence[bytes], keys: Sequence[bytes | None], contract: Contract) -> Decoded:
     """The same for values that are known to have the contract's framing, keys and a size in bounds."""
-    frame = _with_tail(values, contract)
+    frame = _with_runs(values, contract)
+    if frame is None:
+        frame = _with_tail(values, contract)
     bodies: list[bytes] = list(map(_body, values)) if frame is None else []
     if frame is None:
         frame = _in_one_call(bodies, contract)
@@ -121,7 +124,11 @@ def framings(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> se
     if max(map(len, cast("Sequence[bytes]", keys)), default=0) > MAX_KEY_BYTES:
         return set()
     present = cast("Sequence[bytes]", values)
-    return set(map(_framing, present)) if max(map(len, present), default=0) <= MAX_VALUE_BYTES else set()
+    if max(map(len, present), default=0) > MAX_VALUE_BYTES:
+        return set()
+    first = _framing(present[0]) if present else b""
+    alike = len(first) == FRAME_BYTES and all(map(bytes.startswith, present, repeat(first)))
+    return {first} if alike else set(map(_framing, present))
 
 
 def _refusal(value: bytes | None, key: bytes | None, expected: bytes) -> str:
@@ -144,42 +151,53 @@ def _mismatched(frame: pl.DataFrame, keys: Sequence[bytes | None]) -> NDArray[np
     return (frame["association_id"].cast(pl.Binary) != pl.Series(keys, dtype=pl.Binary)).to_numpy()
 
 
+def _with_runs(values: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
+    """The batch with its runs of numbers as blocks; None where that cannot be, as where a row lacks a number."""
+    if contract.runs is None or not values:
+        return None
+    found = _read(values, contract.blocks)
+    return None if found is None else contract.runs.attached(found[0], found[1].single, found[1].marks)
+
+
 def _with_tail(values: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
     """The batch by its numbers at the end and what is before them; None where that cannot be."""
     tail = contract.tail
     if tail is None or not values:
         return None
-    numbers = tail.read(values, FRAME_BYTES)
-    if numbers is not None:
-        head = _in_one_call(list(map(itemgetter(slice(FRAME_BYTES, -tail.width)), values)), contract.head)
-        if head is not None:
-            return tail.attached(head, numbers)
     sizes = np.fromiter(map(len, values), np.int64, len(values))
     ends = np.cumsum(sizes)
     data = Bytes.of(np.frombuffer(b"".join((*values, bytes(PADDING))), np.uint8))
     cuts = contract.head.walk.ends(data, ends - sizes + FRAME_BYTES)
-    if cuts is None or (numbers := tail.read_sparse(data, cuts, ends)) is None:
+    if cuts is None or (numbers := tail.read(data, cuts, ends)) is None:
         return None
     lengths = (cuts - ends + sizes).tolist()
     head = _in_one_call([value[FRAME_BYTES:end] for value, end in zip(values, lengths, strict=True)], contract.head)
     return None if head is None else tail.attached(head, numbers)
 
 
-def _in_one_call(bodies: list[bytes], contract: Contract) -> pl.DataFrame | None:
+def _in_one_call(bodies: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
     if not bodies:
         return pl.DataFrame(schema=contract.columns)
+    found = _read(bodies, contract)
+    return None if found is None else found[0]
+
+
+def _read(bodies: Sequence[bytes], contract: Contract) -> tuple[pl.DataFrame, Bytes] | None:
+    """The values as columns, and their bytes after the walk; None where some are no values."""
     ends = np.cumsum(np.fromiter(map(len, bodies), np.int64, len(bodies)))
     size = int(ends[-1])
     head = contract.header + zigzag(len(bodies)) + zigzag(size)
     container = b"".join((head, *bodies, SYNC))
+    data = Bytes.of(np.frombuffer(container, np.uint8, offset=len(head)))
     try:
-        if not contract.walk.fits(np.frombuffer(container, np.uint8, offset=len(head)), ends):
+        if not contract.walk.fits(data, ends):
             return None
         frame = pl.read_avro(io.BytesIO(container))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return None
     whole = frame.height == len(bodies)
-    return frame if whole and all(_in_range(frame[name], symbols) for name, symbols in contract.enums.items()) else None
+    whole &= all(_in_range(frame[name], symbols) for name, symbols in contract.enums.items())
+    return (frame, data) if whole else None
 
 
 def _one_by_one(bodies: list[bytes], contract: Contract) -> tuple[pl.DataFrame, list[int], list[tuple[int, str]]]:

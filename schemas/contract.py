@@ -11,6 +11,7 @@ import fastavro
 import msgspec
 import polars as pl
 
+from schemas.runs import Runs, runs_of
 from schemas.tail import Tail, tail_of
 from schemas.walk import Walk
 
@@ -73,6 +74,16 @@ class Contract:
         return Walk(self.plain)
 
     @cached_property
+    def runs(self) -> Runs | None:
+        """The numbers that every value may have side by side."""
+        return runs_of(self.plain, FRAME_BYTES)
+
+    @cached_property
+    def blocks(self) -> Contract:
+        """Framing and values with a block for each of the runs."""
+        return Contract(self.runs.schema if self.runs else self.plain)
+
+    @cached_property
     def tail(self) -> Tail | None:
         """The numbers that every value may end with."""
         return tail_of(self.plain)
@@ -114,6 +125,8 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401  # an Avro schema is any JSON
             return {"type": "record", "name": kind["name"], "fields": fields}
         case {"type": "array"}:
             return {"type": "array", "items": _plain(kind["items"])}
+        case {"type": "fixed"}:
+            return kind
         case {"type": "enum"} | "int":
             return "long"
         case {"type": name}:
@@ -134,4 +147,6 @@ def _dtype(kind: Any) -> pl.DataType:  # noqa: ANN401  # the same
             return pl.Struct({field["name"]: _dtype(field["type"]) for field in kind["fields"]})
         case {"type": "array"}:
             return pl.List(_dtype(kind["items"]))
+        case {"type": "fixed"}:
+            return pl.Binary()
     return _SCALARS[kind]

@@ -1,9 +1,8 @@
 """The numbers at the end of a record, cut off and read as columns of bytes.
 
-A deployment's features come last in its requests, and most of them are numbers. Where all rows have all of those, they
-are the same many bytes at the end of each value, a matrix; where some are missing, the walk says where they begin.
-Reading is by prefix and leaves nothing to choose: a value whose last bytes are these numbers, and whose other bytes are
-just the fields before them, is that value and no other.
+For batches where some rows lack some of them (`schemas.runs` has the others): the walk over what is before them says
+where they begin. Reading is by prefix and leaves nothing to choose: a value whose last bytes are these numbers, and
+whose other bytes are just the fields before them, is that value and no other.
 """
 
 from __future__ import annotations
@@ -15,10 +14,6 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
     from schemas.walk import Bytes, Longs
 
 _DOUBLE = "double"
@@ -31,40 +26,20 @@ _PRESENT = 2
 class Tail:
     """Last fields, all double or union of null and double, of the record in the last field, `record`.
 
-    Counted from where they begin, all present: each number is at `places`, union indices are at `unions`; `width` bytes
-    in all. `head` is the schema without these fields.
+    `optional` says which are a union. `head` is the schema without these fields.
     """
 
     head: dict[str, Any]
     record: str
     names: tuple[str, ...]
-    places: tuple[int, ...]
-    unions: tuple[int, ...]
-    width: int
+    optional: tuple[bool, ...]
 
-    def read(self, values: Sequence[bytes], least_bytes: int) -> pl.DataFrame | None:
-        """The numbers, one column per field; None where a value lacks one, or has no room behind `least_bytes`."""
-        sizes = np.fromiter(map(len, values), np.int64, len(values))
-        if not sizes.size or sizes.min() < least_bytes + self.width:
-            return None
-        rows: NDArray[np.void] = np.ndarray(
-            (int(sizes.sum()) - self.width + 1,), f"V{self.width}", b"".join(values), strides=(1,)
-        )
-        tails = rows[np.cumsum(sizes) - self.width]
-        if (tails.view(np.uint8).reshape(sizes.size, self.width)[:, self.unions] != _PRESENT).any():
-            return None
-        numbers = np.empty((len(self.names), sizes.size))
-        for number, place in zip(numbers, self.places, strict=True):
-            number[:] = np.ndarray(sizes.shape, "<f8", tails, place, (self.width,))
-        return pl.DataFrame([pl.Series(name, number) for name, number in zip(self.names, numbers, strict=True)])
-
-    def read_sparse(self, data: Bytes, starts: Longs, ends: Longs) -> pl.DataFrame | None:
+    def read(self, data: Bytes, starts: Longs, ends: Longs) -> pl.DataFrame | None:
         """The numbers that begin and end here, where some may be missing; None where these bytes are none."""
-        optional = {place + 1 for place in self.unions}
         columns, at = [], starts
         try:
-            for name, place in zip(self.names, self.places, strict=True):
-                if place not in optional:
+            for name, optional in zip(self.names, self.optional, strict=True):
+                if not optional:
                     columns.append(pl.Series(name, data.eight[at].view(np.float64)))
                     at = at + _DOUBLE_BYTES
                     continue
@@ -98,16 +73,11 @@ def tail_of(schema: dict[str, Any]) -> Tail | None:
         return None
     kept, cut = fields[:-count], fields[-count:]
     rest = [{**last, "type": {**last["type"], "fields": kept}}] if kept else []
-    optional = np.array([field["type"] == _OPTIONAL for field in cut])
-    after = np.cumsum(optional + _DOUBLE_BYTES)
-    places = after - _DOUBLE_BYTES
     return Tail(
         {**schema, "fields": schema["fields"][:-1] + rest},
         last["name"],
         tuple(field["name"] for field in cut),
-        tuple(places.tolist()),
-        tuple((places[optional] - 1).tolist()),
-        int(after[-1]),
+        tuple(field["type"] == _OPTIONAL for field in cut),
     )
 
 

@@ -9,7 +9,7 @@ take a byte of a neighbour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,10 +41,14 @@ class Misaligned(Exception):  # an answer on the way up, not a fault
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Joined values and at least `PADDING` bytes more: one by one, and the eight from each as a number."""
+    """Joined values and at least `PADDING` bytes more: one by one, and the eight from each as a number.
+
+    A walk leaves in `marks` where the blocks of bytes (`fixed`) of each row begin, in the order of the fields.
+    """
 
     single: NDArray[np.uint8]
     eight: NDArray[np.uint64]
+    marks: list[Longs] = field(default_factory=list)
 
     @classmethod
     def of(cls, joined: NDArray[np.uint8]) -> Bytes:
@@ -59,11 +63,11 @@ class Walk:
     def __init__(self, record: dict[str, Any]) -> None:
         self._end = _step(record)
 
-    def fits(self, padded: NDArray[np.uint8], ends: Longs) -> bool:
+    def fits(self, data: Bytes, ends: Longs) -> bool:
         """Whether the bytes from `ends[i - 1]` (0 for the first) to `ends[i]` are one value, for each i."""
         starts = np.zeros(ends.size, np.int64)
         starts[1:] = ends[:-1]
-        found = self.ends(Bytes.of(padded), starts)
+        found = self.ends(data, starts)
         return found is not None and np.array_equal(found, ends)
 
     def ends(self, data: Bytes, starts: Longs) -> Longs | None:
@@ -80,7 +84,9 @@ def _step(kind: Any) -> Step:  # noqa: ANN401  # an Avro schema is any JSON
         case list():
             return _optional(_step(next(branch for branch in kind if branch != "null")))
         case {"type": "record"}:
-            return _record([_step(field["type"]) for field in kind["fields"]])
+            return _record([_step(part["type"]) for part in kind["fields"]])
+        case {"type": "fixed"}:
+            return _block(kind["size"])
         case {"type": "array"}:
             return _doubles if kind["items"] == "double" else _array(_step(kind["items"]))
     return {"string": _text, "long": _long, "double": _double, "boolean": _boolean}[kind]
@@ -88,6 +94,14 @@ def _step(kind: Any) -> Step:  # noqa: ANN401  # an Avro schema is any JSON
 
 def _double(_: Bytes, at: Longs) -> Longs:
     return at + _DOUBLE_BYTES
+
+
+def _block(size: int) -> Step:
+    def end(data: Bytes, at: Longs) -> Longs:
+        data.marks.append(at)
+        return at + size
+
+    return end
 
 
 def _boolean(data: Bytes, at: Longs) -> Longs:

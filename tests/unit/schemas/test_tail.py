@@ -22,6 +22,9 @@ LAYOUTS = (
     [OPTIONAL, DOUBLE, OPTIONAL],
     [DOUBLE, TEXT, OPTIONAL, DOUBLE],
     [OPTIONAL, TEXT],
+    [OPTIONAL, DOUBLE, OPTIONAL, TEXT],
+    [TEXT, *[DOUBLE] * 3, TEXT, *[OPTIONAL] * 4],
+    [DOUBLE, OPTIONAL, DOUBLE, TEXT, TEXT, OPTIONAL, OPTIONAL, OPTIONAL, TEXT, DOUBLE],
 )
 
 
@@ -53,7 +56,7 @@ def record(association_id: str, features: list[Any]) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(st.integers(0, len(LAYOUTS) - 1), st.data(), st.booleans())
-def test_numbers_at_the_end_are_read_as_they_were_written(number: int, data: st.DataObject, full: bool) -> None:  # noqa: FBT001
+def test_numbers_side_by_side_are_read_as_they_were_written(number: int, data: st.DataObject, full: bool) -> None:  # noqa: FBT001
     kinds = [DOUBLE if full and kind == OPTIONAL else kind for kind in LAYOUTS[number]]
     features = data.draw(st.lists(st.tuples(*(MEMBERS[str(kind)] for kind in kinds)), max_size=8))
     rows = [record(f"id-{row}", list(values)) for row, values in enumerate(features)]

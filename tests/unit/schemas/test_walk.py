@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.contract import zigzag
-from schemas.walk import PADDING, Walk
+from schemas.walk import PADDING, Bytes, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def written(record: dict[str, Any]) -> bytes:
 
 def fits(bodies: Sequence[bytes], walk: Walk = WALK) -> bool:
     joined = np.frombuffer(b"".join(bodies) + bytes(PADDING), np.uint8)
-    return walk.fits(joined, np.cumsum([len(body) for body in bodies], dtype=np.int64))
+    return walk.fits(Bytes.of(joined), np.cumsum([len(body) for body in bodies], dtype=np.int64))
 
 
 def canonical(body: bytes) -> bool:
