@@ -112,10 +112,12 @@ def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alert
     names = {one.metric for one in metrics}
     rules = {rule.name: rule for rule in deployment.settings.alert_rules if rule.metric in names}
     ringing = [one for one in open_alerts if one.rule in rules]
-    by_rules, by_thresholds = _alert_status(ringing), _worst(_newest([one for one in metrics if one.status]))
+    newest = _newest([one for one in metrics if one.status])
+    by_rules, by_thresholds = _alert_status(ringing), _worst(newest)
     bad = [status for status in WORST[:2] if status in (by_rules, by_thresholds)]
     if bad:
-        return bad[0], "; ".join(sorted({_said(one) for one in ringing}))
+        named = {_named(one.metric, one.feature) for one in newest if one.status is bad[0]}
+        return bad[0], "; ".join([*sorted({_said(one) for one in ringing}), *sorted(named)])
     if not metrics:
         return Status.UNKNOWN, "no actual has been matched yet" if stage == "accuracy" else "no window has rows yet"
     if by_thresholds is Status.PASSING or any(_judged(rule, metrics) for rule in rules.values()):
@@ -130,8 +132,11 @@ def _stage(stage: str, deployment: Deployment, metrics: list[Metric], open_alert
 
 
 def _said(alert: Alert) -> str:
-    of = " of ".join(filter(None, (alert.metric, alert.feature)))
-    return f"{of} ({alert.rule}) is {alert.phase.value}"
+    return f"{_named(alert.metric, alert.feature)} ({alert.rule}) is {alert.phase.value}"
+
+
+def _named(metric: str, feature: str) -> str:
+    return " of ".join(filter(None, (metric, feature)))
 
 
 def _judged(rule: AlertRule, metrics: Iterable[Metric]) -> bool:

@@ -76,9 +76,10 @@ def test_drift_is_that_of_the_newest_closed_window_and_is_weighed() -> None:
     assert found.weighted_drift == (0.01 / 0.25 + 0.5) / 2
 
 
-def test_quality_is_judged_by_thresholds_of_its_metrics() -> None:
+def test_quality_is_judged_by_thresholds_of_its_metrics_and_says_which() -> None:
     bad = metric("missing_rate", feature="age", value=0.4, status=Status.FAILING)
-    assert standing([bad]).quality is Status.FAILING
+    found = standing([bad, metric("missing_rate", feature="plan", status=Status.AT_RISK)])
+    assert (found.quality, found.reasons["quality"]) == (Status.FAILING, "missing_rate of age")
     assert standing([metric("missing_rate", feature="age", status=Status.PASSING)]).quality is Status.PASSING
 
 
