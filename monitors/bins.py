@@ -105,6 +105,9 @@ def score_edges(threshold: float = 0.5) -> tuple[float, ...]:
 
 SCORE_EDGES = score_edges()
 
+# Of each class's probability, for its area against the rest: every fourth of those, as there are two sets per class.
+CLASS_BINS = NumericBins(tuple(np.round(1 / (1 + np.exp(-np.linspace(-9, 9, 65))), 12).tolist()), (0,) * 67)
+
 # From 0.01 ms to 1e6 ms: a bin's geometric middle is within a factor of 2 ** (1/16), 4.4 %, of everything in the bin.
 LATENCY_EDGES_MS: tuple[float, ...] = tuple(
     float(f"{0.01 * 2 ** (step / _LATENCY_PER_DOUBLING):.9g}") for step in range(27 * _LATENCY_PER_DOUBLING)

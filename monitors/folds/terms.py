@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.bins import ERROR_BINS, bin_count, bin_rows, package_prediction_bins, pooled_bins
+from monitors.bins import CLASS_BINS, ERROR_BINS, bin_count, bin_rows, package_prediction_bins, pooled_bins
 from monitors.fixed_point import natural_log
 from monitors.folds import answers
 from monitors.folds.deviances import DOMAINS, IN, losses
@@ -23,6 +23,9 @@ Flags = NDArray[np.bool_]
 
 SCORE_UNITS = 1 << 30
 """Sums of scores are in steps of 2**-30: 8 billion rows fit into a bin."""
+
+AGAINST_REST = "against_rest:"
+MOST_CLASSES = 20
 
 _LEAST_PROBABILITY = 1e-15
 _CALIBRATION_BINS = 20
@@ -131,7 +134,28 @@ def _multiclass(rows: pl.DataFrame, package: Package) -> Terms:
     usable = terms.valid & np.isfinite(of_actual)
     probability = np.clip(np.where(usable, of_actual, 0.5), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     _lose(terms, "log_loss", -natural_log(probability), usable)
+    terms.bins |= _against_the_rest(rows["probabilities"], actual, usable, len(target.classes))
     return terms
+
+
+def _against_the_rest(
+    said: pl.Series, actual: NDArray[np.intp], usable: Flags, classes: int
+) -> dict[str, tuple[NDArray[np.intp], int, Flags]]:
+    """Of each class the bins of its probability: first in rows of other classes, then in rows of the class itself.
+
+    Nothing where there are more classes than `MOST_CLASSES`: two histograms of each are kept in every bucket.
+    """
+    if classes > MOST_CLASSES:
+        return {}
+    whole = usable & (said.list.len() == classes).fill_null(value=False).to_numpy()
+    width = bin_count(CLASS_BINS)
+    places = np.zeros((actual.size, classes), np.intp)
+    values = said.filter(pl.Series(whole)).explode() if not whole.all() else said.explode()
+    places[whole] = bin_rows(CLASS_BINS, values).reshape(-1, classes)
+    return {
+        f"{AGAINST_REST}{code}": (places[:, code] + width * (actual == code), 2 * width, whole)
+        for code in range(classes)
+    }
 
 
 def _confuse(terms: Terms, actual: NDArray[np.intp], predicted: NDArray[np.intp], classes: int) -> None:
