@@ -119,6 +119,36 @@ def test_drift_of_the_season_is_seen_and_fires(summary: dict[str, Any]) -> None:
     assert "arrival_week" in fired
 
 
+def test_drift_is_crossed_with_importance_and_says_what_has_grown(summary: dict[str, Any]) -> None:
+    drift = {one["feature"]: one for one in of(summary, PRICE)["drift"]}
+    assert sum(one["importance"] for one in drift.values()) == pytest.approx(1)
+    assert drift["arrival_week"]["quadrant"] == "important, drifting"
+    assert drift["babies"]["quadrant"] == "minor, stable"
+    assert all(" to " in one["moved"] for one in drift.values())
+    assert of(summary, PRICE)["weighted_drift"] > 0.25
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.deployment)
+def test_every_stage_has_a_standing_and_nothing_is_left_unanswered(summary: dict[str, Any], question: Question) -> None:
+    found = of(summary, question)
+    standing = {stage["name"]: stage["status"] for stage in found["stages"]}
+    assert (standing["drift"], standing["health"]) == ("failing", "passing")
+    assert standing["quality"] in {"passing", "at_risk", "failing"}
+    assert found["unanswered"] == 0
+
+
+def test_the_change_detector_is_there_before_material_drift(summary: dict[str, Any]) -> None:
+    (one,) = (one for one in summary["noticed"] if one["feature"] == "arrival_week" and one["changed_ms"])
+    assert one["deployment"] == CANCELLATION.deployment
+    assert one["changed_ms"] < one["drifted_ms"]
+    assert " to 1" in one["evidence"]
+
+
+def test_an_alert_is_acknowledged_where_one_is_open(summary: dict[str, Any]) -> None:
+    stories = {one["id"]: one for one in summary["alerts"]}
+    assert stories[summary["acknowledged"]]["phase"] == "acknowledged"
+
+
 def test_the_model_is_replaced_half_way_from_known_offsets_on(summary: dict[str, Any]) -> None:
     replaced = summary["replacement"]
     assert of(summary, PRICE)["champion"] == replaced["new"] == "booking-price-boosted"
