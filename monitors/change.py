@@ -131,8 +131,12 @@ class Reference:
 
 
 def reference_of(baseline: Baseline, names: Sequence[str]) -> Reference:
-    """Of a package's baseline. One without a table of tolerances (an older package) gets the default for all."""
-    tolerances = baseline.tolerance or dict.fromkeys(baseline.features, DEFAULT_TOLERANCE)
+    """Of a package's baseline. One without a table of tolerances (an older package) gets the default for all.
+
+    An older package has no noise tables either; where there are some, an empty table says that all are unstable.
+    """
+    usual = {} if baseline.noise else dict.fromkeys(baseline.features, DEFAULT_TOLERANCE)
+    tolerances = baseline.tolerance or usual
     known = {
         name: (bins.counts, tolerances[name])
         for name, bins in baseline.features.items()

@@ -16,7 +16,7 @@ from monitors.summary import Summary
 from monitors.table import key_of
 from schemas.deployment import CHANGE_DETECTED, DEFAULT_RULES, HOUR_MS, MATERIAL_DRIFT, AlertRule, Settings
 from schemas.observation import Kind
-from schemas.package import Baseline, CategoricalBins
+from schemas.package import Baseline, CategoricalBins, Noise
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, delta, hours_of_ages, phases, progress, summary
 
 TRAINING = Baseline(features={"age": CategoricalBins((), (14_000, 6_000, 0))})
@@ -80,6 +80,13 @@ def test_a_feature_that_is_too_unstable_has_no_evidence_and_an_older_package_the
     assert not np.isnan(older.log_e(older.stacked(counts))).any()
     assert np.isnan(newer.log_e(newer.stacked(counts))).tolist() == [False, True]
     assert newer.log_e(newer.stacked(counts))[0] == older.log_e(older.stacked(counts))[0]
+
+
+def test_where_all_features_are_too_unstable_none_has_evidence() -> None:
+    bins = CategoricalBins((), (70, 30, 0))
+    baseline = Baseline(features={"age": bins}, noise={"age": Noise((100,), {})})
+    found = reference_of(baseline, ["age"])
+    assert np.isnan(found.log_e(found.stacked(Summary({"feature:age": np.array([7, 3])})))).all()
 
 
 def test_the_levels_of_elond_never_sum_to_more_than_one() -> None:
