@@ -9,6 +9,9 @@ import click
 from monitors.metrics import METRICS
 from monitors.periods import Ago, Period, Range, calendar, sliding
 from monitors.rollup import Comparison
+from monitors.thresholds import at_threshold
+from schemas.observation import AccuracyState
+from schemas.package import TargetType
 from streams.cli import Ended
 from streams.cli._shared import SHORT, Duration, Moment, as_json, must_be, say, show, views, when
 from streams.cli._windows import reader_of
@@ -50,6 +53,12 @@ MOST_WINDOWS = 20_000
     type=click.Choice([*(one.value for one in Ago), BASELINE]),
     help="With the window before, or the same one a week, a month, a year ago: distances are taken from it.",
 )
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Metrics of predicted classes as if a binary target were positive from this score on: exact at score edges "
+    "(256, evenly in logit), elsewhere the rows of one bin are shared in proportion.",
+)
 @as_json
 def metrics(
     *,
@@ -63,12 +72,13 @@ def metrics(
     window: str | None,
     sliding: int | None,
     compare: str | None,
+    threshold: float | None,
     json: bool,
 ) -> None:
     """The metrics of DEPLOYMENT, window by window.
 
-    Without --window, --sliding and --compare: as they were last said, with their revisions. With one of them: read from
-    the base buckets now, for the windows that meet --from and --to, whole ones.
+    Without --window, --sliding, --compare and --threshold: as they were last said, with their revisions. With one of
+    them: read from the base buckets now, for the windows that meet --from and --to, whole ones.
     """
     found = views()
     deployments = found.deployments()
@@ -80,12 +90,13 @@ def metrics(
     ago = Ago(compare) if compare not in (None, BASELINE) else None
 
     def is_wanted(one: Metric) -> bool:
-        return metric in (None, one.metric) and feature in (None, one.feature)
+        known = threshold is None or one.state is not AccuracyState.ESTIMATE  # which is of the package's threshold
+        return known and metric in (None, one.metric) and feature in (None, one.feature)
 
     def is_read(series: Series) -> bool:
         return series.segment == segment and series.model.startswith(model.lower())
 
-    if window is None and sliding is None and ago is None:
+    if window is None and sliding is None and ago is None and threshold is None:
         said = [
             one
             for one in found.metrics(deployment)
@@ -100,6 +111,13 @@ def metrics(
     chosen = deployments[deployment]
     # a classifier is trained for each window: only where it is asked for by name
     definitions = [METRICS[metric]] if metric else [one for one in METRICS.values() if not one.at_close]
+    if threshold is not None:
+        window = window or chosen.settings.accuracy_window.value
+        if chosen.target.type is not TargetType.BINARY:
+            raise Ended(f"only a binary target has a threshold; that of {deployment} is {chosen.target.type}.")
+        definitions = [at_threshold(one, threshold) for one in definitions if one.by_threshold]
+        if not definitions:
+            raise Ended(f"{metric} does not rest on a threshold.")
     reader = reader_of(found, chosen, wanted=is_read, definitions=definitions)
     ranges = _ranges(reader, chosen, (since, until), window, sliding)
     if ago is None:
