@@ -14,7 +14,7 @@ import numpy as np
 
 from monitors.join_entry import REJOINED, Change, Entry, rematched
 from monitors.join_prediction import CONTEXT_BYTES, LONG
-from monitors.join_state import SHARED, WAITING, decode, first_truths, merge_predictions
+from monitors.join_state import FORGET, SHARED, WAITING, decode, first_truths, merge_predictions
 from schemas import encoding
 from schemas.outcome import OutcomeKind
 
@@ -138,7 +138,7 @@ def _begins(came: Actuals, entries: Entries, fresh: list[bytes | None]) -> tuple
     for place, answer, begin in zip(
         entries.came.tolist(), came.answers, first_truths(came.timestamps_ms, came.answers), strict=True
     ):
-        if answer:
+        if answer and answer != FORGET:
             begins[place] = begin
         else:
             fresh[place] = None
@@ -160,6 +160,9 @@ def _one_by_one(
         rows = predictions[place]
         found = entry.predict([(said.bodies[row], said.contexts.of(row)) for row in rows]) if rows else []
         for row in actuals[place]:
+            if came.answers[row] == FORGET:
+                found += entry.forget()
+                continue
             change = entry.learn(int(came.timestamps_ms[row]), came.answers[row])
             if change is not None:
                 found.append(change)

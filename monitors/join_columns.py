@@ -16,6 +16,7 @@ import polars as pl
 
 from monitors import join_prediction
 from monitors.join_prediction import LONG, PREFIX_BYTES
+from monitors.join_state import FORGET
 from schemas import encoding
 
 if TYPE_CHECKING:
@@ -149,11 +150,18 @@ def contexts(frame: pl.DataFrame) -> Contexts:
 
 
 def answers(frame: pl.DataFrame) -> list[bytes]:
-    """`join_state.pack_answer` of each row of actuals; empty for a withdrawal."""
+    """`join_state.pack_answer` of each row of actuals; empty for a withdrawal, and how it is asked to forget."""
     labels = encoding.optional_strings(frame["label"].to_list())
     packed = encoding.assemble([_optional_doubles(frame["value"]), labels], len(frame))
-    for row in frame["withdrawn"].arg_true():
-        packed[row] = b""
+    acted = frame["was_acted_on"]
+    if acted.null_count() < len(acted):
+        packed = [
+            answer if said is None else answer + encoding.optional_boolean(said)
+            for answer, said in zip(packed, acted.to_list(), strict=True)
+        ]
+    for name, answer in (("withdrawn", b""), ("forget", FORGET)):
+        for row in frame[name].arg_true():
+            packed[row] = answer
     return packed
 
 

@@ -99,6 +99,17 @@ class Entry:
         kind = OutcomeKind.MATCHED if not previous else OutcomeKind.CORRECTED if answer else OutcomeKind.WITHDRAWN
         return Change(self._key, kind, revision, timestamp_ms, answer, previous, self._packed)
 
+    def forget(self) -> list[Change]:
+        """Let go of everything; what to say is who predicted and when, so that copies of the row can go too."""
+        truth, packed = self._truth, state.without_answers(self._packed)
+        self._truth, self._packed = None, b""
+        if not packed:
+            return []
+        newest = newest_ms(state.unpack_predictions(packed))
+        revision = 0 if truth is None else truth.revision
+        kinds = (OutcomeKind.FORGOTTEN,) if truth and truth.answer else (OutcomeKind.EXPIRED, OutcomeKind.FORGOTTEN)
+        return [Change(self._key, kind, revision, newest, b"", b"", packed, "forgotten") for kind in kinds]
+
     def newest_ms(self) -> int | None:
         """Event time that the entry's age counts from; None for one that holds nothing."""
         if self._packed:

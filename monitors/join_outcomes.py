@@ -12,7 +12,7 @@ import numpy as np
 
 from monitors.join_prediction import BODY_BYTES, MODEL_BYTES, PREFIX_BYTES, unpack_body, unpack_context
 from monitors.join_slices import RARE, Laid, bodies, lay
-from monitors.join_state import unpack_answer, unpack_key, unpack_predictions
+from monitors.join_state import split_answer, unpack_answer, unpack_key, unpack_predictions, was_acted_on
 from schemas import encoding
 from schemas.contract import zigzag
 from schemas.outcome import CONTRACT, Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
@@ -54,6 +54,7 @@ def outcome_of(change: Change, digests: Mapping[bytes, str]) -> Outcome:
         *unpack_answer(change.answer),
         *unpack_answer(change.previous),
         predictions=tuple(predictions),
+        was_acted_on=was_acted_on(change.answer),
     )
 
 
@@ -72,7 +73,8 @@ def encode_changes(changes: Sequence[Change], digests: Mapping[bytes, str]) -> t
             encoded = encode_outcomes([outcome_of(change, digests) for change in some])
         else:
             said = _said(laid, laid.starts[rows], [at[rows] for at in places[:count]], digests)
-            encoded = encoding.assemble([*_heads(some), *said, encoding.END], len(some))
+            *head, acted = _heads(some)
+            encoded = encoding.assemble([*head, *said, encoding.END, acted], len(some))
         if len(encoded) == len(values):
             values = encoded
         else:
@@ -82,7 +84,7 @@ def encode_changes(changes: Sequence[Change], digests: Mapping[bytes, str]) -> t
 
 
 def _heads(changes: Sequence[Change]) -> Iterator[Piece]:
-    """The fields before the predictions."""
+    """The fields before the predictions, and at last the one after them."""
     keys, kinds, revisions, times_ms, answers, previous, _, reasons = zip(*changes, strict=True)
     names, _, ids = zip(*[key.partition(b"\0") for key in keys], strict=True)
     yield CONTRACT.framing
@@ -94,8 +96,11 @@ def _heads(changes: Sequence[Change]) -> Iterator[Piece]:
     yield _same([zigzag(revision) for revision in revisions]) if any(revisions) else zigzag(0)
     yield _same([encoding.string(reason) for reason in reasons]) if any(reasons) else encoding.END
     yield encoding.longs(np.array(times_ms, np.int64))
-    yield _same([answer or _NO_ANSWER for answer in answers])
-    yield _same([answer or _NO_ANSWER for answer in previous])
+    said, acted = zip(*map(split_answer, answers), strict=True)
+    before = [split_answer(answer)[0] for answer in previous] if any(previous) else previous
+    yield _same([answer or _NO_ANSWER for answer in said])
+    yield _same([answer or _NO_ANSWER for answer in before])
+    yield _same(acted)
 
 
 def _said(laid: Laid, starts: Longs, places: list[Longs], digests: Mapping[bytes, str]) -> Iterator[Piece]:

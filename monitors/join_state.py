@@ -6,7 +6,8 @@ The key is `deployment NUL association ID` in UTF-8. The value is canonical (equ
 
     truth        revision u32, timestamp_ms i64 (little-endian), answer: the actual in effect; nothing where there never
                  was one
-    answer       value and label in Avro as the contract of an outcome has them; nothing where it was withdrawn
+    answer       value and label in Avro as the contract of an outcome has them; nothing where it was withdrawn;
+                 was_acted_on likewise after them, where it is not null
     predictions  nothing, or u8 0 and for each model, by prefix: sized context, body (`monitors.join_prediction`)
                  or u8 1, sized context, bodies, where all have the same context, as those of one request do
 
@@ -30,9 +31,11 @@ from monitors.join_prediction import (
     JoinFormatError,
     Packed,
     broken,
+    pack_body,
     read_sized,
     sized,
     unpack_answer_at,
+    unpack_body,
 )
 from schemas import encoding
 
@@ -46,6 +49,10 @@ OWN, SHARED = b"\x00", b"\x01"
 WAITING = bytes((VERSION, 0))
 """How the value of an entry begins that never had an actual; what follows are its predictions."""
 
+FORGET = b"\xff"
+"""In the place of an answer: the association is to be forgotten."""
+
+_ACTED = (encoding.optional_boolean(False), encoding.optional_boolean(True))  # noqa: FBT003  # one argument, and its name says it
 _HEAD = bytes((VERSION,))
 _TRUTH = Struct("<Iq")
 
@@ -77,9 +84,22 @@ def unpack_key(key: bytes) -> tuple[str, str]:
     return deployment, association_id
 
 
-def pack_answer(value: float | None, label: str | None) -> bytes:
+def pack_answer(value: float | None, label: str | None, was_acted_on: bool | None = None) -> bytes:  # noqa: FBT001  # as the record
     """The body of an actual; two actuals are the same where these bytes are."""
-    return encoding.optional_double(value) + encoding.optional_string(label)
+    acted = b"" if was_acted_on is None else _ACTED[was_acted_on]
+    return encoding.optional_double(value) + encoding.optional_string(label) + acted
+
+
+def split_answer(answer: bytes) -> tuple[bytes, bytes]:
+    r"""Value and label of an actual, and was_acted_on, each as the contract of an outcome has it.
+
+    >>> split_answer(pack_answer(None, "late", True))
+    (b'\x00\x02\x08late', b'\x02\x01')
+    """
+    if not answer.endswith(_ACTED):
+        return answer, encoding.NULL
+    *_, end = _answer_at(answer)
+    return answer[:end], answer[end:] or encoding.NULL
 
 
 def unpack_answer(answer: bytes) -> tuple[float | None, str | None]:
@@ -90,11 +110,25 @@ def unpack_answer(answer: bytes) -> tuple[float | None, str | None]:
     """
     if not answer:
         return None, None
+    value, label, _ = _answer_at(answer)
+    return value, label
+
+
+def was_acted_on(answer: bytes) -> bool | None:
+    """Whether somebody acted on the prediction, as the actual says; None where it does not.
+
+    >>> was_acted_on(pack_answer(0.5, None, False)), was_acted_on(pack_answer(0.5, None))
+    (False, None)
+    """
+    _, acted = split_answer(answer)
+    return None if acted == encoding.NULL else acted == _ACTED[True]
+
+
+def _answer_at(answer: bytes) -> tuple[float | None, str | None, int]:
     try:
-        value, label, _ = unpack_answer_at(answer, 0)
+        return unpack_answer_at(answer, 0)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise broken(error) from error
-    return value, label
 
 
 def pack_predictions(predictions: list[Packed]) -> bytes:
@@ -105,6 +139,15 @@ def pack_predictions(predictions: list[Packed]) -> bytes:
     if len(contexts) > 1:
         return OWN + b"".join([sized(context) + body for body, context in sorted(predictions)])
     return SHARED + sized(contexts.pop()) + b"".join([body for body, _ in sorted(predictions)])
+
+
+def without_answers(data: bytes) -> bytes:
+    """Of packed predictions who made them and when, and nothing of what they said."""
+    kept = []
+    for body, context in unpack_predictions(data):
+        prefix, shadow, *_ = unpack_body(body)
+        kept.append((pack_body(prefix, None, None, None, shadow=shadow), context))
+    return pack_predictions(kept)
 
 
 def unpack_predictions(data: bytes) -> list[Packed]:

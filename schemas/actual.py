@@ -1,4 +1,4 @@
-"""What came true: an actual, a correction (the same again with another value), or a withdrawal; Avro or JSON."""
+"""What came true: an actual, a correction (the same with another value), a withdrawal, a forget; Avro or JSON."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class _Json(msgspec.Struct):
     value: float | str | bool | None = None
     withdrawn: bool = False
     was_acted_on: bool | None = None
+    forget: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Json)
@@ -79,7 +80,6 @@ def encode_actual(
     was_acted_on: bool | None = None,
 ) -> bytes:
     """One value for the topic."""
-    acted = encoding.NULL if was_acted_on is None else encoding.PRESENT + bytes([was_acted_on])
     parts = (
         CONTRACT.framing,
         encoding.string(association_id),
@@ -88,31 +88,48 @@ def encode_actual(
         encoding.optional_double(value),
         encoding.optional_string(label),
         bytes([withdrawn]),
-        acted,
+        encoding.optional_boolean(was_acted_on),
     )
     return b"".join(parts)
 
 
-def decode_actuals(records: Records) -> Decoded:
-    """Columns association_id, deployment, timestamp_ms, value, label, withdrawn, was_acted_on, in batch order.
+def encode_forget(deployment: str, association_id: str, timestamp_ms: int) -> bytes:
+    """One value for the topic that asks to forget an association; in JSON, as it is no actual.
 
-    JSON numbers become `value`, strings and booleans `label`. A withdrawal has neither. What says nothing (no value, no
-    label, not withdrawn) or a value that is not finite is unreadable.
+    >>> encode_forget("loans", "id-1", 5)
+    b'{"deployment":"loans","association_id":"id-1","timestamp":5,"forget":true}'
+    """
+    asked = {"deployment": deployment, "association_id": association_id, "timestamp": timestamp_ms, "forget": True}
+    return msgspec.json.encode(asked)
+
+
+def decode_actuals(records: Records) -> Decoded:
+    """Columns association_id, deployment, timestamp_ms, value, label, withdrawn, was_acted_on, forget, in batch order.
+
+    JSON numbers become `value`, strings and booleans `label`. A withdrawal has neither, nor has what asks to
+    forget. What says nothing (no value, no label, neither of the two) or a value that is not finite is unreadable.
     """
     is_json = np.array([value is not None and value[:1] == b"{" for value in records.values], np.bool_)
     if not is_json.any():
-        return _meaningful(decode(records.values, records.keys, CONTRACT))
+        return _meaningful(_decode_avro(records))
     places = [np.flatnonzero(~is_json), np.flatnonzero(is_json)]
     avro, json = (records.take(place) for place in places)
-    return _meaningful(joined([decode(avro.values, avro.keys, CONTRACT), _decode_json(json)], places))
+    return _meaningful(joined([_decode_avro(avro), _decode_json(json)], places))
+
+
+def _decode_avro(records: Records) -> Decoded:
+    read = decode(records.values, records.keys, CONTRACT)
+    frame = read.frame.with_columns(forget=pl.lit(value=False))
+    return Decoded(frame, read.rows, read.mismatched, read.unreadable, read.slow_rows)
 
 
 def _decode_json(records: Records) -> Decoded:
     read = [_json_row(value, key) for value, key in zip(records.values, records.keys, strict=True)]
     rows = [row for row, result in enumerate(read) if not isinstance(result, str)]
-    columns = zip(*(read[row] for row in rows), strict=True) if rows else [()] * (len(_COLUMNS) + 1)
-    *fields, mismatched = columns
+    columns = zip(*(read[row] for row in rows), strict=True) if rows else [()] * (len(_COLUMNS) + 2)
+    *fields, forget, mismatched = columns
     series = [pl.Series(name, values, dtype) for (name, dtype), values in zip(_COLUMNS, fields, strict=True)]
+    series.append(pl.Series("forget", forget, pl.Boolean))
     unreadable = [Unreadable(row, result) for row, result in enumerate(read) if isinstance(result, str)]
     return Decoded(
         pl.DataFrame(series), np.array(rows, np.int64), np.array(mismatched, np.bool_), unreadable, slow_rows=0
@@ -145,13 +162,14 @@ def _json_row(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | str:
         label if isinstance(label, str) else None,
         said.withdrawn,
         said.was_acted_on,
+        said.forget,
         mismatched,
     )
 
 
 def _meaningful(decoded: Decoded) -> Decoded:
-    """Without the rows that say nothing; a withdrawal says nothing else."""
-    stays = ~pl.col("withdrawn")
+    """Without the rows that say nothing; a withdrawal, or what asks to forget, says nothing else."""
+    stays = ~(pl.col("withdrawn") | pl.col("forget"))
     frame = decoded.frame.with_columns(pl.when(stays).then("value"), pl.when(stays).then("label"))
     fault = frame.select(
         pl.when(~pl.col("timestamp_ms").is_between(FIRST_MS, LAST_MS))

@@ -119,6 +119,11 @@ def optional_double(number: float | None) -> bytes:
     return NULL if number is None else PRESENT_DOUBLE.pack(2, number)
 
 
+def optional_boolean(flag: bool | None) -> bytes:  # noqa: FBT001  # what it encodes
+    """One union of null and boolean."""
+    return NULL if flag is None else PRESENT + bytes((flag,))
+
+
 def double_array(numbers: Sequence[float]) -> bytes:
     """One array of doubles."""
     count = len(numbers)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from schemas import encoding
-from schemas.columnar import Decoded, decode
+from schemas.columnar import Decoded, decode, framings, joined
 from schemas.contract import Contract, zigzag
 from schemas.contracts import load
 from schemas.encoding import NULL
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from schemas.records import Records
 
 CONTRACT = Contract(load("outcome"))
+EARLIER = Contract(load("outcome-1"))
+"""Without `was_acted_on`; still read."""
 Key = TypeVar("Key")
 
 
@@ -33,6 +36,7 @@ class OutcomeKind(StrEnum):
     UNMATCHED = "unmatched"
     REPEATED = "repeated"
     REJECTED = "rejected"
+    FORGOTTEN = "forgotten"
 
 
 class OutcomePrediction(msgspec.Struct, frozen=True):
@@ -52,7 +56,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `revision` counts the outcomes of this association. `timestamp_ms` is the event time of the actual; for expired and
     repeated that of the prediction. `value` or `label` is the actual in effect after this record, `previous_value` or
-    `previous_label` what it replaces.
+    `previous_label` what it replaces. `was_acted_on` is the actual's. Of a forgotten association there is no more than
+    who predicted, and when.
     """
 
     association_id: str
@@ -66,6 +71,7 @@ class Outcome(msgspec.Struct, frozen=True):
     previous_value: float | None = None
     previous_label: str | None = None
     predictions: tuple[OutcomePrediction, ...] = ()
+    was_acted_on: bool | None = None
 
 
 _KINDS = {kind: zigzag(index) for index, kind in enumerate(OutcomeKind)}
@@ -106,14 +112,26 @@ def encode_outcomes(outcomes: Sequence[Outcome]) -> list[bytes]:
                     next(times),
                     segments[said.segments],
                 )
-        parts.append(encoding.END)
+        parts += (encoding.END, encoding.optional_boolean(outcome.was_acted_on))
         values.append(b"".join(parts))
     return values
 
 
 def decode_outcomes(records: Records) -> Decoded:
     """Columns of the contract's fields, `timestamp_ms` for `timestamp`; `predictions` is a list of structs."""
-    return decode(records.values, records.keys, CONTRACT)
+    if EARLIER.framing not in framings(records.values, records.keys):
+        return decode(records.values, records.keys, CONTRACT)
+    earlier = np.array([value is not None and value.startswith(EARLIER.framing) for value in records.values], np.bool_)
+    places = [np.flatnonzero(~earlier), np.flatnonzero(earlier)]
+    now, before = (records.take(place) for place in places)
+    return joined([decode(now.values, now.keys, CONTRACT), _completed(before)], places)
+
+
+def _completed(records: Records) -> Decoded:
+    """Of the earlier contract, with what the newer one adds."""
+    read = decode(records.values, records.keys, EARLIER)
+    frame = read.frame.with_columns(was_acted_on=pl.lit(None, pl.Boolean))
+    return Decoded(frame, read.rows, read.mismatched, read.unreadable, read.slow_rows)
 
 
 class _Memo(dict[Key, bytes], Generic[Key]):

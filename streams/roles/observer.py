@@ -18,6 +18,7 @@ from confluent_kafka import TopicPartition
 from monitors.folds import SummaryKey, fold_flow, fold_outcomes, fold_predictions
 from monitors.folds.custom import fold_reports
 from monitors.folds.flow import ASKED
+from monitors.folds.forgotten import fold_forgotten
 from monitors.summary import Summary as Delta
 from monitors.timeliness import fold_arrivals
 from schemas.custom_report import Report, read_reports
@@ -169,6 +170,8 @@ class Observer(PlainRole):
                 self.skipped += rows.height
                 continue
             _merge(deltas[deployment.name], fold_outcomes(rows, packages, deployment.settings.bucket))
+            if deployment.settings.row_sample:
+                _merge(deltas[deployment.name], fold_forgotten(rows, packages, deployment.settings.bucket))
             told = rows["received_ms"].filter(rows["kind"].is_in(_TELL_OF_ACTUALS)).to_numpy()
             _merge(deltas[deployment.name], fold_arrivals(Kind.ACTUAL_ARRIVALS, told, deployment.settings))
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from schemas.actual import CONTRACT as ACTUAL
 from schemas.actual import encode_actual
 from schemas.contract import schema_id
 from schemas.outcome import CONTRACT as OUTCOME
-from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
+from schemas.outcome import EARLIER, Outcome, OutcomeKind, OutcomePrediction, decode_outcomes, encode_outcomes
 from schemas.prediction import CONTRACT as PREDICTION
 from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encode_predictions
 from schemas.request_schema import request_contract, request_schema_id
-from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields, loan
+from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields, batch, loan
 
 
 def test_schema_ids() -> None:
-    ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME)]
-    assert ids == [1643322355, 620570651, 976226443]
+    ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME, EARLIER)]
+    assert ids == [1643322355, 620570651, 631173481, 976226443]
     assert [request_schema_id(LOANS), request_schema_id(PRICES)] == [2127540049, 6630320]
 
 
@@ -86,8 +87,16 @@ def test_an_outcome() -> None:
         segments=("region=north",),
     )
     outcome = Outcome("id-1", "loans", OutcomeKind.MATCHED, 1, NOW_MS + 1, label="yes", predictions=(said,))
-    assert encode_outcomes([outcome])[0].hex() == (
-        "003a30088b"
+    body = (
         "0869642d310a6c6f616e7300020082a0abfef96200020679657300000208646464640002000000000000e83f02"
         "0679657304000000000000d03f000000000000e83f0080a0abfef9620218726567696f6e3d6e6f7274680000"
     )
+    acted = msgspec.structs.replace(outcome, was_acted_on=True)
+    assert [value.hex() for value in encode_outcomes([outcome, acted])] == [
+        f"00259ef169{body}00",
+        f"00259ef169{body}0201",
+    ]
+    earlier, now = bytes.fromhex(f"003a30088b{body}"), bytes.fromhex(f"00259ef169{body}0201")
+    read = decode_outcomes(batch([("id-1", earlier), ("id-1", now), ("id-1", earlier)])).frame
+    assert read["was_acted_on"].to_list() == [None, True, None]
+    assert read["label"].to_list() == ["yes"] * 3

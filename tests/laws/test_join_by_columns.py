@@ -44,7 +44,13 @@ PREDICTIONS = USUAL | st.builds(
     replace, USUAL, offset=st.integers(4, 6), segments=SEGMENTS, timestamp_ms=st.sampled_from([NOW - 9, NOW])
 )
 ACTUALS = st.builds(Actual, LABELS, IDS, st.integers(NOW, NOW + 2)) | st.builds(
-    lambda id_, value: Actual(None, id_, value=value, withdrawn=value is None), IDS, st.none() | st.floats()
+    lambda id_, value, acted, forget: Actual(
+        None, id_, value=value, withdrawn=value is None, was_acted_on=acted, forget=forget
+    ),
+    IDS,
+    st.none() | st.floats(),
+    st.none() | st.booleans(),
+    st.integers(0, 5).map(lambda drawn: not drawn),
 )
 BATCHES = st.lists(st.tuples(st.lists(PREDICTIONS, max_size=8), st.lists(ACTUALS, max_size=4)), max_size=4)
 
@@ -64,7 +70,12 @@ def entry_by_entry(table: Table, predictions: list[Prediction], actuals: list[Ac
         changes += entry.predict([packed(row) for row in predictions if row.id == id_])
         for row in actuals:
             if row.id == id_:
-                change = entry.learn(row.timestamp_ms, b"" if row.withdrawn else pack_answer(row.value, row.label))
+                if row.forget:
+                    changes += entry.forget()
+                    continue
+                change = entry.learn(
+                    row.timestamp_ms, b"" if row.withdrawn else pack_answer(row.value, row.label, row.was_acted_on)
+                )
                 changes += [change] if change else []
         if entry.encode() != table.get(key):
             writes[key] = entry.encode()

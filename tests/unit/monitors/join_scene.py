@@ -58,6 +58,8 @@ class Actual:
     deployment: str = "flights"
     received_ms: int = NOW + 2000
     partition: int = 0
+    was_acted_on: bool | None = None
+    forget: bool = False
 
 
 WITHDRAWAL = Actual(label=None, withdrawn=True)
@@ -92,6 +94,8 @@ def actual_frame(rows: list[Actual]) -> pl.DataFrame:
         "value": ([row.value for row in rows], pl.Float64),
         "label": ([row.label for row in rows], pl.String),
         "withdrawn": ([row.withdrawn for row in rows], pl.Boolean),
+        "was_acted_on": ([row.was_acted_on for row in rows], pl.Boolean),
+        "forget": ([row.forget for row in rows], pl.Boolean),
         "received_ms": ([row.received_ms for row in rows], pl.Int64),
         "partition": ([row.partition for row in rows], pl.Int32),
     }

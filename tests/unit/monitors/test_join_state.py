@@ -16,10 +16,13 @@ from monitors.join_state import (
     pack_answer,
     pack_key,
     pack_predictions,
+    split_answer,
     unpack_answer,
     unpack_key,
     unpack_predictions,
+    was_acted_on,
 )
+from schemas.encoding import optional_boolean
 from tests.unit.monitors.join_scene import CHALLENGER, KEY, OTHER_CHALLENGER, Actual, Joiner, Prediction
 
 NUMBERS = st.floats(allow_nan=False)
@@ -31,7 +34,8 @@ LONGS = st.integers(-(2**63), 2**63 - 1)
 SEGMENTS = st.lists(st.text(max_size=90), max_size=4).map(tuple)
 CONTEXTS = st.builds(pack_context, LONGS, LONGS, st.integers(0, 2**31 - 1), SEGMENTS)
 BODIES = st.builds(pack_body, PREFIXES, st.none() | NUMBERS, LABELS, PROBABILITIES, shadow=st.booleans())
-ANSWERS = st.just(b"") | st.builds(pack_answer, st.none() | NUMBERS, LABELS)
+ACTED = st.none() | st.booleans()
+ANSWERS = st.just(b"") | st.builds(pack_answer, st.none() | NUMBERS, LABELS, ACTED)
 TRUTHS = st.none() | st.builds(Truth, st.integers(0, 2**32 - 1), LONGS, ANSWERS)
 PREDICTIONS = st.lists(st.tuples(BODIES, CONTEXTS), max_size=4, unique_by=lambda packed: packed[0][:8])
 
@@ -50,9 +54,11 @@ def test_a_context_is_unpacked_as_it_was(timestamp_ms: int, segments: tuple[str,
     assert unpack_context(pack_context(timestamp_ms, 1, 2, segments)) == (timestamp_ms, segments)
 
 
-@given(st.none() | NUMBERS, LABELS)
-def test_an_answer_is_unpacked_as_it_was(value: float | None, label: str | None) -> None:
-    assert unpack_answer(pack_answer(value, label)) == (value, label)
+@given(st.none() | NUMBERS, LABELS | st.sampled_from(["\x02", "\x02\x01", "\x02\x00"]), ACTED)
+def test_an_answer_is_unpacked_as_it_was(value: float | None, label: str | None, acted: bool | None) -> None:  # noqa: FBT001
+    answer = pack_answer(value, label, acted)
+    assert (unpack_answer(answer), was_acted_on(answer)) == ((value, label), acted)
+    assert split_answer(answer) == (pack_answer(value, label), optional_boolean(acted))
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8")), st.text(st.characters(codec="utf-8")))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.actual import CONTRACT, ActualColumns, decode_actuals, encode_actual, encode_actuals
+from schemas.actual import CONTRACT, ActualColumns, decode_actuals, encode_actual, encode_actuals, encode_forget
 from tests.unit.schemas.examples import NOW_MS, avro, batch, unavro
 
 
@@ -32,6 +32,13 @@ def in_json(association_id: str = "a", **fields: Any) -> bytes:  # noqa: ANN401 
 def test_json_says_a_number_a_label_or_a_withdrawal(fields: dict[str, Any], expected: tuple[object, ...]) -> None:
     decoded = decode_actuals(batch([("a", in_json(**fields))]))
     assert decoded.frame.select("value", "label", "withdrawn").rows() == [expected]
+
+
+def test_what_asks_to_forget_is_read_beside_actuals() -> None:
+    values = [encode_actual("loans", "a", NOW_MS, label="yes"), encode_forget("loans", "a", NOW_MS), in_json(value=3)]
+    decoded = decode_actuals(batch([("a", value) for value in values]))
+    assert decoded.frame["forget"].to_list() == [False, True, False]
+    assert decoded.frame["label"].to_list() == ["yes", None, None]
 
 
 @pytest.mark.parametrize(

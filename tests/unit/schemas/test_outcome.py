@@ -36,6 +36,7 @@ outcomes = st.lists(
         st.none() | numbers,
         st.none() | texts,
         st.lists(predictions, max_size=3).map(tuple),
+        st.none() | st.booleans(),
     ),
     max_size=6,
 )

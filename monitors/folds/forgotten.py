@@ -1,0 +1,37 @@
+"""Rows that are to be forgotten leave the samples of their buckets; sums that counted them say nothing of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from monitors.folds.groups import SummaryKey
+from monitors.sample import Sample, sampling_hashes
+from monitors.spans import bucket_start
+from monitors.summary import Summary
+from schemas.deployment import Span
+from schemas.observation import Kind
+from schemas.outcome import OutcomeKind
+from schemas.package import Package
+
+
+def fold_forgotten(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span) -> dict[SummaryKey, Summary]:
+    """From decoded outcomes, what withdraws the forgotten ones from the samples of those who served them.
+
+    Of what a withdrawn row was, only the hash of its association ID stays: that keeps it from coming back.
+    """
+    gone = frame.filter(frame["kind"].cast(pl.String) == OutcomeKind.FORGOTTEN.value)
+    if gone.is_empty():
+        return {}
+    said = gone.select("association_id", "predictions").explode("predictions").unnest("predictions")
+    served = said.filter(~said["shadow"]).rename({"timestamp": "asked_ms"})
+    start = pl.Series("start_ms", bucket_start(served["asked_ms"].to_numpy(), bucket))
+    found = {}
+    for (model, start_ms), rows in served.with_columns(start).group_by("model", "start_ms", maintain_order=True):
+        hashes = sampling_hashes([name.encode() for name in rows["association_id"]])
+        nothing = np.zeros((hashes.size, len(packages[str(model)].baseline.features)), np.uint8)
+        sample = Sample.of(hashes, nothing, np.ones(hashes.size, np.bool_))
+        found[Kind.FEATURES, str(model), "", int(str(start_ms))] = Summary(sample=sample)
+    return found
