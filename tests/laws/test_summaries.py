@@ -91,3 +91,9 @@ def test_a_cut_vector_is_refused() -> None:
     )
     with pytest.raises(SummaryFormatError):
         Summary.decode(broken)
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, -1, 127, -128, 128, 2**15, -(2**31), 2**31, 2**62]), max_size=64))
+def test_a_vector_has_the_same_bytes_with_any_tail_of_zeros(values: list[int]) -> None:
+    short = np.array(values, np.int64)
+    assert Summary({"x": np.pad(short, (0, 100))}).encode() == Summary({"x": short}).encode()
