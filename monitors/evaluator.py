@@ -26,24 +26,36 @@ from typing import Protocol
 import msgspec
 
 from monitors.alert_book import BOOK, AlertBook
+from monitors.concept_drift import CHECKPOINT, ConceptDrift
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
 from monitors.table import TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
+from monitors.trust import Trust, verdict
 from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
 from monitors.verdict_book import VERDICT, VerdictBook
 from monitors.watermark import Watermarks
 from monitors.whole import package_of
 from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
 from schemas.deployment import DAY_MS, Deployment, Settings, Span
-from schemas.observation import AlertEvent, Kind, Metric, Summary, SummaryRecord, Verdict
+from schemas.observation import (
+    AccuracyState,
+    AlertEvent,
+    Detection,
+    Kind,
+    Metric,
+    Reason,
+    Summary,
+    SummaryRecord,
+    Verdict,
+)
 from schemas.package import Package
 from schemas.topics import Topic
 
 EMIT_EVERY_MS = 1_000
 KEPT_MS = 400 * DAY_MS
 
-_OF_OUTCOMES = (Kind.ACCURACY, Kind.PAIRS)
+_OF_OUTCOMES = (Kind.ACCURACY, Kind.PAIRS, Kind.LOSSES)
 
 
 class View(Protocol):
@@ -63,6 +75,7 @@ class Effects:
     metrics: list[Metric] = field(default_factory=list)
     alerts: list[AlertEvent] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    detections: list[Detection] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -70,6 +83,8 @@ class _Book:
     windows: Windows
     alerts: AlertBook
     verdicts: VerdictBook
+    concept: ConceptDrift
+    trust: Trust
     expired_at: tuple[int, int] | None = None  # watermark and revision
 
 
@@ -113,6 +128,7 @@ class Evaluator:
             self._books[name].windows.flush()
             self._books[name].alerts.flush()
             self._books[name].verdicts.flush()
+            self._books[name].concept.flush()
 
     def forget(self) -> None:
         """Drop all that is not in the table: after an abort, or when the partition goes to another worker."""
@@ -128,13 +144,13 @@ class Evaluator:
         return (self._watermarks or Watermarks(self._table)).get(deployment)
 
     def _restored(self) -> tuple[Watermarks, dict[str, _Book]]:
-        names = {str(parts_of(key)[0]) for kind in (*KEY_KINDS, BOOK, VERDICT) for key, _ in self._table.scan(kind)}
+        names = {str(parts_of(key)[0]) for kind in (*KEY_KINDS, BOOK, VERDICT, CHECKPOINT) for key, _ in self._table.scan(kind)}
         return Watermarks(self._table), {name: self._book(name) for name in sorted(names)}
 
     def _book(self, name: str) -> _Book:
-        return _Book(
-            Windows(self._table, name), AlertBook(self._table, name, self._kinds), VerdictBook(self._table, name)
-        )
+        windows = Windows(self._table, name)
+        alerts, verdicts = AlertBook(self._table, name, self._kinds), VerdictBook(self._table, name)
+        return _Book(windows, alerts, verdicts, ConceptDrift(self._table, name), Trust(windows.windows))
 
     def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
         watermark = self.watermark(deployment.name)
@@ -148,31 +164,38 @@ class Evaluator:
             for kind in ARRIVALS:
                 book.windows.expect(deployment.settings, kind, read_ms)
         told: list[WindowId] = []
-        for window_id in sorted(book.windows.due):
+        waiting = sorted(book.windows.due, reverse=True)
+        while waiting:
+            window_id = waiting.pop()
             package = package_of(view.package, window_id.series.model)
             window = book.windows.windows[window_id]
             closes = not window.closed and _is_over(window_id, deployment, watermark, read_ms)
             if package is None or not (closes or _may_speak(window, tick_ms)):
                 continue
             window.closed = window.closed or closes
-            effects.metrics += self._emit(book.windows, window_id, deployment, package, closes=closes)
+            effects.metrics += self._emit(book, window_id, deployment, package, closes=closes)
             window.tick_ms, window.dirty = tick_ms, False
             book.windows.change(window_id)
+            if doubted := _doubted(book, window_id, package):
+                waiting = sorted({*waiting, *doubted}, reverse=True)
             if window.closed:
                 told.append(window_id)
         news = {}
         if watermark is not None:
             news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
-            effects.verdicts += book.verdicts.evaluate(
-                book.windows, deployment, view.package, watermark, resolved_age_ms(deployment.settings)
+            age_ms = resolved_age_ms(deployment.settings)
+            effects.verdicts += book.verdicts.evaluate(book.windows, deployment, view.package, watermark, age_ms)
+            effects.detections += book.concept.evaluate(
+                book.windows, deployment, view.package, watermark - age_ms, changed
             )
         effects.alerts += book.alerts.evaluate(book.windows.windows, told, news)
 
     def _emit(
-        self, windows: Windows, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool
+        self, book: _Book, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool
     ) -> Iterator[Metric]:
-        window = windows.windows[window_id]
-        summary = windows.summary(window_id)
+        window = book.windows.windows[window_id]
+        summary = book.windows.summary(window_id)
+        holds = book.trust.holds(window_id)
         metrics = list(
             metrics_of_window(
                 window_id,
@@ -181,6 +204,7 @@ class Evaluator:
                 package=package,
                 definitions=self._definitions,
                 closed=window.closed,
+                trusted=holds,
             )
         )
         digests = {_name(metric): content_digest(metric) for metric in metrics}
@@ -193,6 +217,9 @@ class Evaluator:
         if window.closed and not closes and said:
             window.revision += 1
             reason = revision_reason(window.counted, now_counted)
+            if window.counted == now_counted and window.trusted not in {None, holds}:
+                reason = "calibration"
+        window.trusted = holds if any(metric.state is AccuracyState.ESTIMATE for metric in metrics) else None
         window.emitted, window.counted = digests, now_counted
         window.readings = {}
         if window.closed:
@@ -216,6 +243,17 @@ def current_values(
             yield from metrics_of_window(
                 window_id, summary, deployment=deployment, package=package, definitions=chosen, closed=False
             )
+
+
+def _doubted(book: _Book, window_id: WindowId, package: Package) -> list[WindowId]:
+    """Later windows whose estimates are to be seen otherwise, since this one was emitted; they are dirty now."""
+    if window_id.series.kind is not Kind.ACCURACY:
+        return []
+    found = list(book.trust.judge(window_id, verdict(book.windows.summary(window_id), package)))
+    for later in found:
+        book.windows.windows[later].dirty = True
+        book.windows.change(later)
+    return found
 
 
 def _is_over(window_id: WindowId, deployment: Deployment, watermark: int | None, read_ms: int | None) -> bool:
@@ -244,6 +282,8 @@ def _expire(book: _Book, settings: Settings, watermark: int) -> None:
         kept_ms = accuracy_ms if kind in _OF_OUTCOMES else KEPT_MS
         cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
         book.windows.expire_buckets(kind, cut_ms)
+        if kind is Kind.LOSSES:
+            book.concept.expire(cut_ms)
         if kind is Kind.FEATURES:
             book.alerts.expire(window_of(cut_ms, Span.MONTH)[0])
     oldest_ms, _ = window_of(watermark - max(KEPT_MS, accuracy_ms), Span.MONTH)
@@ -256,11 +296,17 @@ def _readings(metrics: list[Metric], settings: Settings, segment: str) -> dict[s
     watched = {rule.metric for rule in settings.alert_rules if rule.segment in wanted}
     return {
         _name(metric): Reading(
-            metric.value, metric.low, metric.baseline, metric.n, metric.status, borderline=metric.borderline
+            _read(metric), metric.low, metric.baseline, metric.n, metric.status, borderline=metric.borderline
         )
         for metric in metrics
         if metric.metric in watched
     }
+
+
+def _read(metric: Metric) -> float | None:
+    """What a rule reads: an estimate that is not to be believed is none."""
+    doubted = metric.state is AccuracyState.ESTIMATE and metric.reason is Reason.UNCALIBRATED
+    return None if doubted else metric.value
 
 
 def _name(metric: Metric) -> str:

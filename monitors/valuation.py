@@ -2,16 +2,19 @@
 
 Rules: excluded features are not mentioned; a metric that does not apply to a feature is not either. Of the drift
 statistics those are computed that the settings name, and those that an alert rule looks at. Accuracy metrics
-carry the coverage, and a state: `final` once the window is closed and no prediction of it is pending, `partial` before.
+carry the coverage, and a state: `estimate` while there is no actual, of those that can be estimated; then `partial`,
+and `final` once the window is closed and no prediction of it is pending. The estimate stays beside the realised value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from hashlib import blake2b
 
 import msgspec
 
+from monitors.foreseen import expected_value
 from monitors.metrics import METRICS, Value
 from monitors.metrics import Metric as Definition
 from monitors.metrics.protocol import Judgement
@@ -61,8 +64,9 @@ def metrics_of_window(
     package: Package,
     definitions: Iterable[Definition],
     closed: bool,
+    trusted: bool = True,
 ) -> Iterator[Metric]:
-    """Every metric of a window, revision and its reason left out."""
+    """Every metric of a window, revision and its reason left out; `trusted`: whether estimates may be believed."""
     is_accuracy = window.series.kind is Kind.ACCURACY
     coverage, state = _known(summary, closed=closed) if is_accuracy else (None, None)
     excluded = frozenset(deployment.settings.excluded)
@@ -80,6 +84,10 @@ def metrics_of_window(
             value = compute(summary, package, feature)
             if value.reason is Reason.NOT_APPLICABLE:
                 continue
+            estimate = expected_value(definition.name, summary, package, trusted=trusted) if is_accuracy else None
+            shown = estimate is not None and state is AccuracyState.PARTIAL and summary.count("matched") <= 0
+            if estimate is not None and shown:
+                value = replace(estimate, baseline=value.baseline)
             judged = _judged(definition, feature, value, deployment.settings, package, closed=closed)
             yield Metric(
                 deployment=deployment.name,
@@ -99,7 +107,8 @@ def metrics_of_window(
                 reason=value.reason or (judged.reason if judged else None),
                 borderline=judged is not None and judged.borderline,
                 closed=closed,
-                state=state,
+                state=AccuracyState.ESTIMATE if shown else state,
+                estimate=None if estimate is None else estimate.value,
             )
 
 

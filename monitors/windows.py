@@ -26,7 +26,7 @@ from monitors.timeliness import ARRIVALS, slot_ms, slots_due
 from schemas.deployment import Settings, Span
 from schemas.observation import Entry, Kind, Status
 
-PAIRED = frozenset({Kind.PAIRS})
+READ_BY_BUCKET = frozenset({Kind.PAIRS, Kind.LOSSES})
 """Kinds whose buckets are read by other rules than windows'."""
 
 BUCKET = b"b"
@@ -68,7 +68,9 @@ class Window(msgspec.Struct, array_like=True):
     """What was said about a window.
 
     `tick_ms`: of the last emission. `counted`: the row counts it rested on. `emitted`: digest of each metric's content.
-    `readings`: for the alert rules, of closed windows. Both by "metric/feature".
+    `readings`: for the alert rules, of closed windows. Both by "metric/feature". `came_true`: whether its actuals were
+    as expected, None while that is not known; `trusted`: whether its estimates were said to hold, None where it has
+    none to show.
     """
 
     dirty: bool = True
@@ -78,6 +80,8 @@ class Window(msgspec.Struct, array_like=True):
     counted: tuple[int, ...] = ()
     emitted: dict[str, bytes] = {}
     readings: dict[str, Reading] = {}
+    came_true: bool | None = None
+    trusted: bool | None = None
 
 
 _window_decoder = msgspec.msgpack.Decoder(Window)
@@ -167,7 +171,7 @@ class Windows:
         self._merge_fresh()
         changed = frozenset(self._waiting)
         for series, bucket_ms in self._waiting:
-            if series.kind in PAIRED or not self._holds(series, bucket_ms):
+            if series.kind in READ_BY_BUCKET or not self._holds(series, bucket_ms):
                 continue  # of no window, or expired in between
             window_id = WindowId(*window_at(bucket_ms, settings, series.kind), series)
             if self._begins(window_id, bucket_ms):
@@ -242,7 +246,7 @@ class Windows:
             window_id
             for series, starts in self._starts.items()
             for bucket_ms in starts
-            if series.kind not in PAIRED
+            if series.kind not in READ_BY_BUCKET
             and self._begins(window_id := WindowId(*window_at(bucket_ms, settings, series.kind), series), bucket_ms)
         }
         return sorted(found)

@@ -47,7 +47,8 @@ class Kind(StrEnum):
     """Which stage a summary is of: inputs, what was answered, or what came true; the flow from one to the other.
 
     Of a deployment as a whole, with the model "": when things arrived, and the numbers that its owners report.
-    Pairs are of a challenger, beside the champion whose digest is in the place of the segment.
+    Pairs are of a challenger, beside the champion whose digest is in the place of the segment. Losses are those of
+    single rows, where a deployment has detectors.
     """
 
     FEATURES = "features"
@@ -58,6 +59,7 @@ class Kind(StrEnum):
     ACTUAL_ARRIVALS = "actual_arrivals"
     CUSTOM = "custom"
     PAIRS = "pairs"
+    LOSSES = "losses"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -112,7 +114,8 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     `feature` is "" where the metric is of no feature; `segment` "" for all rows. `value` is null exactly where `reason`
     says why; `low`, `high` are a 95 % interval. `coverage` is matched over expected. `revision` counts what was said of
     this window after it closed; `state` is for accuracy metrics only. `borderline`: the interval holds a threshold of
-    the status, so that a few rows more may change it.
+    the status, so that a few rows more may change it. `estimate`: what the metric was expected to be of all predictions
+    of the window without any of their actuals, where that can be told; it is the value where the state is `estimate`.
     """
 
     deployment: str
@@ -135,6 +138,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     revision_reason: str = ""
     state: AccuracyState | None = None
     borderline: bool = False
+    estimate: float | None = None
 
 
 class Finding(StrEnum):
@@ -193,6 +197,24 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     decision: Decision | None = None
     retracted: bool = False
     sequence: int = 1
+
+
+class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A detector found that the losses of a model changed: at the row of the prediction of this time.
+
+    `bucket_ms` is the start of its bucket. `retracted`: losses were revised, and it is found there no more.
+    `approximate`: the bucket has more rows than are kept one by one. Evidence of concept drift, not a proof: losses
+    change with the data, too.
+    """
+
+    deployment: str
+    model: str
+    detector: str
+    at_ms: int
+    bucket_ms: int
+    rows: int
+    retracted: bool = False
+    approximate: bool = False
 
 
 class AlertPhase(StrEnum):

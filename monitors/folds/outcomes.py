@@ -20,7 +20,9 @@ from monitors.delay import DELAY, DELAY_BINS, delay_bins
 from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import class_codes, present
 from monitors.folds.groups import SummaryKey, group_rows, merge_into, summaries
+from monitors.folds.losses import fold_losses
 from monitors.folds.pairs import fold_pairs
+from monitors.folds.scored import scored
 from monitors.folds.terms import contributions
 from monitors.spans import bucket_end
 from monitors.summary import Counts, Summary
@@ -37,9 +39,12 @@ Flags = NDArray[np.bool_]
 Signs = NDArray[np.int64]
 
 
-def fold_outcomes(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span) -> dict[SummaryKey, Summary]:
+def fold_outcomes(
+    frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span, *, row_losses: bool = False
+) -> dict[SummaryKey, Summary]:
     """Fold decoded outcomes of one deployment (columns as in the contract `outcome`), champion and challengers alike.
 
+    `row_losses`: keep the loss of each row that was served, for detectors of concept drift, too.
     KeyError where a prediction is of a package that `packages` (by digest) lacks.
     """
     outcomes = _Outcomes.of(frame)
@@ -51,6 +56,11 @@ def fold_outcomes(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: 
         merge_into(total, _accuracy(said, rows, of[rows], outcomes, package, bucket).items())
     if said["shadow"].any():
         merge_into(total, fold_pairs(*_beside(said, np.arange(of.size), of, outcomes), packages, bucket).items())
+    if row_losses and of.size:
+        truths, things, signs = _beside(said, np.arange(of.size), of, outcomes)
+        names = frame["association_id"].cast(pl.String).to_list()
+        ids = [names[thing].encode() for thing in (things % outcomes.kinds.size).tolist()]
+        merge_into(total, fold_losses(truths, ids, signs, packages, bucket).items())
     return {key: summary for key, summary in total.items() if not summary.is_empty()}
 
 
@@ -107,16 +117,22 @@ def _by_model(models: pl.Series) -> Iterator[tuple[str, Rows]]:
 def _bookkeeping(
     said: pl.DataFrame, rows: Rows, kinds: Rows, package: Package, bucket: Span
 ) -> dict[SummaryKey, Summary]:
-    """A prediction asked for again was expected twice, and is "repeated"; one that no actual reached has expired."""
+    """A prediction asked for again was expected twice, and is "repeated"; one that no actual reached has expired.
+
+    What estimates need of the repeated one (`monitors.folds.scored`) is taken back with "expected".
+    """
     counted = np.flatnonzero(kinds >= _REPEATED)
     if not counted.size:
         return {}
     repeated = kinds[counted] == _REPEATED
-    taken = said.select("timestamp_ms", "segments")[rows[counted]]
+    taken = said[rows[counted]]
     groups = group_rows(taken["timestamp_ms"].to_numpy(), taken["segments"], bucket)
     again = groups.tally(repeated)
     counts = {"expected": -again, "repeated": again, "expired": groups.tally(~repeated)}
-    return summaries(Kind.ACCURACY, package.digest, groups, counts)
+    twice, sums = scored(taken, package, groups, repeated) if repeated.any() else ({}, {})
+    counts |= {name: -table for name, table in twice.items()}
+    taken_back = {name: [-total for total in totals] for name, totals in sums.items()}
+    return summaries(Kind.ACCURACY, package.digest, groups, counts, taken_back)
 
 
 def _beside(said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes) -> tuple[pl.DataFrame, Rows, Signs | None]:

@@ -1,9 +1,9 @@
 """What estimates before labels are made of: answered rows by what was said of them.
 
 Part of the summaries of accuracy, beside "expected", so that a window has its estimate before its first actual.
-"scored" are rows by score bin (binary), by cell of `monitors.estimate.losses` (regression), or by predicted class (multiclass;
-the last place: without probabilities). Multiclass has also "expected_confusion" (`monitors.estimate.classes`) and sums
-of the expected log loss.
+"scored" are rows by score bin (binary), by cell of `monitors.estimate.losses` (regression), or by predicted class
+(multiclass; the last place: without probabilities). Multiclass has also "expected_confusion"
+(`monitors.estimate.classes`) and sums of the expected log loss.
 """
 
 from __future__ import annotations

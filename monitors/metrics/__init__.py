@@ -9,6 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from monitors.metrics.drift import Statistic
+from monitors.metrics.estimate_error import errors_of
 from monitors.metrics.protocol import Metric, Value
 from schemas.package import Package
 
@@ -25,6 +26,7 @@ def _found() -> dict[str, Metric]:
 
 
 METRICS: dict[str, Metric] = _found()
+METRICS = dict(sorted((METRICS | errors_of(METRICS)).items()))
 
 # the drift statistics with a corrected effect, by name
 STATISTICS: dict[str, Statistic] = {
