@@ -57,11 +57,11 @@ def list_of_alerts(*, deployment: str | None, only_open: bool, json: bool) -> No
 @as_json
 def acknowledge_of_alerts(alert: str, *, reason: str, json: bool) -> None:
     """Say that somebody has taken note of the alert ID (its beginning is enough); it stays open."""
-    from streams.cli._shared import connection  # noqa: PLC0415  # listing needs no Kafka
-    from streams.client import command, submit  # noqa: PLC0415  # the same
+    from streams.cli._orders import order  # noqa: PLC0415  # listing needs no Kafka
+    from streams.cli._shared import connection  # noqa: PLC0415  # the same
 
     found = _open_alert(alert)
-    answer = submit(connection(), command(found.deployment, AcknowledgeAlert(found.id), reason=reason))
+    answer = order(connection(), found.deployment, AcknowledgeAlert(found.id), reason=reason)
     if json:
         say(answer)
         return

@@ -287,6 +287,37 @@ def test_metrics_and_alerts_are_shown_and_filtered(shell: Shell, served: str) ->
     assert isinstance(shell.json("alerts", served, "--open"), list)
 
 
+def test_an_alert_that_was_acknowledged_stays_open_and_is_in_the_audit_log(shell: Shell, served: str) -> None:
+    wait(lambda: firing(shell, served))
+    alert, *others = firing(shell, served)
+    said = shell.ok("alerts", "acknowledge", alert["id"][:12], "--reason", "we look into it")
+    assert f"{served}: alert {alert['id']} acknowledged, audit record" in said
+    wait(lambda: phase(shell, served, alert["id"]) == "acknowledged")
+    assert {one["id"] for one in others} <= {one["id"] for one in firing(shell, served)}
+    assert alert["id"] in {one["id"] for one in shell.json("alerts", served, "--open")}  # type: ignore[attr-defined]
+    audits = shell.json("audit", "--entity", served)
+    assert isinstance(audits, list)
+    (audit,) = [one for one in audits if one["command"]["action"]["type"] == "acknowledge_alert"]
+    assert audit["accepted"]
+    assert (audit["command"]["reason"], audit["command"]["action"]["alert"]) == ("we look into it", alert["id"])
+    assert "acknowledged" in shell.ok("alerts", served)
+    again = shell.run("alerts", "acknowledge", alert["id"])
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "is acknowledged already" in again.stderr
+    assert "there is no alert feedfeed" in shell.run("alerts", "acknowledge", "feedfeed").stderr
+
+
+def firing(shell: Shell, deployment: str) -> list[dict[str, str]]:
+    found = shell.json("alerts", deployment, "--open")
+    assert isinstance(found, list)
+    return [one for one in found if one["phase"] == "firing"]
+
+
+def phase(shell: Shell, deployment: str, alert: str) -> str:
+    (one,) = [one for one in shell.json("alerts", deployment) if one["id"] == alert]  # type: ignore[attr-defined]
+    return str(one["phase"])
+
+
 @pytest.mark.parametrize("topic", list(Topic))
 def test_every_topic_can_be_read(shell: Shell, served: str, topic: Topic) -> None:
     lines = [json.loads(line) for line in shell.ok("tail", topic, "-n", 3).splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from monitors.baseline import build_baseline
 from monitors.domain import domain_area, logistic
@@ -53,6 +55,13 @@ BINS = [bins for _, bins in sorted(BASELINE.features.items())]
 
 
 POOL = row_codes(TRAINING, np.arange(TRAINING.height), BASELINE.features)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def alone() -> Iterator[None]:
+    """One thread for such small matrices: on busy cores several wait for each other longer than they work."""
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def area(rng: Generator, live: pl.DataFrame | NDArray[np.uint8]) -> RocArea:
