@@ -55,7 +55,7 @@ from schemas.topics import Topic
 EMIT_EVERY_MS = 1_000
 KEPT_MS = 400 * DAY_MS
 
-_OF_OUTCOMES = (Kind.ACCURACY, Kind.PAIRS, Kind.LOSSES)
+_OF_OUTCOMES = (Kind.ACCURACY, Kind.OUTCOMES, Kind.PAIRS, Kind.LOSSES)
 
 
 class View(Protocol):

@@ -90,7 +90,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 def window_span(settings: Settings, kind: Kind) -> Span:
     """The length of the windows in which a kind is evaluated."""
-    return settings.accuracy_window if kind is Kind.ACCURACY else settings.drift_window
+    return settings.accuracy_window if kind in (Kind.ACCURACY, Kind.OUTCOMES) else settings.drift_window
 
 
 @lru_cache(maxsize=4096)

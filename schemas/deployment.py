@@ -199,7 +199,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asked, too: by field the values that are told apart (for the two addresses also networks, "10.0.0.0/8"), all others
     are "other". A request that took longer than `slow_ms` is slow. `quality`, `timeliness` and `custom_metrics` say
     what else is expected. `row_sample`: keep a sample of rows (the bins of their features, at most 1,000 for each model
-    and bucket), which the domain classifier needs. A challenger must be better or worse by more than
+    and bucket), which the domain classifier needs. `by_outcome_time`: keep accuracy by the time of the actual, too (as
+    much again as by the time of the prediction, where both fall into as many buckets). A challenger must be better or worse by more than
     `challenger_margin`, in units of the loss, and is equivalent within it. `resolved_after_ms`: the age from which on
     the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and the horizon where
     that is not possible.
@@ -218,6 +219,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     excluded: tuple[str, ...] = ()
     starred: tuple[str, ...] = ()
     row_sample: bool = False
+    by_outcome_time: bool = False
     thresholds: Thresholds = Thresholds()
     drift_statistics: tuple[str, ...] = (DriftStatistic.PSI.value,)
     alert_rules: tuple[AlertRule, ...] = DEFAULT_RULES

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     """Which stage a summary is of: inputs, what was answered, or what came true; the flow from one to the other.
 
     Of a deployment as a whole, with the model "": when things arrived, and the numbers that its owners report.
+    Outcomes are accuracy by the time of the actual, where that is kept too.
     Pairs are of a challenger, beside the champion whose digest is in the place of the segment. Losses are those of
     single rows, where a deployment has detectors.
     """
@@ -59,6 +60,7 @@ class Kind(StrEnum):
     ACTUAL_ARRIVALS = "actual_arrivals"
     CUSTOM = "custom"
     PAIRS = "pairs"
+    OUTCOMES = "outcomes"
     LOSSES = "losses"
 
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from monitors.delay import DELAY, DELAY_BINS, delay_bins
 from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import class_codes, present
-from monitors.folds.groups import SummaryKey, group_rows, merge_into, summaries
+from monitors.folds.groups import Groups, SummaryKey, group_rows, merge_into, summaries
 from monitors.folds.losses import fold_losses
 from monitors.folds.pairs import fold_pairs
 from monitors.folds.scored import scored
-from monitors.folds.terms import contributions
+from monitors.folds.terms import Terms, contributions
 from monitors.spans import bucket_end
 from monitors.summary import Counts, Summary
 from schemas.deployment import Span
@@ -40,11 +40,17 @@ Signs = NDArray[np.int64]
 
 
 def fold_outcomes(
-    frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span, *, row_losses: bool = False
+    frame: pl.DataFrame,
+    packages: Mapping[str, Package],
+    bucket: Span,
+    *,
+    row_losses: bool = False,
+    by_outcome_time: bool = False,
 ) -> dict[SummaryKey, Summary]:
     """Fold decoded outcomes of one deployment (columns as in the contract `outcome`), champion and challengers alike.
 
     `row_losses`: keep the loss of each row that was served, for detectors of concept drift, too.
+    `by_outcome_time`: count them in the bucket of the actual's time, too (kind `outcomes`).
     KeyError where a prediction is of a package that `packages` (by digest) lacks.
     """
     outcomes = _Outcomes.of(frame)
@@ -53,7 +59,8 @@ def fold_outcomes(
     for model, rows in _by_model(said["model"]):
         package = packages[model]
         merge_into(total, _bookkeeping(said, rows, outcomes.kinds[of[rows]], package, bucket).items())
-        merge_into(total, _accuracy(said, rows, of[rows], outcomes, package, bucket).items())
+        found = _accuracy(said, rows, of[rows], outcomes, package, bucket, by_outcome_time=by_outcome_time)
+        merge_into(total, found.items())
     if said["shadow"].any():
         merge_into(total, fold_pairs(*_beside(said, np.arange(of.size), of, outcomes), packages, bucket).items())
     if row_losses and of.size:
@@ -150,20 +157,39 @@ def _beside(said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes) -> tu
 
 
 def _accuracy(
-    said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes, package: Package, bucket: Span
+    said: pl.DataFrame,
+    rows: Rows,
+    of: Rows,
+    outcomes: _Outcomes,
+    package: Package,
+    bucket: Span,
+    *,
+    by_outcome_time: bool,
 ) -> dict[SummaryKey, Summary]:
     """What predictions beside their actuals add and take back."""
     truths, things, signs = _beside(said, rows, of, outcomes)
     if truths.is_empty():
         return {}
-    asked_ms = truths["timestamp_ms"].to_numpy()
+    asked_ms, told_ms = truths["timestamp_ms"].to_numpy(), outcomes.times_ms[things % outcomes.kinds.size]
     groups = group_rows(asked_ms, truths["segments"], bucket)
     terms = contributions(truths, package)
-    late_ms = outcomes.times_ms[things % outcomes.kinds.size] - bucket_end(asked_ms, bucket)
+    counts, sums = _totals(terms, groups, signs, package)
+    late = delay_bins(told_ms - bucket_end(asked_ms, bucket))
+    counts[DELAY] = groups.histogram(late, DELAY_BINS, terms.valid, signs)
+    found = summaries(Kind.ACCURACY, package.digest, groups, counts, sums)
+    if by_outcome_time:
+        groups = group_rows(told_ms, truths["segments"], bucket)
+        found |= summaries(Kind.OUTCOMES, package.digest, groups, *_totals(terms, groups, signs, package))
+    return found
+
+
+def _totals(
+    terms: Terms, groups: Groups, signs: Signs | None, package: Package
+) -> tuple[dict[str, Counts], dict[str, list[int]]]:
+    """Counts and sums of each group by name."""
     counts: dict[str, Counts] = {
         name: groups.histogram(positions, width, where, signs) for name, (positions, width, where) in terms.bins.items()
     }
-    counts[DELAY] = groups.histogram(delay_bins(late_ms), DELAY_BINS, terms.valid, signs)
     for name, (positions, width, where, weights) in terms.weights.items():
         signed = weights if signs is None else weights * signs
         counts[name] = groups.histogram(positions, width, where, signed)
@@ -173,4 +199,4 @@ def _accuracy(
         sums[name] = groups.totals(fixed, signs)
         if fixed.overflow.any():
             counts[f"overflow:{name}"] = groups.tally(fixed.overflow, signs)
-    return summaries(Kind.ACCURACY, package.digest, groups, counts, sums)
+    return counts, sums

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
+from monitors.metrics.by_outcome_time import by_outcome_time
 from monitors.metrics.drift import Statistic
 from monitors.metrics.estimate_error import errors_of
 from monitors.metrics.protocol import Metric, Value
@@ -22,6 +23,7 @@ _MODULES = [import_module(f"{__name__}.{found.name}") for found in iter_modules(
 def _found() -> dict[str, Metric]:
     families = [getattr(one, "METRICS", (one.METRIC,) if hasattr(one, "METRIC") else ()) for one in _MODULES]
     metrics = [metric for family in families for metric in family]
+    metrics += by_outcome_time(metrics)
     return {metric.name: metric for metric in sorted(metrics, key=lambda metric: metric.name)}
 
 

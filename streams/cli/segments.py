@@ -11,7 +11,7 @@ import msgspec
 from monitors.metrics import METRICS
 from monitors.periods import Ago, Period, Range, before, period_of
 from monitors.segment_ranking import Contribution, overall, rank_segments
-from schemas.observation import Kind
+from monitors.windows import window_span
 from schemas.package import TargetType
 from streams.cli import Ended
 from streams.cli._shared import Moment, as_json, must_be, say, show, views, when
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monitors.rollup import Reader
     from monitors.windows import Series
     from schemas.deployment import Deployment
+    from schemas.observation import Kind
 
     Parts = dict[str, tuple[int, float]]
 
@@ -95,7 +96,7 @@ def segments(
 
 def _window(reader: Reader, deployment: Deployment, kind: Kind, at: int | None, window: str | None) -> Range:
     settings = deployment.settings
-    usual = settings.accuracy_window if kind is Kind.ACCURACY else settings.drift_window
+    usual = window_span(settings, kind)
     known = reader.buckets.extent()
     if known is None:
         raise Ended(f"{deployment.name} has no window of this metric yet.")

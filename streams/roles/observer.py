@@ -169,7 +169,9 @@ class Observer(PlainRole):
             if len(packages) < len(models):
                 self.skipped += rows.height
                 continue
-            _merge(deltas[deployment.name], fold_outcomes(rows, packages, deployment.settings.bucket))
+            settings = deployment.settings
+            found = fold_outcomes(rows, packages, settings.bucket, by_outcome_time=settings.by_outcome_time)
+            _merge(deltas[deployment.name], found)
             if deployment.settings.row_sample:
                 _merge(deltas[deployment.name], fold_forgotten(rows, packages, deployment.settings.bucket))
             told = rows["received_ms"].filter(rows["kind"].is_in(_TELL_OF_ACTUALS)).to_numpy()
