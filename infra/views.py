@@ -15,7 +15,7 @@ import msgspec
 import redis
 
 from schemas.deployment import Deployment
-from schemas.observation import Alert, AlertEvent, Heartbeat, Metric, Verdict
+from schemas.observation import Alert, AlertEvent, Detection, Heartbeat, Metric, Verdict
 from schemas.package import Feature, Package
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class _Featured(msgspec.Struct):
 
 _decode_metric = msgspec.json.Decoder(Metric).decode
 _decode_verdict = msgspec.json.Decoder(Verdict).decode
+_decode_detection = msgspec.json.Decoder(Detection).decode
 _decode_event = msgspec.json.Decoder(AlertEvent).decode
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 _decode_package = msgspec.json.Decoder(Package).decode
@@ -96,6 +97,11 @@ class Views:
         """What was told of a deployment's challengers, in time order."""
         found = [_decode_verdict(value) for _, value in self._all(f"verdicts:{deployment}")]
         return sorted(found, key=lambda one: (one.window_start_ms, one.champion, one.challenger))
+
+    def detections(self, deployment: str) -> list[Detection]:
+        """Where detectors found changes of a deployment's losses, retracted ones too, in time order."""
+        found = [_decode_detection(value) for _, value in self._all(f"detections:{deployment}")]
+        return sorted(found, key=lambda one: (one.at_ms, one.detector, one.model))
 
     def alerts(self) -> list[Alert]:
         """The newest state of each alert, oldest first."""

@@ -144,7 +144,8 @@ class Evaluator:
         return (self._watermarks or Watermarks(self._table)).get(deployment)
 
     def _restored(self) -> tuple[Watermarks, dict[str, _Book]]:
-        names = {str(parts_of(key)[0]) for kind in (*KEY_KINDS, BOOK, VERDICT, CHECKPOINT) for key, _ in self._table.scan(kind)}
+        kinds = (*KEY_KINDS, BOOK, VERDICT, CHECKPOINT)
+        names = {str(parts_of(key)[0]) for kind in kinds for key, _ in self._table.scan(kind)}
         return Watermarks(self._table), {name: self._book(name) for name in sorted(names)}
 
     def _book(self, name: str) -> _Book:

@@ -6,7 +6,6 @@ Rules:
   correction leaves exactly what it put there.
 - At most 10,000 hashes: beyond, those that are smallest, and the list is `approximate`. A hash whose rows are all taken
   back keeps its place, or who is in would depend on what was taken back first.
-- `forgetting` drops what is known of an association and keeps its place.
 """
 
 from __future__ import annotations
@@ -53,11 +52,11 @@ class LossList:
         ([3, 7], [1, 0], [1.0])
         """
         order = np.lexsort((losses, times_ms, hashes))
-        columns = [hashes[order], times_ms[order], losses[order]]
+        hashes, times_ms, losses = hashes[order], times_ms[order], losses[order]
         is_first = np.ones(order.size, np.bool_)
-        is_first[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+        is_first[1:] = (hashes[1:] != hashes[:-1]) | (times_ms[1:] != times_ms[:-1]) | (losses[1:] != losses[:-1])
         starts = np.flatnonzero(is_first)
-        known, times_ms, losses = (column[starts] for column in columns)
+        known, times_ms, losses = hashes[starts], times_ms[starts], losses[starts]
         weights = np.add.reduceat(weights[order], starts) if starts.size else weights[:0]
         live = weights != 0
         gone = np.setdiff1d(known, known[live])
@@ -79,19 +78,18 @@ class LossList:
         """Whether there may have been more rows than are kept."""
         return np.unique(self.hashes).size >= MOST_ROWS
 
-    def merged(self, other: LossList, sign: int = 1) -> LossList:
-        """Both lists; with `sign` -1 the other one's rows are taken back."""
+    def merged(self, other: LossList) -> LossList:
+        """Both lists."""
         return LossList.of(
             np.concatenate([self.hashes, other.hashes]),
             np.concatenate([self.times_ms, other.times_ms]),
             np.concatenate([self.losses, other.losses]),
-            np.concatenate([self.weights, sign * other.weights]),
+            np.concatenate([self.weights, other.weights]),
         )
 
-    def forgetting(self, hashes: Hashes) -> LossList:
-        """The list without the rows of these associations."""
-        kept = np.where(np.isin(self.hashes, hashes), 0, self.weights)
-        return LossList.of(self.hashes, self.times_ms, self.losses, kept)
+    def signed(self, sign: int) -> LossList:
+        """The same rows; with `sign` -1 what takes them back."""
+        return LossList(self.hashes, self.times_ms, self.losses, sign * self.weights)
 
     def in_order(self) -> tuple[Longs, Floats]:
         """Times and losses in the order of prediction time, then of the hash; what was only taken back is left out."""
@@ -101,9 +99,14 @@ class LossList:
 
     def encode(self) -> bytes:
         """Canonical bytes: equal lists have equal bytes; 25 bytes a row."""
-        columns = (self.hashes.astype("<u8"), self.times_ms.astype("<i8"), self.losses.astype("<f8"))
-        weights = np.clip(self.weights, -127, 127).astype("<i1")
-        return msgspec.msgpack.encode(_Wire(*(column.tobytes() for column in columns), weights.tobytes()))
+        return msgspec.msgpack.encode(
+            _Wire(
+                self.hashes.astype("<u8").tobytes(),
+                self.times_ms.astype("<i8").tobytes(),
+                self.losses.astype("<f8").tobytes(),
+                np.clip(self.weights, -127, 127).astype("<i1").tobytes(),
+            )
+        )
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

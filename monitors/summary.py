@@ -4,6 +4,7 @@ Rules (STATISTICS section 0): counts and sums are integers and linear, so mergin
 subtraction, and neither order nor batch cut matters, bit for bit. A vector of zeros and no vector are the same thing:
 adding a row and retracting it gives the empty summary, and equal summaries have equal bytes. The sample is not linear:
 it merges by its own rules (`monitors.sample`), order-free too, and a retraction leaves the mark of what was withdrawn.
+So does the list of losses (`monitors.loss_list`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitors.loss_list import LossList
 from monitors.sample import Sample
 
 Counts = NDArray[np.int64]
 
-_FORMAT = 2  # 1 had no sample
+_FORMAT = 3  # 1 had no sample, 2 no losses
 _NOTHING: Counts = np.zeros(0, np.int64)
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
 _CODES = "bhiq"  # the same for `struct`
@@ -35,6 +37,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     counts: dict[str, _Packed]
     sums: dict[str, bytes]
     sample: bytes = b""
+    losses: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -46,7 +49,9 @@ class SummaryFormatError(ValueError):
 
 
 class Summary:
-    """Counts (`int64` vectors) and sums (Python integers in units of a frozen power of two) by name; `sample` of rows.
+    """Counts (`int64` vectors) and sums (Python integers in units of a frozen power of two) by name; rows of their own.
+
+    `sample` and `losses` are of rows (`monitors.sample`, `monitors.loss_list`).
 
     >>> one = Summary({"rows": np.array([2])}, {"loss": 7})
     >>> two = Summary({"rows": np.array([1])}, {"loss": -7})
@@ -55,14 +60,19 @@ class Summary:
     ([3], {})
     """
 
-    __slots__ = ("counts", "sample", "sums")
+    __slots__ = ("counts", "losses", "sample", "sums")
 
     def __init__(
-        self, counts: dict[str, Counts] | None = None, sums: dict[str, int] | None = None, sample: Sample | None = None
+        self,
+        counts: dict[str, Counts] | None = None,
+        sums: dict[str, int] | None = None,
+        sample: Sample | None = None,
+        losses: LossList | None = None,
     ) -> None:
         self.counts = {name: np.asarray(vector, dtype=np.int64) for name, vector in (counts or {}).items()}
         self.sums = {name: total for name, total in (sums or {}).items() if total}
         self.sample = sample
+        self.losses = losses
 
     def add(self, other: Summary, sign: int = 1) -> None:
         """Merge `other` into this one (`sign` -1: take it out). Vectors of unequal length are padded with zeros."""
@@ -78,6 +88,9 @@ class Summary:
         if other.sample is not None:
             change = other.sample if sign > 0 else other.sample.withdrawing()
             self.sample = change if self.sample is None else self.sample.merged(change)
+        if other.losses is not None:
+            signed = other.losses.signed(sign)
+            self.losses = signed if self.losses is None else self.losses.merged(signed)
 
     def count(self, name: str) -> int:
         """The sum over a vector; 0 where there is none."""
@@ -93,11 +106,13 @@ class Summary:
 
     def copy(self) -> Summary:
         """An independent copy."""
-        return Summary({name: vector.copy() for name, vector in self.counts.items()}, dict(self.sums), self.sample)
+        counts = {name: vector.copy() for name, vector in self.counts.items()}
+        return Summary(counts, dict(self.sums), self.sample, self.losses)
 
     def is_empty(self) -> bool:
         """Whether nothing is counted or sampled."""
-        return self.sample is None and not self.sums and not any(vector.any() for vector in self.counts.values())
+        has_rows = self.sample is not None or self.losses is not None
+        return not has_rows and not self.sums and not any(vector.any() for vector in self.counts.values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Summary) and self.encode() == other.encode()
@@ -106,7 +121,7 @@ class Summary:
 
     def __repr__(self) -> str:
         counts = {name: vector.tolist() for name, vector in sorted(self.counts.items())}
-        return f"Summary({counts}, {dict(sorted(self.sums.items()))}, {self.sample})"
+        return f"Summary({counts}, {dict(sorted(self.sums.items()))}, {self.sample}, {self.losses})"
 
     def encode(self) -> bytes:
         """Canonical bytes: names sorted, zeros elided, each vector in the least width that holds it."""
@@ -118,7 +133,8 @@ class Summary:
                 counts[name] = packed
         sums = {name: _integer_bytes(self.sums[name]) for name in sorted(self.sums)}
         sample = b"" if self.sample is None else self.sample.encode()
-        return _encoder.encode(_Wire(_FORMAT, counts, sums, sample))
+        losses = b"" if self.losses is None else self.losses.encode()
+        return _encoder.encode(_Wire(_FORMAT, counts, sums, sample, losses))
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -135,6 +151,7 @@ class Summary:
         try:
             summary.counts = {name: _unpacked(*packed) for name, packed in wire.counts.items()}
             summary.sample = Sample.decode(wire.sample) if wire.sample else None
+            summary.losses = LossList.decode(wire.losses) if wire.losses else None
         except (ValueError, IndexError) as error:
             message = f"not a summary: {error}"
             raise SummaryFormatError(message) from error

@@ -200,10 +200,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are "other". A request that took longer than `slow_ms` is slow. `quality`, `timeliness` and `custom_metrics` say
     what else is expected. `row_sample`: keep a sample of rows (the bins of their features, at most 1,000 for each model
     and bucket), which the domain classifier needs. `by_outcome_time`: keep accuracy by the time of the actual, too (as
-    much again as by the time of the prediction, where both fall into as many buckets). A challenger must be better or worse by more than
-    `challenger_margin`, in units of the loss, and is equivalent within it. `resolved_after_ms`: the age from which on
-    the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and the horizon where
-    that is not possible.
+    much again as by the time of the prediction, where both fall into as many buckets). A challenger must be better or
+    worse by more than `challenger_margin`, in units of the loss, and is equivalent within it. `detectors` of concept
+    drift ("adwin", ...) read the losses of single rows, which are kept for them only. `resolved_after_ms`: the age from
+    which on the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and the
+    horizon where that is not possible.
     """
 
     importance: Importance = Importance.LOW
@@ -228,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeliness: Timeliness = Timeliness()
     custom_metrics: tuple[CustomMetric, ...] = ()
     challenger_margin: float = 0.0
+    detectors: tuple[str, ...] = ()
     resolved_after_ms: int = 0
 
 

@@ -25,6 +25,7 @@ class Topic(StrEnum):
     SUMMARIES = "summaries"
     METRICS = "metrics"
     VERDICTS = "verdicts"
+    DETECTIONS = "detections"
     ALERTS = "alerts"
     GOVERNANCE = "governance"
     AUDIT = "audit"
@@ -76,6 +77,7 @@ SPECS = {
         TopicSpec(Topic.SUMMARIES, retention_ms=7 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.METRICS, compacted=True),
         TopicSpec(Topic.VERDICTS, compacted=True),
+        TopicSpec(Topic.DETECTIONS, compacted=True),
         TopicSpec(Topic.ALERTS),
         TopicSpec(Topic.GOVERNANCE, partitions=1, config=_LARGE),
         TopicSpec(Topic.AUDIT, partitions=1, config=_LARGE),

@@ -6,12 +6,21 @@ squared error. NaN where the model said nothing that has a loss, or the actual i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from monitors.folds import answers
+from monitors.folds.groups import SummaryKey
 from monitors.folds.terms import actual_codes
+from monitors.loss_list import LossList
+from monitors.sample import sampling_hashes
+from monitors.spans import bucket_start
+from monitors.summary import Summary
+from schemas.deployment import Span
+from schemas.observation import Kind
 from schemas.package import Package, TargetType
 
 NAMES = {TargetType.BINARY: "brier", TargetType.MULTICLASS: "zero_one", TargetType.REGRESSION: "squared_error"}
@@ -19,6 +28,8 @@ BOUNDED = frozenset({TargetType.BINARY, TargetType.MULTICLASS})
 """Targets whose losses are in [0, 1]."""
 
 _OLD_SCALE = 8.0
+
+Signs = NDArray[np.int64]
 
 Floats = NDArray[np.float64]
 
@@ -54,3 +65,34 @@ def loss_scale(package: Package) -> float:
     if package.target.type in BOUNDED:
         return 1.0
     return package.baseline.loss_scale or _OLD_SCALE * package.baseline.units.get("e2", 1.0)
+
+
+def fold_losses(
+    rows: pl.DataFrame,
+    ids: Sequence[bytes],
+    signs: Signs | None,
+    packages: Mapping[str, Package],
+    bucket: Span,
+) -> dict[SummaryKey, Summary]:
+    """The losses of served predictions, row by row, in the buckets of their times; `ids` are of the associations.
+
+    Columns as in the contract `outcome`, and truth_value, truth_label. Each loss is a share of `loss_scale`, at most 1.
+    """
+    served = ~rows["shadow"].to_numpy()
+    weights = np.ones(rows.height, np.int64) if signs is None else signs
+    times_ms = rows["timestamp_ms"].to_numpy()
+    starts = bucket_start(times_ms, bucket)
+    models = rows["model"].cast(pl.String)
+    found: dict[SummaryKey, Summary] = {}
+    for model in models.unique().sort().to_list():
+        mine = np.flatnonzero((models == model).to_numpy() & served)
+        losses = np.minimum(row_losses(rows[mine], packages[model]) / loss_scale(packages[model]), 1.0)
+        known = np.isfinite(losses)
+        mine, losses = mine[known], losses[known]
+        hashes = sampling_hashes([ids[row] for row in mine.tolist()])
+        for start_ms in np.unique(starts[mine]).tolist():
+            some = starts[mine] == start_ms
+            at = mine[some]
+            listed = LossList.of(hashes[some], times_ms[at], losses[some], weights[at])
+            found[Kind.LOSSES, model, "", start_ms] = Summary(losses=listed)
+    return found

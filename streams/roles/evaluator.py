@@ -14,7 +14,7 @@ import msgspec
 
 from monitors.evaluator import Effects as Said
 from monitors.evaluator import Evaluator
-from schemas.observation import Metric, Progress, Summary, SummaryRecord, Verdict
+from schemas.observation import Detection, Metric, Progress, Summary, SummaryRecord, Verdict
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog
@@ -94,6 +94,9 @@ class EvaluatorRole(PlainRole):
     def _emit(self, effects: Effects, said: Said) -> None:
         effects.send_all(Topic.METRICS, [_key(metric) for metric in said.metrics], [_encode(m) for m in said.metrics])
         effects.send_all(Topic.VERDICTS, list(map(_pair_key, said.verdicts)), [_encode(one) for one in said.verdicts])
+        effects.send_all(
+            Topic.DETECTIONS, list(map(_detection_key, said.detections)), [_encode(one) for one in said.detections]
+        )
         ids = [event.data.id.encode() for event in said.alerts]
         effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
 
@@ -128,6 +131,10 @@ def _pair_key(verdict: Verdict) -> bytes:
     """One key for each pair and window, so that the topic keeps how the evidence came."""
     pair = f"{verdict.deployment}|{verdict.champion}|{verdict.challenger}"
     return f"{pair}|{verdict.window_start_ms}".encode()
+
+
+def _detection_key(one: Detection) -> bytes:
+    return f"{one.deployment}|{one.model}|{one.detector}|{one.at_ms}".encode()
 
 
 def make(parts: Parts) -> EvaluatorRole:

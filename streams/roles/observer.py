@@ -170,7 +170,13 @@ class Observer(PlainRole):
                 self.skipped += rows.height
                 continue
             settings = deployment.settings
-            found = fold_outcomes(rows, packages, settings.bucket, by_outcome_time=settings.by_outcome_time)
+            found = fold_outcomes(
+                rows,
+                packages,
+                settings.bucket,
+                row_losses=bool(settings.detectors),
+                by_outcome_time=settings.by_outcome_time,
+            )
             _merge(deltas[deployment.name], found)
             if deployment.settings.row_sample:
                 _merge(deltas[deployment.name], fold_forgotten(rows, packages, deployment.settings.bucket))

@@ -37,7 +37,7 @@ VIEWS = {
     Topic.PACKAGES: "packages",
     Topic.HEARTBEATS: "workers",
 }
-OF_DEPLOYMENTS = {Topic.METRICS: "metrics", Topic.VERDICTS: "verdicts"}
+OF_DEPLOYMENTS = {Topic.METRICS: "metrics", Topic.VERDICTS: "verdicts", Topic.DETECTIONS: "detections"}
 
 log = logging.getLogger("watchkeeper.projector")
 

@@ -161,7 +161,7 @@ def test_corrected_and_withdrawn_pairs_leave_no_trace(rows: list[tuple[float, fl
 
 @pytest.mark.parametrize("order", list(permutations(range(6)))[::17])
 def test_pairs_do_not_depend_on_which_prediction_or_actual_came_first(order: tuple[int, ...]) -> None:
-    records = [Prediction(), replace(Prediction(p=0.9), offset=9), CHALLENGER, OTHER_CHALLENGER, Actual("yes")]
+    records: list[Prediction | Actual] = [Prediction(), replace(Prediction(p=0.9), offset=9), CHALLENGER, OTHER_CHALLENGER, Actual("yes")]
     packages = {model: package(LATE, digest=model) for model in (CHAMPION, FIRST, SECOND)}
     found = []
     for chosen in (order, range(6)):

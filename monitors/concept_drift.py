@@ -1,0 +1,131 @@
+"""Where the losses of a champion changed, by the detectors that a deployment asks for (STATISTICS section 9).
+
+Rules:
+- They read the losses of resolved buckets only, in the order of prediction time, then of the hash of the association.
+- A detector is a fold: its state after each bucket is kept. A revised bucket is read again from the state before it,
+  and so are those after it; a detection that is not found again is retracted.
+- Detectors that need continuous losses are left out where losses are 0 or 1.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+
+import msgspec
+
+from monitors.detectors import DETECTORS, Detector
+from monitors.table import TablePartition, key_of, opened, parts_of, sealed
+from monitors.windows import Series, Windows, window_of
+from schemas.deployment import Deployment
+from schemas.observation import Detection, Kind
+from schemas.package import Package, TargetType
+
+CHECKPOINT = b"k"
+_BEGINNING_MS = -(1 << 62)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    """After a bucket: the state of each detector, the times of the rows at which it found a change, rows read."""
+
+    states: dict[str, bytes]
+    found: dict[str, list[int]]
+    rows: int
+
+
+class ConceptDrift:
+    """The detectors of one deployment, over its part of the table."""
+
+    def __init__(self, table: TablePartition, deployment: str) -> None:
+        self._table, self._deployment = table, deployment
+        self._known: dict[str, dict[int, _Checkpoint]] = {}
+        for key, value in table.scan(key_of(CHECKPOINT, deployment)):
+            _, model, start_ms = parts_of(key)
+            checkpoint = msgspec.msgpack.decode(opened(value), type=_Checkpoint)
+            self._known.setdefault(str(model), {})[int(start_ms)] = checkpoint
+        self._starts = {model: sorted(known) for model, known in self._known.items()}
+        self._changed: set[tuple[str, int]] = set()
+
+    def evaluate(
+        self,
+        windows: Windows,
+        deployment: Deployment,
+        packages: Callable[[str], Package | None],
+        resolved_ms: int,
+        changed: Iterable[tuple[Series, int]],
+    ) -> Iterator[Detection]:
+        """Read what is resolved (buckets before `resolved_ms`) and not read yet, or was `changed` since."""
+        model = deployment.champion.digest
+        package = packages(model)
+        if package is None or not deployment.settings.detectors:
+            return
+        names = [name for name in deployment.settings.detectors if name in DETECTORS and _fits(name, package)]
+        series = Series(Kind.LOSSES, model, "")
+        starts = self._starts.setdefault(model, [])
+        revised = [start_ms for each, start_ms in changed if each == series and start_ms < resolved_ms]
+        first_ms = min([*revised, starts[-1] + 1 if starts else _BEGINNING_MS])
+        for start_ms in windows.starts(series, first_ms, window_of(resolved_ms, deployment.settings.bucket)[0]):
+            yield from self._read(windows, series, start_ms, names)
+
+    def expire(self, before_ms: int) -> None:
+        """Forget the states of buckets that start before, but for the newest of these."""
+        for model, starts in self._starts.items():
+            cut = max(0, bisect_left(starts, before_ms) - 1)
+            for start_ms in starts[:cut]:
+                del self._known[model][start_ms]
+                self._changed.discard((model, start_ms))
+                self._table.set(key_of(CHECKPOINT, self._deployment, model, start_ms), None)
+            del starts[:cut]
+
+    def flush(self) -> None:
+        """Write what changed to the table."""
+        for model, start_ms in sorted(self._changed):
+            body = sealed(_encode(self._known[model][start_ms]))
+            self._table.set(key_of(CHECKPOINT, self._deployment, model, start_ms), body)
+        self._changed.clear()
+
+    def _read(self, windows: Windows, series: Series, start_ms: int, names: list[str]) -> Iterator[Detection]:
+        known, starts = self._known.setdefault(series.model, {}), self._starts[series.model]
+        at = bisect_left(starts, start_ms)
+        before = known[starts[at - 1]].states if at else {}
+        detectors = {name: self._detector(name, before.get(name), start_ms) for name in names}
+        listed = windows.bucket(series, start_ms).losses
+        times_ms, losses = ([], []) if listed is None else (column.tolist() for column in listed.in_order())
+        found = {
+            name: [time_ms for time_ms, loss in zip(times_ms, losses, strict=True) if detector.update(loss)]
+            for name, detector in detectors.items()
+        }
+        earlier = known.get(start_ms)
+        if earlier is None:
+            insort(starts, start_ms)
+        states = {name: _encode(detector) for name, detector in detectors.items()}
+        known[start_ms] = _Checkpoint(states, found, len(losses))
+        self._changed.add((series.model, start_ms))
+        told = earlier.found if earlier is not None else {}
+        is_approximate = listed is not None and listed.is_approximate
+        for name in sorted(told.keys() | found.keys()):
+            for at_ms in sorted(set(told.get(name, [])) ^ set(found.get(name, []))):
+                yield Detection(
+                    self._deployment,
+                    series.model,
+                    name,
+                    at_ms,
+                    start_ms,
+                    len(losses),
+                    retracted=at_ms not in found.get(name, []),
+                    approximate=is_approximate,
+                )
+
+    def _detector(self, name: str, state: bytes | None, start_ms: int) -> Detector:
+        kind = DETECTORS[name]
+        if state is not None:
+            return msgspec.msgpack.decode(state, type=kind)
+        named = blake2b(f"{self._deployment}|{start_ms}".encode(), digest_size=8).digest()
+        return kind.started(int.from_bytes(named, "big"))
+
+
+def _fits(name: str, package: Package) -> bool:
+    return not (DETECTORS[name].continuous_only and package.target.type is TargetType.MULTICLASS)

@@ -1,0 +1,34 @@
+"""`watchkeeper concept-drift`: where the losses of a champion changed."""
+
+from __future__ import annotations
+
+import click
+
+from streams.cli._shared import SHORT, as_json, must_be, say, show, views, when
+
+
+@click.command("concept-drift")
+@click.argument("deployment")
+@as_json
+def concept_drift(deployment: str, *, json: bool) -> None:
+    """Where detectors found that the losses of DEPLOYMENT's champion changed: evidence, not an alert.
+
+    The setting `detectors` names them. They read predictions whose outcomes are in, in the order of their time.
+    """
+    kept = views()
+    must_be(deployment, kept.deployments(), "deployment")
+    found = kept.detections(deployment)
+    if json:
+        say(found)
+        return
+    rows = (
+        (
+            when(one.at_ms),
+            one.detector,
+            one.model[:SHORT],
+            f"{one.rows:,}{' (a sample)' if one.approximate else ''}",
+            "retracted" if one.retracted else "",
+        )
+        for one in found
+    )
+    show(f"{deployment}: losses changed", ("from (UTC)", "detector", "model", "rows of the bucket", ""), rows)
