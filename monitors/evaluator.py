@@ -29,6 +29,7 @@ from monitors.alert_book import BOOK, AlertBook
 from monitors.concept_drift import CHECKPOINT, ConceptDrift
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
+from monitors.resolved_age import ResolvedAge
 from monitors.table import TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
 from monitors.trust import Trust, verdict
@@ -84,6 +85,7 @@ class _Book:
     alerts: AlertBook
     verdicts: VerdictBook
     concept: ConceptDrift
+    age: ResolvedAge
     trust: Trust
     expired_at: tuple[int, int] | None = None  # watermark and revision
 
@@ -129,6 +131,7 @@ class Evaluator:
             self._books[name].alerts.flush()
             self._books[name].verdicts.flush()
             self._books[name].concept.flush()
+            self._books[name].age.flush()
 
     def forget(self) -> None:
         """Drop all that is not in the table: after an abort, or when the partition goes to another worker."""
@@ -151,7 +154,14 @@ class Evaluator:
     def _book(self, name: str) -> _Book:
         windows = Windows(self._table, name)
         alerts, verdicts = AlertBook(self._table, name, self._kinds), VerdictBook(self._table, name)
-        return _Book(windows, alerts, verdicts, ConceptDrift(self._table, name), Trust(windows.windows))
+        return _Book(
+            windows,
+            alerts,
+            verdicts,
+            ConceptDrift(self._table, name),
+            ResolvedAge(self._table, name),
+            Trust(windows.windows),
+        )
 
     def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
         watermark = self.watermark(deployment.name)
@@ -184,7 +194,7 @@ class Evaluator:
         news = {}
         if watermark is not None:
             news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
-            age_ms = resolved_age_ms(deployment.settings)
+            age_ms = book.age.of(book.windows, deployment, watermark)
             effects.verdicts += book.verdicts.evaluate(book.windows, deployment, view.package, watermark, age_ms)
             effects.detections += book.concept.evaluate(
                 book.windows, deployment, view.package, watermark - age_ms, changed
@@ -269,11 +279,6 @@ def _is_over(window_id: WindowId, deployment: Deployment, watermark: int | None,
 def _may_speak(window: Window, tick_ms: int) -> bool:
     """A second in either direction: a clock that was set back must not silence a window."""
     return window.dirty and (window.tick_ms is None or abs(tick_ms - window.tick_ms) >= EMIT_EVERY_MS)
-
-
-def resolved_age_ms(settings: Settings) -> int:
-    """The age from which on the outcomes of predictions are in."""
-    return settings.resolved_after_ms or settings.horizon_ms
 
 
 def _expire(book: _Book, settings: Settings, watermark: int) -> None:

@@ -25,7 +25,7 @@ from schemas.observation import Entry, Finding, Kind, Verdict
 from schemas.outcome import decode_outcomes, encode_outcomes
 from schemas.package import Baseline, Target, TargetType
 from schemas.records import Records
-from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, progress, summary
+from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, delta, progress, summary
 from tests.unit.monitors.fold_frames import merged, outcomes, package, said
 from tests.unit.monitors.join_scene import (
     CHALLENGER,
@@ -161,7 +161,13 @@ def test_corrected_and_withdrawn_pairs_leave_no_trace(rows: list[tuple[float, fl
 
 @pytest.mark.parametrize("order", list(permutations(range(6)))[::17])
 def test_pairs_do_not_depend_on_which_prediction_or_actual_came_first(order: tuple[int, ...]) -> None:
-    records: list[Prediction | Actual] = [Prediction(), replace(Prediction(p=0.9), offset=9), CHALLENGER, OTHER_CHALLENGER, Actual("yes")]
+    records: list[Prediction | Actual] = [
+        Prediction(),
+        replace(Prediction(p=0.9), offset=9),
+        CHALLENGER,
+        OTHER_CHALLENGER,
+        Actual("yes"),
+    ]
     packages = {model: package(LATE, digest=model) for model in (CHAMPION, FIRST, SECOND)}
     found = []
     for chosen in (order, range(6)):
@@ -253,6 +259,18 @@ def test_a_verdict_whose_rows_were_wrong_is_retracted_and_may_be_given_anew() ->
     run.look(*(pairs_entry(hour, -0.05) for hour in range(6, 16)), hour=20.0)
     last = run.verdicts[-1]
     assert (last.finding, last.retracted) == (Finding.WORSE, False)
+
+
+def test_the_age_of_what_is_resolved_is_learned_from_the_delays_of_labels() -> None:
+    run = Judging()
+    run.view.change(resolved_after_ms=0)
+    quick = [delta(Kind.ACCURACY, hour * HOUR_MS, expected=1_000, matched=1_000, delay=[1_000]) for hour in range(3)]
+    (told,) = run.look(*quick, *(pairs_entry(hour, 0.05) for hour in range(3)), hour=3.5)
+    assert (told.n, told.finding) == (1_200, Finding.BETTER)
+    waiting = Judging()
+    waiting.view.change(resolved_after_ms=0)
+    (told,) = waiting.look(*(pairs_entry(hour, 0.05) for hour in range(3)), hour=3.5)
+    assert (told.n, told.known_n) == (0, 1_200)
 
 
 def test_each_window_says_once_how_it_stands() -> None:

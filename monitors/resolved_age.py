@@ -1,0 +1,57 @@
+"""From which age on the outcomes of predictions are in: what verdicts and detectors take for resolved.
+
+It is learned from the champion's own delays (`monitors.resolved`) once in each accuracy window of the watermark, and
+kept until the next, so that a restart goes on with the same. Where no cohort is old and large enough, the horizon of the
+join is the age: then nothing is pending. A setting goes before both.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitors.resolved import curve_of, resolved_cohort
+from monitors.table import TablePartition, key_of, opened, sealed
+from monitors.windows import Series, Windows, window_of
+from schemas.deployment import Deployment
+from schemas.observation import Kind
+
+AGE = b"h"
+_EVER = -(1 << 62), 1 << 62
+
+
+class _Learned(msgspec.Struct, frozen=True, array_like=True):
+    """What was learned in the accuracy window that starts then; None: nothing is old and large enough."""
+
+    window_ms: int
+    age_ms: int | None
+
+
+class ResolvedAge:
+    """The age of one deployment, over its part of the table."""
+
+    def __init__(self, table: TablePartition, deployment: str) -> None:
+        self._table, self._key = table, key_of(AGE, deployment)
+        stored = table.get(self._key)
+        self._learned = None if stored is None else msgspec.msgpack.decode(opened(stored), type=_Learned)
+        self._changed = False
+
+    def of(self, windows: Windows, deployment: Deployment, watermark: int) -> int:
+        """The age in ms, as of the watermark."""
+        settings = deployment.settings
+        if settings.resolved_after_ms:
+            return settings.resolved_after_ms
+        window_ms, _ = window_of(watermark, settings.accuracy_window)
+        if self._learned is None or self._learned.window_ms != window_ms:
+            series = Series(Kind.ACCURACY, deployment.champion.digest, "")
+            rows = [(start_ms, windows.bucket(series, start_ms)) for start_ms in windows.starts(series, *_EVER)]
+            curve = curve_of(rows, settings.bucket, watermark)
+            cohort = resolved_cohort(rows, curve, settings.bucket, watermark)
+            self._learned, self._changed = _Learned(window_ms, None if cohort is None else cohort.age_ms), True
+        age_ms = self._learned.age_ms
+        return settings.horizon_ms if age_ms is None else age_ms
+
+    def flush(self) -> None:
+        """Write what changed to the table."""
+        if self._changed and self._learned is not None:
+            self._table.set(self._key, sealed(msgspec.msgpack.encode(self._learned)))
+        self._changed = False
