@@ -69,7 +69,7 @@ class Chain:
 
     def keep_pace(self, ahead: int = AHEAD) -> None:
         """Wait until no group is more than `ahead` records behind what was sent."""
-        self._wait(lambda: self._behind() <= ahead)
+        self._work_off(self._behind, ahead, "the chain does not keep up")
 
     def settle(self) -> None:
         """Wait until every stage has worked off what the stages before it have written."""
@@ -126,11 +126,11 @@ class Chain:
     def _drain(self, role: str, topics: Iterable[Topic]) -> None:
         goals = self._ends(topics)
 
-        def is_done() -> bool:
+        def left() -> int:
             done = {place: at for topic in topics for place, at in self._committed(role, topic).items()}
-            return all(done[place] >= goal for place, goal in goals.items())
+            return sum(max(0, goal - done[place]) for place, goal in goals.items())
 
-        self._wait(is_done, f"{role} does not come to the end of {', '.join(topics)}")
+        self._work_off(left, 0, f"{role} does not come to the end of {', '.join(topics)}")
 
     def _ends(self, topics: Iterable[Topic]) -> dict[tuple[str, int], int]:
         """Up to where there are records; what a group has committed when it has read them all."""
@@ -147,6 +147,14 @@ class Chain:
         found = self._groups[role].committed(asked, PATIENCE_S)
         return {(place.topic, place.partition): max(0, place.offset) for place in found}
 
-    def _wait(self, done: Callable[[], bool], what: str = "the chain does not keep up") -> None:
-        if not self.until(done, PATIENCE_S):
-            raise StuckError(f"{what} within {PATIENCE_S:.0f} s; `watchkeeper logs` shows why")
+    def _work_off(self, left: Callable[[], int], enough: int, what: str) -> None:
+        """Wait until no more than `enough` records are left, for as long as they become fewer."""
+        least, limit = left(), time.monotonic() + PATIENCE_S
+        while least > enough:
+            if time.monotonic() > limit:
+                raise StuckError(f"{what}: {least:,} records, none less in {PATIENCE_S:.0f} s; see `watchkeeper logs`")
+            self._check()
+            time.sleep(LOOK_S)
+            now = left()
+            if now < least:
+                least, limit = now, time.monotonic() + PATIENCE_S
