@@ -40,7 +40,11 @@ GATHER_MS: Final[Mapping[str, int]] = MappingProxyType(
         "projector": 100,
     }
 )
-PLAIN: Final = ("HOME", "BROKERS", "REDIS_URL", "PREFIX", "PARTITIONS", "REPLICATION", "ARTIFACTS", "BATCH_ROWS")
+PLAIN: Final = (
+    *("HOME", "BROKERS", "REDIS_URL", "PREFIX", "PARTITIONS", "REPLICATION", "ARTIFACTS", "BATCH_ROWS"),
+    "STANDBY",
+)
+STANDBY: Final = ("none", "all")
 # read where they are used: by `load` itself and by the local stack
 ENVIRONMENT_ONLY: Final = frozenset({"CONFIG", "JAVA", "KAFKA_HEAP", "FAIL_POINT"})
 # exactly-once processing rests on these, so that they are the engine's (ARCHITECTURE.md, section 2)
@@ -88,7 +92,8 @@ class Settings:
 
     `brokers` and `redis_url` are empty when the local stack in `home` is meant. `kafka` has further librdkafka
     properties (the secret ones as `Secret`). `gather_ms` is how long each role gathers records for a batch,
-    `batch_rows` how many at most. `replication` is the number of copies that topics are created with.
+    `batch_rows` how many at most. With `standby` each worker keeps a copy of the tables of its whole role.
+    `replication` is the number of copies that topics are created with.
     """
 
     home: Path = Path(".watchkeeper")
@@ -101,6 +106,7 @@ class Settings:
     kafka: Mapping[str, str] = field(default_factory=dict)
     gather_ms: Mapping[str, int] = field(default_factory=lambda: GATHER_MS)
     batch_rows: int = 5000
+    standby: bool = False
 
     def kafka_config(self) -> dict[str, str]:
         """What every librdkafka client shares; `SettingsError` when the local stack is meant and does not run."""
@@ -142,6 +148,7 @@ def load(environ: Mapping[str, str], *, file: Path | None = None) -> Settings:
             }
         ),
         batch_rows=_whole(given, "BATCH_ROWS", default=5000, least=1),
+        standby=_standby(given.get("STANDBY") or STANDBY[0]),
     )
 
 
@@ -242,6 +249,12 @@ def _prefix(value: str) -> str:
             f"{PREFIX}PREFIX is {value!r}: use up to 100 of a-z, 0-9, dot, hyphen, underscore; a letter or digit first."
         )
     return value
+
+
+def _standby(value: str) -> bool:
+    if value not in STANDBY:
+        raise SettingsError(f"{PREFIX}STANDBY is {value!r}: use {' or '.join(STANDBY)}.")
+    return value == STANDBY[1]
 
 
 def _whole(given: Mapping[str, str], name: str, *, default: int, least: int) -> int:

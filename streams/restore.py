@@ -27,6 +27,7 @@ from schemas.topics import DAY_MS
 from streams.connection import END_OF_PARTITION, REQUEST_TIMEOUT_S, Connection, ends
 from streams.exits import CannotGoOn
 from streams.failpoints import FailPoint, FailPoints
+from streams.standby import Standby
 from streams.tables import Position, Store, Table
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 WRITER_HEADER = "writer"
 LOOK_EVERY_S = 15.0
 REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)  # noqa: SLF001  # public, though underscored
+IDLE_S = 0.01  # between two looks at what standby partitions have
 STALL_S = 1.0  # how long the stable offset may stay behind before its writer is looked for
 _CHUNK = 10_000
 
@@ -52,7 +54,10 @@ class Job:
 
 @dataclass(slots=True)
 class Restorer:
-    """A thread that restores jobs one after the other and reports each as done, or reports the error that ended it."""
+    """A thread that restores jobs one after the other and reports each as done, or reports the error that ended it.
+
+    With `mine`, which answers the partitions that are assigned, it follows all others in between (`streams.standby`).
+    """
 
     connection: Connection
     group: str
@@ -60,6 +65,7 @@ class Restorer:
     tables: tuple[Table, ...]
     fail: FailPoints
     current: Callable[[], int]
+    mine: Callable[[], frozenset[int]] | None = None
     done: queue.SimpleQueue[Job | BaseException] = field(default_factory=queue.SimpleQueue)
     progress: dict[str, float] = field(default_factory=dict)
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
@@ -67,10 +73,14 @@ class Restorer:
 
     def submit(self, job: Job) -> None:
         """Restore a partition when its turn comes."""
+        self.start()
+        self._jobs.put(job)
+
+    def start(self) -> None:
+        """Begin, with or without a job."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="restore", daemon=True)
             self._thread.start()
-        self._jobs.put(job)
 
     def stop(self) -> None:
         """End the thread after the job in hand; a job of an older generation ends itself."""
@@ -79,7 +89,8 @@ class Restorer:
             self._thread.join(30)
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        standby = None if self.mine is None else Standby(self.connection, self.tables, self.mine, self._prepare)
+        while (job := self._next(standby)) is not None:
             try:
                 if self._restore(job):
                     self.done.put(job)
@@ -88,6 +99,27 @@ class Restorer:
             finally:  # done, or given up as the assignment changed: nothing of it is being restored
                 for table in self.tables:
                     self._report(self.connection.layout.name(table.spec.changelog), job.partition, 1.0)
+        if standby is not None:
+            standby.close()
+
+    def _next(self, standby: Standby | None) -> Job | None:
+        """The next job; until there is one, standby partitions are followed."""
+        if standby is None:
+            return self._jobs.get()
+        while True:
+            try:
+                return self._jobs.get(timeout=IDLE_S)
+            except queue.Empty:
+                try:
+                    standby.follow()
+                except BaseException as error:  # noqa: BLE001  # carried to the poll loop, as those of jobs
+                    self.done.put(error)
+                    return None
+
+    def _prepare(self, table: Table, partition: int) -> object:
+        """Make a store fit to go on from where it stands."""
+        name = self.connection.layout.name(table.spec.changelog)
+        return _Replay(self.connection, name, partition, table.store(partition), self.own_id).prepare()
 
     def _stale(self, job: Job) -> bool:
         return job.generation != self.current()
@@ -140,15 +172,9 @@ class _Replay:
 
     def run(self, stale: Callable[[], bool], report: Callable[[float], None]) -> bool:
         """Replay to the high watermark; False if the assignment changed meanwhile (what was read is kept)."""
-        admin, place = self.connection.admin(), (self.topic, self.partition)
-        topic_id = str(
-            admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(REQUEST_TIMEOUT_S).topic_id
-        )
-        end = ends(admin, [place], stable=False)[place]
-        self._distrust(topic_id, end)
+        end = self.prepare()
         at = first = self.store.position.offset
-        if self.store.position.topic_id != topic_id:  # an empty store: whose rows it will hold
-            self.store.write({}, Position(at, topic_id, _wall_ms()))
+        topic_id = self.store.position.topic_id
         if at >= end:
             return True
         reader = self.connection.consumer("restore", **{"enable.partition.eof": True})
@@ -174,6 +200,18 @@ class _Replay:
             reader.close()
         report(1.0)
         return True
+
+    def prepare(self) -> int:
+        """Empty a store that cannot be trusted and name its topic; the high watermark."""
+        admin, place = self.connection.admin(), (self.topic, self.partition)
+        topic_id = str(
+            admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(REQUEST_TIMEOUT_S).topic_id
+        )
+        end = ends(admin, [place], stable=False)[place]
+        self._distrust(topic_id, end)
+        if self.store.position.topic_id != topic_id:  # an empty store: whose rows it will hold
+            self.store.write({}, Position(self.store.position.offset, topic_id, _wall_ms()))
+        return end
 
     def _distrust(self, topic_id: str, end: int) -> None:
         kept = self.store.position

@@ -105,6 +105,7 @@ class TransactionalSource(Service):
         gather_ms: int,
         fail: FailPoints,
         static: bool = True,
+        standby: bool = False,
     ) -> None:
         super().__init__()
         self.role, self.connection, self.tables, self.channel, self.fail = role, connection, tables, channel, fail
@@ -126,7 +127,13 @@ class TransactionalSource(Service):
         self._aborts = 0
         self._in_flight: float | None = None
         self._restorer = Restorer(
-            connection, connection.group(role.name), self._id, tables, fail, current=lambda: self._generation
+            connection,
+            connection.group(role.name),
+            self._id,
+            tables,
+            fail,
+            current=lambda: self._generation,
+            mine=self._mine if standby and tables else None,
         )
         self._consumer: Consumer
         self._producer: Producer
@@ -156,6 +163,11 @@ class TransactionalSource(Service):
         self._consumer.subscribe(
             list(self._inputs), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
+        self._restorer.start()
+
+    def _mine(self) -> frozenset[int]:
+        """The partitions whose stores the role writes, or will as soon as they are restored."""
+        return frozenset(number for _, number in self._assigned)
 
     def _close(self) -> None:
         self._closed = True

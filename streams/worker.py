@@ -67,6 +67,7 @@ def _work(settings: Settings, role_name: str, worker: str, source: type[Transact
         gather_ms=settings.gather_ms.get(role_name, role.gather_ms),
         fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
         static=static,
+        standby=settings.standby,
     )
     # What a batch makes lives as long as the batch, in no cycles; walking it again and again costs more than all else.
     gc.collect()

@@ -101,6 +101,7 @@ def main(engine: str, role: str, worker: str) -> None:
         gather_ms=Count.gather_ms,
         fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
         static="TOY_LEAVES" not in os.environ,
+        standby="TOY_STANDBY" in os.environ,
     )
     app.run(role, connection, worker, folder, make)
 

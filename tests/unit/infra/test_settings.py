@@ -22,6 +22,12 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(tmp_pa
     assert settings.gather_ms == {**GATHER_MS, "joiner": 5}
 
 
+def test_standby_is_all_or_none_and_nothing_else() -> None:
+    assert [load({"WATCHKEEPER_STANDBY": word}).standby for word in ("none", "all")] == [False, True]
+    with pytest.raises(SettingsError, match="WATCHKEEPER_STANDBY is 'some': use none or all"):
+        load({"WATCHKEEPER_STANDBY": "some"})
+
+
 def test_a_file_in_the_working_directory_is_read_without_being_named(tmp_path: Path) -> None:
     (tmp_path / "watchkeeper.toml").write_text('home = "elsewhere"')
     assert load({}).artifacts == Path("elsewhere/artifacts")
