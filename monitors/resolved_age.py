@@ -1,8 +1,8 @@
 """From which age on the outcomes of predictions are in: what verdicts and detectors take for resolved.
 
 It is learned from the champion's own delays (`monitors.resolved`) once in each accuracy window of the watermark, and
-kept until the next, so that a restart goes on with the same. Where no cohort is old and large enough, the horizon of the
-join is the age: then nothing is pending. A setting goes before both.
+kept until the next, so that a restart goes on with the same. Where no cohort is old and large enough, the horizon of
+the join is the age: then nothing is pending. A setting goes before both.
 """
 
 from __future__ import annotations

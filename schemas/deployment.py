@@ -65,6 +65,16 @@ class JointStatistic(StrEnum):
     RECONSTRUCTION_ERROR = "reconstruction_error"
 
 
+class ChangeDetector(StrEnum):
+    """The detectors of concept drift that `Settings.detectors` may name (STATISTICS section 9)."""
+
+    ADWIN = "adwin"
+    PAGE_HINKLEY = "page_hinkley"
+    HDDM_A = "hddm_a"
+    HDDM_W = "hddm_w"
+    KSWIN = "kswin"
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Effect sizes from which a drift statistic is at risk and failing."""
 
@@ -229,7 +239,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeliness: Timeliness = Timeliness()
     custom_metrics: tuple[CustomMetric, ...] = ()
     challenger_margin: float = 0.0
-    detectors: tuple[str, ...] = ()
+    detectors: tuple[ChangeDetector, ...] = ()
     resolved_after_ms: int = 0
 
 

@@ -27,6 +27,14 @@ def expectations_fault(settings: Settings) -> str:
     quality = settings.quality
     if not 0 < quality.at_risk < quality.failing < 1:
         return f"quality must rise from 0 to 1: at_risk is {quality.at_risk}, failing is {quality.failing}"
+    if not 0 <= settings.challenger_margin < math.inf:
+        return f"challenger_margin is {settings.challenger_margin}; it must be 0 or a number above"
+    if not 0 <= settings.resolved_after_ms <= settings.horizon_ms:
+        return (
+            f"resolved_after_ms is {settings.resolved_after_ms}; it must be from 0 to horizon_ms, {settings.horizon_ms}"
+        )
+    if (double := first_double(settings.detectors)) is not None:
+        return f"detectors names {double} twice"
     return _callers_fault(settings) or _timeliness_fault(settings) or _custom_fault(settings.custom_metrics)
 
 

@@ -14,7 +14,7 @@ from monitors.folds import fold_outcomes
 from monitors.loss_list import MOST_ROWS, LossList
 from monitors.sample import sampling_hashes
 from monitors.summary import Summary as Counts
-from schemas.deployment import HOUR_MS, Span
+from schemas.deployment import HOUR_MS, ChangeDetector, Span
 from schemas.observation import Detection, Entry, Kind
 from schemas.package import Target, TargetType
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, progress, summary
@@ -109,7 +109,7 @@ class Watching(Run):
     """An evaluator with detectors, for which predictions are resolved after an hour."""
 
     def __init__(self) -> None:
-        detectors = ("adwin", "hddm_a")
+        detectors = (ChangeDetector.ADWIN, ChangeDetector.HDDM_A)
         super().__init__(
             Known(settings=msgspec.structs.replace(SETTINGS, resolved_after_ms=HOUR_MS, detectors=detectors))
         )

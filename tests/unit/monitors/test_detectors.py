@@ -11,6 +11,7 @@ from scipy.stats import ks_2samp
 
 from monitors.detectors import DETECTORS, Detector
 from monitors.detectors.kswin import chance
+from schemas.deployment import ChangeDetector
 from tests.unit.monitors.goldens.make_detectors import GOLDENS, STREAMS, stream
 
 RIVER: dict[str, list[list[int]]] = json.loads(GOLDENS.read_text())
@@ -38,6 +39,10 @@ def test_a_detector_goes_on_from_its_checkpoint_as_if_nothing_had_been(name: str
         second = msgspec.msgpack.decode(msgspec.msgpack.encode(first), type=DETECTORS[name])
         assert before + [cut + row for row in detections(second, losses[cut:])] == expected
         assert msgspec.msgpack.encode(second) == msgspec.msgpack.encode(whole)
+
+
+def test_settings_name_the_detectors_that_there_are() -> None:
+    assert sorted(DETECTORS) == sorted(name.value for name in ChangeDetector)
 
 
 def test_the_chance_of_a_distance_is_scipy_s() -> None:

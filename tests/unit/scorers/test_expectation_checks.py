@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.deployment import Settings
+from schemas.deployment import DAY_MS, ChangeDetector, Settings
 from schemas.expectations import CallerField, CustomMetric, QualityLimits, Timeliness
 from scorers.expectation_checks import expectations_fault
 
@@ -16,6 +16,9 @@ from scorers.expectation_checks import expectations_fault
     ("settings", "says"),
     [
         ({"slow_ms": float("nan")}, "slow_ms is nan"),
+        ({"challenger_margin": -0.1}, "challenger_margin is -0.1"),
+        ({"resolved_after_ms": 400 * DAY_MS}, "resolved_after_ms is"),
+        ({"detectors": (ChangeDetector.ADWIN, ChangeDetector.ADWIN)}, "names adwin twice"),
         ({"quality": QualityLimits(0.1, 0.1)}, "quality must rise"),
         ({"caller_segments": {CallerField.CONSUMER: ()}}, "names 0 values"),
         ({"caller_segments": {CallerField.CONSUMER: tuple(map(str, range(51)))}}, "names 51 values"),
