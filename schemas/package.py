@@ -141,13 +141,14 @@ class Pca(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """How often a class came true on holdout, by the score bin of the probability that was said of it.
+    """How often a class came true on holdout, by the probability that was said of it.
 
-    Block b is the bins after block b - 1 up to bin `ends[b]`, `missing` left out: `rates[b]` of its `rows[b]` holdout
-    rows were of the class. Rates do not fall (isotonic regression).
+    Block b is the scores from `lows[b]` to `highs[b]`: `rates[b]` of its `rows[b]` holdout rows were of the class.
+    Rates rise from block to block (isotonic regression).
     """
 
-    ends: tuple[int, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
     rates: tuple[float, ...]
     rows: tuple[int, ...]
 

@@ -9,19 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.bins import SCORE_EDGES
-from monitors.calibration import rates_of_scores
+from monitors.calibration import rates_of
 from monitors.summary import Summary
 from schemas.observation import Reason
-from schemas.package import NumericBins, Package, TargetType
+from schemas.package import Package, TargetType
 
 Floats = NDArray[np.float64]
 
 EXPECTED = "expected_confusion"
 SCORED = "scored"
 STEPS = 1 << 20
-BINS = NumericBins(SCORE_EDGES, ())
-"""Score bins of the probability of any class; without counts."""
 
 
 def is_multiclass(package: Package) -> bool:
@@ -32,7 +29,7 @@ def is_multiclass(package: Package) -> bool:
 def calibrated_rows(probabilities: Floats, package: Package) -> Floats:
     """Rates by class (first axis) and row, with sum 1; where all are 0 the probabilities as they were said."""
     classes = zip(package.baseline.calibration, probabilities, strict=True)
-    rates = np.stack([rates_of_scores(calibration, BINS, said) for calibration, said in classes])
+    rates = np.stack([rates_of(calibration, said) for calibration, said in classes])
     total = rates.sum(axis=0)
     shared: Floats = np.divide(rates, total, out=probabilities.copy(), where=total > 0)
     return shared

@@ -6,11 +6,9 @@ import numpy as np
 import polars as pl
 from msgspec.structs import replace
 
-from monitors.bins import bin_count, bin_rows
 from monitors.calibration import calibrated
-from monitors.estimate.classes import BINS
 from monitors.estimate.losses import measured
-from monitors.folds.answers import values
+from monitors.folds.answers import positive_scores, values
 from monitors.folds.terms import Terms, actual_codes, contributions
 from schemas.package import Baseline, Calibration, Package, TargetType
 
@@ -29,7 +27,7 @@ def with_expectations(truths: pl.DataFrame, package: Package) -> Baseline:
     classes = len(package.target.classes)
     confusion = _histogram(terms, "confusion").reshape(classes, classes)
     joint = tuple(tuple(row) for row in confusion.T.tolist())
-    of_classes = _binary(terms) if package.target.type is TargetType.BINARY else _by_class(truths, package)
+    of_classes = _binary(truths, package) if package.target.type is TargetType.BINARY else _by_class(truths, package)
     calibrations = tuple(each for each in of_classes if each is not None)
     complete = len(calibrations) == len(of_classes)
     return replace(package.baseline, joint=joint, calibration=calibrations if complete else ())
@@ -40,19 +38,18 @@ def _histogram(terms: Terms, name: str) -> np.ndarray[tuple[int], np.dtype[np.in
     return np.bincount(positions[where], minlength=width)
 
 
-def _binary(terms: Terms) -> list[Calibration | None]:
-    positives, negatives = (_histogram(terms, name)[:-1] for name in ("positives", "negatives"))
-    return [calibrated(positives, negatives)]
+def _binary(truths: pl.DataFrame, package: Package) -> list[Calibration | None]:
+    actual = actual_codes(truths, package.target)
+    known = actual >= 0
+    return [calibrated(positive_scores(truths)[known], actual[known] == 1)]
 
 
 def _by_class(truths: pl.DataFrame, package: Package) -> list[Calibration | None]:
     actual = actual_codes(truths, package.target)
+    known = actual >= 0
     lists = truths["probabilities"].cast(pl.List(pl.Float64))
-    width = bin_count(BINS)
-    found: list[Calibration | None] = []
-    for code in range(len(package.target.classes)):
-        positions = bin_rows(BINS, lists.list.get(code, null_on_oob=True))
-        hits = np.bincount(positions[actual == code], minlength=width)[:-1]
-        others = np.bincount(positions[(actual >= 0) & (actual != code)], minlength=width)[:-1]
-        found.append(calibrated(hits, others))
-    return found
+    said = [
+        lists.list.get(code, null_on_oob=True).to_numpy().astype(np.float64)
+        for code in range(len(package.target.classes))
+    ]
+    return [calibrated(scores[known], actual[known] == code) for code, scores in enumerate(said)]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.bins import package_prediction_bins
-from monitors.calibration import blocks_of, middles
+from monitors.calibration import blocks_of, middles, rates_of
 from monitors.estimate.protocol import Estimate, Estimated
 from monitors.summary import Counts, Summary
 from schemas.observation import Reason
@@ -30,7 +30,7 @@ SCORED = "scored"
 class Expected:
     """Rows by score bin, with the share expected to be positive; `cut` is the first bin that is predicted positive.
 
-    `blocks`: which bins share a rate; `known`: holdout rows of each block.
+    `blocks`: which bins share a rate and its error; `known`: holdout rows of each block.
     """
 
     counts: Floats
@@ -97,12 +97,12 @@ def of_counts(counts: Counts, package: Package, bins: NumericBins) -> Expected |
     if not package.baseline.calibration:
         return Reason.UNCALIBRATED
     calibration = package.baseline.calibration[0]
-    blocks = blocks_of(calibration, counts.size)
+    scores = middles(bins)
     return Expected(
         counts=counts.astype(np.float64),
-        rates=np.array(calibration.rates)[blocks],
-        scores=middles(bins),
-        blocks=blocks,
+        rates=rates_of(calibration, scores),
+        scores=scores,
+        blocks=blocks_of(calibration, scores),
         known=np.array(calibration.rows, np.float64),
         cut=int(np.searchsorted(np.array(bins.edges), package.target.threshold)),
     )

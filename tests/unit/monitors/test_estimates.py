@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from monitors.baseline import build_baseline
 from monitors.bins import score_edges
-from monitors.calibration import blocks_of, calibrated
+from monitors.calibration import blocks_of, calibrated, rates_of
 from monitors.estimate import ESTIMATES, Estimated
 from monitors.estimate.accuracy import of_scores as accuracy
 from monitors.estimate.auc import area
@@ -37,14 +37,15 @@ WINDOW = np.array([30, 30, 30, 30, 30, 50, 50, 50, 60, 40])
 
 def example() -> Expected:
     """The worked example of CBPE."""
-    learned = calibrated(POSITIVES, NEGATIVES)
+    scores = np.linspace(0.05, 0.95, 10)
+    said = np.concatenate([np.repeat(scores, POSITIVES), np.repeat(scores, NEGATIVES)])
+    learned = calibrated(said, np.arange(said.size) < POSITIVES.sum())
     assert learned is not None
-    blocks = blocks_of(learned, 10)
     return Expected(
         counts=WINDOW.astype(float),
-        rates=np.array(learned.rates)[blocks],
-        scores=np.linspace(0.05, 0.95, 10),
-        blocks=blocks,
+        rates=rates_of(learned, scores),
+        scores=scores,
+        blocks=blocks_of(learned, scores),
         known=np.array(learned.rows, float),
         cut=5,
     )
@@ -70,23 +71,18 @@ def test_the_noise_is_that_of_labels_drawn_with_the_expected_chances(name: str) 
     assert found.value == pytest.approx(np.mean(drawn), abs=4 * (found.doubt or 0.0))
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=40))
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=60), st.lists(st.floats(0, 1)))
 @settings(deadline=None)
-def test_calibration_is_isotonic_regression_weighted_by_rows(counts: list[tuple[int, int]]) -> None:
-    positives, negatives = np.array(counts).T
-    found, rows = calibrated(positives, negatives), positives + negatives
-    if not rows.any():
-        assert found is None
-        return
+def test_calibration_is_isotonic_regression(rows: list[tuple[int, bool]], asked: list[float]) -> None:
+    scores, positive = np.array([score / 30 for score, _ in rows]), np.array([one for _, one in rows])
+    found = calibrated(scores, positive)
     assert found is not None
-    filled = rows > 0
-    places = np.arange(rows.size)
-    judge = IsotonicRegression().fit(places[filled], positives[filled] / rows[filled], rows[filled])
-    rates = np.array(found.rates)[blocks_of(found, rows.size)]
-    assert rates[filled] == pytest.approx(judge.predict(places[filled]), abs=1e-9)
-    assert sum(found.rows) == rows.sum()
-    assert found.ends[-1] == rows.size - 1
+    judge = IsotonicRegression(out_of_bounds="clip").fit(scores, positive)
+    at = np.concatenate([scores, np.array(asked, np.float64)])
+    assert rates_of(found, at) == pytest.approx(judge.predict(at), abs=1e-9)
+    assert sum(found.rows) == scores.size
     assert (np.diff(found.rates) > 0).all()
+    assert calibrated(np.array([np.nan]), np.array([True])) is None
 
 
 def test_nothing_is_estimated_without_probabilities_or_without_calibration() -> None:

@@ -1,0 +1,1 @@
+"""Numbers that others computed, with the scripts that made them: `python -m tests.goldens.<script>` makes one anew."""
