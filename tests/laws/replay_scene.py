@@ -35,9 +35,11 @@ SETTINGS = Settings(
     accuracy_window=Span.MINUTE,
     grace_ms=1_000,
     segments=("carrier",),
+    by_outcome_time=True,
     alert_rules=(
         AlertRule("drift", "psi", 0.05, feature="*", min_rows=5),
         AlertRule("accuracy", "log_loss", 0.3, min_rows=3),
+        AlertRule("told", "accuracy_by_outcome_time", 0.9, above=False, min_rows=3),
         AlertRule("changed", "change", 5_000.0, feature="*"),
         AlertRule("worse", "data_error_rate", 0.01, segment="*", compare=Compare.PREVIOUS),
     ),

@@ -229,6 +229,16 @@ def test_windows_of_any_length_are_read_from_the_buckets(shell: Shell, served: s
     assert "closed" in shell.ok("metrics", served, "--sliding", "2m", "--window", "minute", "--metric", "auc")
 
 
+def test_predicted_classes_are_read_at_another_threshold(shell: Shell, served: str) -> None:
+    words = ("metrics", served, "--metric", "recall", "--window", "hour")
+    now, never = (shell.json(*words, *more) for more in ((), ("--threshold", "1")))
+    assert isinstance(now, list)
+    assert isinstance(never, list)
+    assert now[0]["value"] > 0 == never[0]["value"]
+    refused = shell.run("metrics", served, "--metric", "auc", "--threshold", "0.3")
+    assert "does not rest on a threshold" in refused.stderr
+
+
 def test_segments_are_ranked_by_what_they_add_to_a_change(shell: Shell, served: str) -> None:
     words = ("segments", served, "--metric", "log_loss", "--at", "2023-11-14T22:16:30")
     found = shell.json(*words)

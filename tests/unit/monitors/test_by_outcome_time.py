@@ -23,7 +23,7 @@ BOUGHT = package(Target("bought", TargetType.BINARY, ("no", "yes")))
 PRICE = package(Target("price", TargetType.REGRESSION))
 
 
-def row(asked: int, told: int, *, label: str = "yes", score: float = 0.8, **more: object) -> dict[str, Any]:
+def row(asked: int, told: int, *, label: str | None = "yes", score: float = 0.8, **more: object) -> dict[str, Any]:
     answer = said(score, at_ms=asked * HOUR_MS, segments=("plan=a",))
     return {"kind": "matched", "label": label, "timestamp_ms": told * HOUR_MS, "predictions": [answer]} | more
 
