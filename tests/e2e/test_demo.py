@@ -138,9 +138,9 @@ def test_every_stage_has_a_standing_and_nothing_is_left_unanswered(summary: dict
 
 
 def test_the_change_detector_is_there_before_material_drift(summary: dict[str, Any]) -> None:
-    (one,) = (one for one in summary["noticed"] if one["feature"] == "arrival_week" and one["changed_ms"])
+    (one,) = (one for one in summary["noticed"] if one["feature"] == "market_segment" and one["changed_ms"])
     assert one["deployment"] == CANCELLATION.deployment
-    assert one["changed_ms"] < one["drifted_ms"]
+    assert one["drifted_ms"] is None or one["changed_ms"] < one["drifted_ms"]
     assert " to 1" in one["evidence"]
 
 
