@@ -72,6 +72,7 @@ class Month(msgspec.Struct, frozen=True):
     """Accuracy of one month: champion first, then challengers. All but `scores` are the champion's.
 
     `first_*`: what was said when the month was closed, when many outcomes were still to come; null where it is open.
+    `estimate`: what was expected of the month's predictions without any of their outcomes.
     """
 
     month: str
@@ -82,6 +83,7 @@ class Month(msgspec.Struct, frozen=True):
     scores: tuple[Score, ...]
     first_value: float | None = None
     first_coverage: float | None = None
+    estimate: float | None = None
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -270,6 +272,7 @@ def _month(found: Mapping[str, Metric], models: Mapping[str, str], closings: Map
         scores=tuple(scores),
         first_value=first.value if first else None,
         first_coverage=first.coverage if first else None,
+        estimate=champion.estimate,
     )
 
 

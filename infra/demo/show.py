@@ -51,14 +51,16 @@ def accuracy(found: Watched) -> Table:
             name.removeprefix(f"{found.name}-") + (" *" if name == found.champion else ""), justify="right"
         )
     table.add_column("state")
-    for column in ("coverage", "revision", "* at month's close", "coverage then"):
+    for column in ("coverage", "revision", "* estimated", "* at month's close", "coverage then"):
         table.add_column(column, justify="right")
     table.add_row("holdout", *(number(found.holdout.get(name)) for name in names), style="dim")
     table.add_section()
     for month in found.months:
         then = (number(month.first_value), "" if month.first_coverage is None else f"{month.first_coverage:.0%}")
         known = f"{month.coverage:.0%}"
-        table.add_row(month.month, *_scores(month, names), month.state, known, str(month.revision), *then)
+        table.add_row(
+            month.month, *_scores(month, names), month.state, known, str(month.revision), number(month.estimate), *then
+        )
     return table
 
 
