@@ -6,6 +6,9 @@ Rules:
 - Nothing here is state: what the evaluator said of its own windows stays as it said it, with its revisions.
 - Against an earlier period, that period's counts take the place of the training baseline's, bin by bin: distances are
   then distances from it. All other metrics have its value as their baseline.
+- A drift status that is unknown for too few rows rests on the shortest roll-up with enough of them (STATISTICS section
+  3) of those that end with the window: an hour, 6 hours, a day, a week. They slide, so they are for people; what alert
+  rules read shares no row.
 """
 
 from __future__ import annotations
@@ -26,9 +29,17 @@ from monitors.periods import Ago, Period, Range, before, period_of
 from monitors.summary import Summary
 from monitors.valuation import metrics_of_window
 from monitors.windows import Series, WindowId
-from schemas.deployment import Deployment
-from schemas.observation import Kind, Metric
+from schemas.deployment import DAY_MS, HOUR_MS, Deployment
+from schemas.observation import Kind, Metric, Reason, Status
 from schemas.package import Baseline, Bins, NumericBins, Package
+
+ROLL_UPS_MS = {
+    Period.HOUR: HOUR_MS,
+    Period.SIX_HOURS: 6 * HOUR_MS,
+    Period.DAY: DAY_MS,
+    Period.WEEK: 7 * DAY_MS,
+}
+"""Lengths of what a drift status may rest on, the shortest first."""
 
 
 class Buckets:
@@ -119,6 +130,7 @@ class Reader:
         self._package_of = partial(whole.package_of, package_of)
         self._watermark_ms = watermark_ms
         self._definitions = tuple(METRICS.values() if definitions is None else definitions)
+        self._rolled: dict[tuple[str, Series, Range], dict[str, Metric]] = {}
 
     def metrics(self, windows: Iterable[Range]) -> Iterator[Metric]:
         """Every metric of every series that has rows in a window."""
@@ -142,7 +154,31 @@ class Reader:
                 for metric in self._values(series, window, against):
                     yield _comparison(metric, then[_name(metric)] if known and _name(metric) in then else None)
 
-    def _values(self, series: Series, window: Range, package: Package) -> Iterator[Metric]:
+    def rolled_up(self, metric: Metric) -> Metric | None:
+        """The same drift metric on the roll-up that its status rests on; None where it is its own window, or none.
+
+        The buckets of a week before the window's end have to be known here.
+        """
+        definition, package = METRICS.get(metric.metric), self._package_of(metric.model)
+        if definition is None or package is None or not is_too_small(metric):
+            return None
+        series = Series(definition.kind, metric.model, metric.segment)
+        for length_ms in ROLL_UPS_MS.values():
+            window = Range(metric.window_end_ms - length_ms, metric.window_end_ms)
+            if window.start_ms >= metric.window_start_ms:
+                continue
+            place = definition.name, series, window
+            if place not in self._rolled:
+                values = self._values(series, window, package, (definition,))
+                self._rolled[place] = {each.feature: each for each in values}
+            found = self._rolled[place].get(metric.feature)
+            if found is not None and found.status not in (None, Status.UNKNOWN):
+                return found
+        return None
+
+    def _values(
+        self, series: Series, window: Range, package: Package, definitions: Iterable[Definition] | None = None
+    ) -> Iterator[Metric]:
         closed = (
             self._watermark_ms is not None and self._watermark_ms >= window.end_ms + self._deployment.settings.grace_ms
         )
@@ -151,7 +187,7 @@ class Reader:
             self.buckets.total(series, window),
             deployment=self._deployment,
             package=package,
-            definitions=self._definitions,
+            definitions=self._definitions if definitions is None else definitions,
             closed=closed,
         )
 
@@ -160,6 +196,19 @@ class Reader:
             self.buckets.total(series._replace(kind=kind), window) for kind in (Kind.FEATURES, Kind.PREDICTIONS)
         )
         return rebased(package, features, answers)
+
+
+def roll_up_of(metric: Metric) -> Period:
+    """Which of `ROLL_UPS_MS` the window of a metric is, by its length."""
+    length_ms = metric.window_end_ms - metric.window_start_ms
+    return next(period for period, each_ms in ROLL_UPS_MS.items() if each_ms == length_ms)
+
+
+def is_too_small(metric: Metric) -> bool:
+    """Whether the status of a drift metric is unknown because its window has too few rows."""
+    definition = METRICS.get(metric.metric)
+    is_of_drift = definition is not None and definition.drift is not None
+    return is_of_drift and metric.status is Status.UNKNOWN and metric.reason is Reason.TOO_FEW_ROWS
 
 
 def rebased(package: Package, features: Summary, answers: Summary) -> Package:

@@ -13,10 +13,10 @@ import msgspec
 
 from monitors.importance import drift_standing, weighed, weighted_drift
 from schemas.deployment import DriftStatistic, JointStatistic, Severity
-from schemas.observation import AlertPhase, Status
+from schemas.observation import AlertPhase, Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from schemas.deployment import AlertRule, Deployment
     from schemas.observation import Alert, Metric
@@ -37,6 +37,8 @@ class Standing(msgspec.Struct, frozen=True):
     """How a deployment is. `reasons`: for each stage that is not passing, why. Windows are those of the champion.
 
     `weighted_drift`: 0 to 1, of all watched features by importance, in the newest window; null where none has a value.
+    `roll_ups`: "psi of age" or "prediction_psi" of which the newest window has too few rows for a status, and the start
+    (ms) of the hour, 6 hours, day or week up to the end of that window that the status rests on instead.
     """
 
     name: str
@@ -54,19 +56,34 @@ class Standing(msgspec.Struct, frozen=True):
     newest_window_ms: int | None
     weighted_drift: float | None
     reasons: dict[str, str]
+    roll_ups: dict[str, int] = {}
 
 
 def standing_of(
-    deployment: Deployment, features: Iterable[Feature], metrics: Iterable[Metric], alerts: Iterable[Alert]
+    deployment: Deployment,
+    features: Iterable[Feature],
+    metrics: Iterable[Metric],
+    alerts: Iterable[Alert],
+    rolled_up: Callable[[list[Metric]], list[Metric | None]] | None = None,
 ) -> Standing:
-    """What the newest windows say of the champion (`features` are its), all rows; closed ones where there are any."""
+    """What the newest windows say of the champion (`features` are its), all rows; closed ones where there are any.
+
+    `rolled_up(metrics)` are those of drift whose window has too few rows, on the roll-up that their status rests on.
+    """
     every = list(metrics)
     mine = [one for one in every if one.model in (deployment.champion.digest, WHOLE) and not one.segment]
     open_alerts = [one for one in alerts if one.deployment == deployment.name and one.phase in OPEN]
     windows = {(one.window_start_ms, one.window_end_ms) for one in mine}
     closed = {(one.window_start_ms, one.window_end_ms) for one in mine if one.closed}
     weights = weighed(features, deployment.settings)
-    drifts = _newest([one for one in mine if stage_of(one) == "drift" and one.status is not None])
+    newest = _newest([one for one in mine if stage_of(one) == "drift" and one.status is not None])
+    small = [one for one in newest if one.status is Status.UNKNOWN and one.reason is Reason.TOO_FEW_ROWS]
+    rolled = {
+        _named(one.metric, one.feature): found
+        for one, found in zip(small, rolled_up(small) if small and rolled_up else (), strict=False)
+        if found is not None
+    }
+    drifts = [rolled.get(_named(one.metric, one.feature), one) for one in newest]
     found = {
         stage: _stage(stage, deployment, [one for one in mine if stage_of(one) == stage], open_alerts)
         for stage in STAGES[1:]
@@ -93,6 +110,7 @@ def standing_of(
         newest_window_ms=max((start for start, _ in windows), default=None),
         weighted_drift=weighted_drift(psi, weights, deployment.settings.thresholds.psi_failing),
         reasons={stage: found[stage][1] for stage in STAGES if found[stage][1]},
+        roll_ups={name: one.window_start_ms for name, one in rolled.items()},
     )
 
 

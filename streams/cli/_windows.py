@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitors.rollup import Buckets, Reader
+from monitors.rollup import ROLL_UPS_MS, Buckets, Reader
 from monitors.summary import Summary
 from monitors.table import opened
 from monitors.windows import Series
 from schemas.observation import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from infra.views import Views
     from monitors.metrics import Metric as Definition
     from schemas.deployment import Deployment
+    from schemas.observation import Metric
 
 EVER = -(1 << 62), 1 << 62
 
@@ -40,6 +41,16 @@ def watermark_of(views: Views, deployment: str) -> int | None:
     """How far a deployment's event time has come; None before its first."""
     stored = views.watermark(deployment)
     return None if stored is None else msgspec.msgpack.decode(opened(stored), type=int)
+
+
+def rolled_up(views: Views, deployment: Deployment, small: Sequence[Metric]) -> list[Metric | None]:
+    """What the drift status of each of these rests on, all of them of windows of one model that end together."""
+    if not small:
+        return []
+    wanted = {Series(kind, small[0].model, "") for kind in (Kind.FEATURES, Kind.PREDICTIONS)}
+    between = small[0].window_end_ms - max(ROLL_UPS_MS.values()), small[0].window_end_ms
+    reader = reader_of(views, deployment, wanted=wanted.__contains__, definitions=(), between=between)
+    return [reader.rolled_up(one) for one in small]
 
 
 def _rows(

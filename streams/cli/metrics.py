@@ -8,7 +8,7 @@ import click
 
 from monitors.metrics import METRICS
 from monitors.periods import Ago, Period, Range, calendar, sliding
-from monitors.rollup import Comparison
+from monitors.rollup import Comparison, is_too_small, roll_up_of
 from monitors.thresholds import at_threshold
 from schemas.observation import AccuracyState
 from schemas.package import TargetType
@@ -17,7 +17,7 @@ from streams.cli._shared import SHORT, Duration, Moment, as_json, must_be, say, 
 from streams.cli._windows import reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from monitors.rollup import Reader
     from monitors.windows import Series
@@ -77,6 +77,8 @@ def metrics(
 ) -> None:
     """The metrics of DEPLOYMENT, window by window.
 
+    A drift status that too few rows leave unknown is followed by that of the shortest roll-up with enough rows.
+
     Without --window, --sliding, --compare and --threshold: as they were last said, with their revisions. With one of
     them: read from the base buckets now, for the windows that meet --from and --to, whole ones.
     """
@@ -87,6 +89,7 @@ def metrics(
         must_be(metric, METRICS, "metric")
     if feature is not None:
         must_be(feature, [one.name for one in deployments[deployment].features], "feature")
+    chosen = deployments[deployment]
     ago = Ago(compare) if compare not in (None, BASELINE) else None
 
     def is_wanted(one: Metric) -> bool:
@@ -106,9 +109,10 @@ def metrics(
             and (since is None or one.window_start_ms >= since)
             and (until is None or one.window_start_ms < until)
         ]
-        _show(deployment, [Comparison(one, None, None) for one in said], None, json=json)
+        small = any(map(is_too_small, said)) and not json
+        rests = reader_of(found, chosen, wanted=is_read, definitions=()).rolled_up if small else _on_its_own
+        _show(deployment, [Comparison(one, None, None) for one in said], None, rests, json=json)
         return
-    chosen = deployments[deployment]
     # a classifier is trained for each window: only where it is asked for by name
     definitions = [METRICS[metric]] if metric else [one for one in METRICS.values() if not one.at_close]
     if threshold is not None:
@@ -124,7 +128,7 @@ def metrics(
         read = [Comparison(one, None, None) for one in reader.metrics(ranges) if is_wanted(one)]
     else:
         read = [one for one in reader.compared(ranges, ago) if is_wanted(one.metric)]
-    _show(deployment, read, ago, json=json)
+    _show(deployment, read, ago, reader.rolled_up if ago is None else _on_its_own, json=json)
 
 
 def _ranges(
@@ -156,17 +160,32 @@ def _at_most(ranges: Iterator[Range], most: int) -> Iterator[Range]:
     yield from (one for one, _ in zip(ranges, range(most), strict=False))
 
 
-def _show(deployment: str, found: list[Comparison], ago: Ago | None, *, json: bool) -> None:
+def _on_its_own(metric: Metric) -> None:
+    """No status rests on a roll-up."""
+
+
+def _show(
+    deployment: str,
+    found: list[Comparison],
+    ago: Ago | None,
+    rolled_up: Callable[[Metric], Metric | None],
+    *,
+    json: bool,
+) -> None:
     if json:
         say(found if ago is not None else [one.metric for one in found])
         return
     beside = ("before", "change") if ago is not None else ("baseline",)
     columns = ("window (UTC)", "metric", "feature", "model", "value", *beside, "rows", "coverage", "status", "said")
     versus = f", against {'the window before' if ago is Ago.PREVIOUS else f'a {ago} ago'}" if ago is not None else ""
-    show(f"metrics of {deployment}{versus}", columns, (_row(one, against=ago is not None) for one in found))
+    show(
+        f"metrics of {deployment}{versus}",
+        columns,
+        (_row(one, rolled_up(one.metric), against=ago is not None) for one in found),
+    )
 
 
-def _row(found: Comparison, *, against: bool) -> tuple[object, ...]:
+def _row(found: Comparison, rolled: Metric | None, *, against: bool) -> tuple[object, ...]:
     one = found.metric
     interval = f" [{one.low:.4g}, {one.high:.4g}]" if one.low is not None and one.high is not None else ""
     reason = one.reason.value.replace("_", " ") if one.reason is not None else ""
@@ -188,6 +207,9 @@ def _row(found: Comparison, *, against: bool) -> tuple[object, ...]:
         beside = (_number(one.baseline),)
     status = "" if one.status is None else one.status.value.replace("_", " ")
     status = ": ".join(part for part in (status, reason if one.value is not None else "") if part)
+    if rolled is not None and rolled.status is not None:
+        by = f"by the {roll_up_of(rolled)} to its end, {_number(rolled.value)}"
+        status += f"; {rolled.status.value.replace('_', ' ')} {by}"
     coverage = "" if one.coverage is None else f"{one.coverage:.1%}"
     window = when(one.window_start_ms)
     name = one.metric

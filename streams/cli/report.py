@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from streams.cli import Ended
 from streams.cli._health import JOINT, WHOLE, standing_of
 from streams.cli._report import content_of
 from streams.cli._shared import Moment, must_be, views
-from streams.cli._windows import reader_of
+from streams.cli._windows import reader_of, rolled_up
 
 
 @click.command()
@@ -54,7 +55,7 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         reader,
         chosen,
         package,
-        standing_of(chosen, package.features, said, alerts),
+        standing_of(chosen, package.features, said, alerts, partial(rolled_up, kept, chosen)),
         alerts,
         said=said,
         over=over,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +14,11 @@ from streams.cli._health import Standing, standing_of
 from streams.cli._shared import STALE_S, as_json, load, say, show, views, when
 
 if TYPE_CHECKING:
-    from schemas.observation import Heartbeat
+    from collections.abc import Iterable
+
+    from infra.views import Views
+    from schemas.deployment import Deployment
+    from schemas.observation import Heartbeat, Metric
 
 GONE_MS = 60 * MINUTE_MS  # a worker that was not heard of for so long is left out, unless nothing else is there
 COLOURS = {"passing": "green", "at_risk": "yellow", "failing": "red", "unknown": "bright_black"}
@@ -37,7 +41,13 @@ def status(*, workers: bool, servers: bool, json: bool) -> None:
     deployments = found.deployments()
     features = found.features(one.champion.digest for one in deployments.values())
     standings = [
-        standing_of(one, features.get(one.champion.digest, one.features), found.metrics(name), alerts)
+        standing_of(
+            one,
+            features.get(one.champion.digest, one.features),
+            found.metrics(name),
+            alerts,
+            partial(_rolled_up, found, one),
+        )
         for name, one in sorted(deployments.items())
     ]
     if json:
@@ -62,6 +72,15 @@ def status(*, workers: bool, servers: bool, json: bool) -> None:
     for one in standings:
         for stage, why in one.reasons.items():
             click.echo(f"{one.name}: {stage} is {getattr(one, stage).value.replace('_', ' ')}: {why}")
+        for start_ms in sorted(set(one.roll_ups.values()), reverse=True):
+            names = ", ".join(name for name, from_ms in one.roll_ups.items() if from_ms == start_ms)
+            click.echo(f"{one.name}: the newest window has too few rows for {names}: read from {when(start_ms)} UTC on")
+
+
+def _rolled_up(found: Views, deployment: Deployment, small: list[Metric]) -> list[Metric | None]:
+    from streams.cli._windows import rolled_up  # noqa: PLC0415 - no other status needs the metrics themselves
+
+    return rolled_up(found, deployment, small)
 
 
 def _servers(*, json: bool) -> None:

@@ -317,6 +317,21 @@ def test_an_alert_that_was_acknowledged_stays_open_and_is_in_the_audit_log(shell
     assert "there is no alert feedfeed" in shell.run("alerts", "acknowledge", "feedfeed").stderr
 
 
+def test_a_status_that_a_minute_has_too_few_rows_for_rests_on_a_longer_time(shell: Shell, served: str) -> None:
+    found = shell.json("metrics", served, "--metric", "psi")
+    assert isinstance(found, list)
+    small = [one for one in found if one.get("reason") == "too_few_rows"]
+    assert small
+    shown = shell.ok("metrics", served, "--metric", "psi")
+    assert "by the hour to its end" in shown
+    (standing,) = shell.json("status")  # type: ignore[misc]
+    newest = max(one["window_start_ms"] for one in found if one.get("closed"))
+    names = {f"psi of {one['feature']}" for one in small if one["window_start_ms"] == newest}
+    assert names <= standing["roll_ups"].keys()  # type: ignore[has-type]
+    if names:
+        assert "the newest window has too few rows for " in shell.ok("status")
+
+
 def firing(shell: Shell, deployment: str) -> list[dict[str, str]]:
     found = shell.json("alerts", deployment, "--open")
     assert isinstance(found, list)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from monitors.metrics.drift import Pair
 from monitors.metrics.psi import STATISTIC
 from monitors.periods import Ago, Period, Range, before, calendar, period_of, sliding
-from monitors.rollup import Buckets, Reader, rebased
+from monitors.rollup import ROLL_UPS_MS, Buckets, Reader, rebased, roll_up_of
 from monitors.summary import Summary
 from monitors.windows import Series
 from schemas.deployment import DAY_MS, HOUR_MS, Deployment, Model, Settings
-from schemas.observation import Kind, Metric, Reason
+from schemas.observation import Kind, Metric, Reason, Status
 from schemas.package import Baseline, Feature, NumericBins, Package, Target, TargetType
 
 FEATURES = Series(Kind.FEATURES, "m1", "")
@@ -141,3 +141,34 @@ def test_without_rows_before_a_distance_stays_the_one_from_training() -> None:
     assert found.before is None
     assert found.metric.reason is not Reason.NO_BASELINE
     assert found.metric.value == one(read.metrics([Range(0, DAY_MS)]), "psi").value
+
+
+@given(rows_of_hours, st.integers(0, 24 * 40))
+@settings(deadline=None, max_examples=60)
+def test_a_status_rests_on_the_shortest_roll_up_with_enough_rows(hours: list[tuple[int, list[int]]], end: int) -> None:
+    read = reader((FEATURES, hour * HOUR_MS, ages(*found)) for hour, found in hours)
+    windows = [Range((end + 1) * HOUR_MS - length_ms, (end + 1) * HOUR_MS) for length_ms in ROLL_UPS_MS.values()]
+    by_length = [[each for each in read.metrics([window]) if each.metric == "psi"] for window in windows]
+    if not by_length[0]:
+        return
+    (own, *_), *longer = by_length
+    rolled = read.rolled_up(own)
+    if own.reason is not Reason.TOO_FEW_ROWS:
+        assert rolled is None
+        return
+    enough = [each for (each,) in longer if each.status is not Status.UNKNOWN]
+    assert rolled == (enough[0] if enough else None)
+
+
+def test_a_low_rate_stream_that_drifts_has_a_status_by_its_roll_up() -> None:
+    shifted = [(FEATURES, hour * HOUR_MS, ages(0, 0, 2, 8, 10)) for hour in range(48)]
+    read = reader(shifted, watermark_ms=2 * DAY_MS)
+    own = one(read.metrics([Range(47 * HOUR_MS, 2 * DAY_MS)]), "psi")
+    assert (own.status, own.reason, own.n) == (Status.UNKNOWN, Reason.TOO_FEW_ROWS, 20)
+    rolled = read.rolled_up(own)
+    assert rolled is not None
+    assert (rolled.status, rolled.n, rolled.closed) == (Status.FAILING, 120, True)
+    assert (rolled.window_start_ms, rolled.window_end_ms) == (42 * HOUR_MS, 2 * DAY_MS)
+    assert roll_up_of(rolled) is Period.SIX_HOURS
+    empty = one(read.metrics([Range(47 * HOUR_MS, 2 * DAY_MS)]), "missing_rate")
+    assert read.rolled_up(empty) is None

@@ -87,3 +87,18 @@ def test_accuracy_without_a_value_says_why() -> None:
     empty = metric("log_loss", value=None, n=0, reason=Reason.EMPTY, state=AccuracyState.PARTIAL)
     found = standing([empty], LOSS)
     assert (found.accuracy, found.reasons["accuracy"]) == (Status.UNKNOWN, "empty")
+
+
+def test_drift_rests_on_a_roll_up_where_the_newest_window_has_too_few_rows() -> None:
+    small = metric("psi", feature="age", value=0.12, n=20, status=Status.UNKNOWN, reason=Reason.TOO_FEW_ROWS)
+    known = metric("psi", feature="plan", status=Status.PASSING)
+    rolled = Metric("churn", "m", "psi", -5, 1, 120, feature="age", value=0.4, closed=True, status=Status.FAILING)
+
+    def rolled_up(asked: list[Metric]) -> list[Metric | None]:
+        assert asked == [small]
+        return [rolled]
+
+    found = standing_of(deployment(), FEATURES, [small, known], (), rolled_up)
+    assert (found.drift, found.reasons["drift"], found.roll_ups) == (Status.FAILING, "age", {"psi of age": -5})
+    alone = standing([small, known])
+    assert (alone.drift, alone.roll_ups) == (Status.PASSING, {})
