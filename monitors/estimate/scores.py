@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from monitors.calibration import blocks_of, middles, rates_of
 from monitors.estimate.protocol import Estimate, Estimated
 from monitors.summary import Counts, Summary
 from schemas.observation import Reason
-from schemas.package import NumericBins, Package, TargetType
+from schemas.package import Calibration, NumericBins, Package, TargetType
 
 Floats = NDArray[np.float64]
 
@@ -96,16 +97,17 @@ def of_counts(counts: Counts, package: Package, bins: NumericBins) -> Expected |
     """Of rows by score bin, `missing` left out."""
     if not package.baseline.calibration:
         return Reason.UNCALIBRATED
-    calibration = package.baseline.calibration[0]
-    scores = middles(bins)
-    return Expected(
-        counts=counts.astype(np.float64),
-        rates=rates_of(calibration, scores),
-        scores=scores,
-        blocks=blocks_of(calibration, scores),
-        known=np.array(calibration.rows, np.float64),
-        cut=int(np.searchsorted(np.array(bins.edges), package.target.threshold)),
-    )
+    scores, rates, blocks, known = _learned(package.baseline.calibration[0], bins.edges)
+    cut = int(np.searchsorted(np.array(bins.edges), package.target.threshold))
+    return Expected(counts.astype(np.float64), rates, scores, blocks, known, cut)
+
+
+@lru_cache(maxsize=256)
+def _learned(calibration: Calibration, edges: tuple[float, ...]) -> tuple[Floats, Floats, NDArray[np.intp], Floats]:
+    """Scores, rates and blocks of bins, and holdout rows of blocks: a package's, for every window of it."""
+    scores = middles(NumericBins(edges, ()))
+    rows = np.array(calibration.rows, np.float64)
+    return scores, rates_of(calibration, scores), blocks_of(calibration, scores), rows
 
 
 def is_binary(package: Package) -> bool:
