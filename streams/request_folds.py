@@ -1,5 +1,6 @@
 """Requests as summaries: each by the revision and champion that the scorer served it with, as its switch records say.
 
+Which are good is for that revision's bounds of time to say as well, whatever the newest one says of them.
 Good requests are folded into what is known of the features, refused ones into what is wrong with them; both are asked
 for in the flow, where answers must meet them.
 """
@@ -14,6 +15,7 @@ import numpy as np
 
 from monitors.folds import fold_features, fold_flow, fold_refusals, fold_schemas
 from schemas.request_json import unknown_features
+from schemas.requests import decode_requests
 from schemas.topics import Topic
 from scorers.segments import caller_segments, segment_columns
 
@@ -45,10 +47,49 @@ class RequestFolds:
     def __init__(self, catalog: Catalog, history: History, switches: Switches) -> None:
         self._catalog, self._history, self._switches = catalog, history, switches
 
+    def read(self, records: Records) -> Iterator[tuple[Records, Requests]]:
+        """The requests of a batch; those that were served within other bounds than the newest in parts of their own."""
+        deployments = self._catalog.deployments
+        requests = decode_requests(records, deployments)
+        others = list(self._within_other_bounds(records, requests))
+        if not others:
+            yield records, requests
+            return
+        rest = np.setdiff1d(np.arange(len(records)), np.concatenate([rows for _, rows in others]))
+        for known, rows in ((deployments, rest), *(({served.name: served}, rows) for served, rows in others)):
+            part = records.take(rows)
+            yield part, decode_requests(part, known)
+
+    def _within_other_bounds(self, records: Records, requests: Requests) -> Iterator[tuple[Deployment, Rows]]:
+        """Revisions whose bounds are not the newest ones, and the rows that the scorer served with them."""
+        partitions, places = np.unique(records.partitions, return_index=True)
+        firsts = dict(zip(partitions.tolist(), records.offsets[places].tolist(), strict=True))
+        known: dict[str, list[Rows]] = defaultdict(list)
+        for group in requests.groups:
+            known[group.deployment.name].append(group.rows)
+        for name, refused in _by_deployment(requests.refused).items():
+            known[name].append(np.array([one.row for one in refused], np.int64))
+        for name, rows in known.items():
+            newest = self._catalog.deployments.get(name)
+            if newest is None or self._is_settled(newest, firsts):
+                continue
+            at = np.sort(np.concatenate(rows))
+            for served, _, chosen in self._served(newest, records, at):
+                if _bounds(served) != _bounds(newest):
+                    yield served, at[chosen]
+
+    def _is_settled(self, newest: Deployment, firsts: dict[int, int]) -> bool:
+        """Whether the newest revision served all from the first offset of each partition on."""
+        for partition, first in firsts.items():
+            offsets, switches = self._switches.spans(newest.name, Topic.REQUESTS.value, partition)
+            if switches and (offsets[-1] > first or switches[-1].revision != newest.revision):
+                return False
+        return True
+
     def fold(self, records: Records, requests: Requests) -> Folded:
         """Deltas by the name of the deployment."""
         for group in requests.groups:
-            deployment = group.deployment
+            deployment = self._catalog.deployments[group.deployment.name]
             bucket = deployment.settings.bucket
             for served, digest, rows in self._served(deployment, records, group.rows):
                 yield from self._features(records, group, served, digest, rows)
@@ -109,6 +150,10 @@ class RequestFolds:
         for revision in np.unique(revisions).tolist():
             served = self._history.at(deployment.name, revision) or deployment
             yield served, digests[revision], np.flatnonzero(revisions == revision)
+
+
+def _bounds(deployment: Deployment) -> tuple[int, int]:
+    return deployment.settings.max_age_ms, deployment.settings.max_future_ms
 
 
 def _by_deployment(refused: list[Refused]) -> dict[str, list[Refused]]:

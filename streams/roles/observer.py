@@ -25,7 +25,6 @@ from schemas.custom_report import Report, read_reports
 from schemas.observation import Entry, Kind, Progress, Summary
 from schemas.outcome import OutcomeKind, decode_outcomes
 from schemas.prediction import decode_predictions
-from schemas.requests import decode_requests
 from schemas.topics import Topic
 from streams.batch import Effects
 from streams.catalog import Catalog, History, Switches
@@ -114,13 +113,13 @@ class Observer(PlainRole):
 
     # ------------------------------------------------------------------ folds
     def _requests(self, records: Records, deltas: Deltas) -> None:
-        requests = decode_requests(records, self._catalog.deployments)
-        self.skipped += len(requests.unreadable)
-        for group in requests.groups:
-            partitions = records.partitions[group.rows]
-            self._reach(Topic.REQUESTS, group.deployment.name, partitions, group.timestamps_ms)
-        for name, found in self._request_folds.fold(records, requests):
-            _merge(deltas[name], found)
+        for part, requests in self._request_folds.read(records):
+            self.skipped += len(requests.unreadable)
+            for group in requests.groups:
+                partitions = part.partitions[group.rows]
+                self._reach(Topic.REQUESTS, group.deployment.name, partitions, group.timestamps_ms)
+            for name, found in self._request_folds.fold(part, requests):
+                _merge(deltas[name], found)
 
     def _predictions(self, topic: Topic, records: Records, deltas: Deltas) -> None:
         decoded = decode_predictions(records)

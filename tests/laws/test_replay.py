@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 import pytest
 
-from schemas.deployment import Switch
-from schemas.observation import Metric
+from monitors.summary import Summary
+from schemas.deployment import Deployment, Switch
+from schemas.observation import Kind, Metric, SummaryRecord
+from schemas.observation import Summary as Deltas
 from schemas.topics import Topic
 from streams.batch import Batch, Send
 from streams.connection import Connection
@@ -38,6 +41,7 @@ PARTITIONS = range(LAYOUT.partitions)
 JOIN_TABLE = Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, PARTITIONS
 TICK_MS = 1_500
 Rows = dict[tuple[int, bytes], bytes]
+Counted = dict[tuple[Kind, str, str, int], Summary]
 any_plan = pytest.mark.parametrize("seed", range(12))
 
 
@@ -211,6 +215,59 @@ def test_b_the_join_comes_to_the_same_table_though_its_time_bounds_were_changed(
     for _ in run(Joiner(catalog, replayed, LAYOUT.partitions), cut, replayed):
         pass
     assert rows_of(replayed) == rows_of(table)
+
+
+@any_plan
+def test_b_requests_count_by_the_time_bounds_they_were_served_with_though_these_changed(
+    scene: Scene, seed: int
+) -> None:
+    log, first = scene.part(Topic.REQUESTS), scene.deployments[0]
+    strict = msgspec.structs.replace(first.settings, max_age_ms=450_000)  # the older half of the requests is older
+    both = [first, msgspec.structs.replace(first, revision=2, settings=strict)]
+    halves = [
+        {place: records.take(np.array_split(np.arange(len(records)), 2)[each]) for place, records in log.items()}
+        for each in range(2)
+    ]
+    switches = [
+        Switch(
+            "flights", "scorer", known.revision, known.champion.digest, place[0].value, place[1], int(some.offsets[0])
+        )
+        for known, half in zip(both, halves, strict=True)
+        for place, some in half.items()
+    ]
+    plan = cuts(log, random.Random(seed), ticks=False)
+    live = [
+        admitted(scene, known, both, switches, batches(half, [everything(half)]))
+        for known, half in zip(both, halves, strict=True)
+    ]
+    replayed = admitted(scene, both[1], both, switches, batches(log, plan))
+    assert replayed == added(live)
+    unannounced = admitted(scene, both[1], both, [], batches(log, plan))
+    assert unannounced.keys() != replayed.keys()
+
+
+def admitted(
+    scene: Scene, known: Deployment, history: list[Deployment], switches: list[Switch], given_: Iterable[Batch]
+) -> Counted:
+    """What an observer that knows this revision makes of requests."""
+    catalog, served = FixedCatalog([known], scene.packages), RecordedSwitches("scorer", switches)
+    role = Observer(Connection({}, LAYOUT), catalog, FixedHistory(history), served)
+    sends = [send for send in run(role, given_) if send.topic is Topic.SUMMARIES]
+    records = [msgspec.msgpack.decode(value or b"", type=SummaryRecord) for send in sends for value in send.values]
+    return added(
+        {(each.kind, each.model, each.segment, each.bucket_ms): Summary.decode(each.body)}
+        for record in records
+        if isinstance(record, Deltas)
+        for each in record.entries
+    )
+
+
+def added(parts: Iterable[Counted]) -> Counted:
+    total: Counted = {}
+    for part in parts:
+        for place, summary in part.items():
+            total.setdefault(place, Summary()).add(summary)
+    return total
 
 
 def history(sends: list[Send], topic: Topic) -> list[tuple[bytes | None, bytes | None]]:
