@@ -102,15 +102,24 @@ class Rig:
         return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-500:]}" for log in logs if log.stat().st_size)
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is served: features, target, and the archives of champion and challengers."""
+
+    features: tuple[Feature, ...]
+    target: Target
+    archives: tuple[bytes, ...]
+
+
 @contextmanager
-def rig(*, partitions: int = 6, settings: Settings | None = None) -> Iterator[Rig]:
-    """Bring all up, and take all away: servers, data, workers' state."""
+def rig(*, partitions: int = 6, settings: Settings | None = None, scene: Scene | None = None) -> Iterator[Rig]:
+    """Bring all up, and take all away: servers, data, workers' state. Without a scene it is the one of this file."""
     place = Path(".watchkeeper")
     place.mkdir(exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="bench-", dir=place)).resolve()
     try:
         stack.up(home, report=lambda _: None)
-        yield _prepared(home, partitions, settings or Settings())
+        yield _prepared(home, partitions, settings or Settings(), scene or Scene(FEATURES, TARGET, tuple(_archives())))
     finally:
         stack.down(home, report=lambda _: None)
         shutil.rmtree(home, ignore_errors=True)
@@ -131,7 +140,7 @@ def slopes() -> NDArray[np.float64]:
     return np.linspace(-0.5, 0.5, len(FEATURES))
 
 
-def _prepared(home: Path, partitions: int, settings: Settings) -> Rig:
+def _prepared(home: Path, partitions: int, settings: Settings, scene: Scene) -> Rig:
     ours = {"HOME": str(home), "PREFIX": "bench", "PARTITIONS": str(partitions)}
     plain = {name: value for name, value in os.environ.items() if not name.startswith(installation.PREFIX)}
     java = {name: value for name, value in os.environ.items() if name in ("WATCHKEEPER_JAVA", "WATCHKEEPER_KAFKA_HEAP")}
@@ -143,13 +152,13 @@ def _prepared(home: Path, partitions: int, settings: Settings) -> Rig:
     fleet.start(("governor",))
     try:
         store = ArtifactStore(known.artifacts)
-        packages = tuple(register(connection, store, archive) for archive in _archives())
+        packages = tuple(register(connection, store, archive) for archive in scene.archives)
         champion, *challengers = (package.digest for package in packages)
         submit(connection, command(NAME, CreateDeployment(champion, tuple(challengers), settings)))
     finally:
         fleet.stop()
     models = tuple(Model(package.digest, package.name, package.version) for package in packages)
-    deployment = Deployment(NAME, 1, TARGET, FEATURES, models[0], models[1:], settings)
+    deployment = Deployment(NAME, 1, scene.target, scene.features, models[0], models[1:], settings)
     return Rig(home, connection, environment, deployment, packages)
 
 

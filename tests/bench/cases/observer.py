@@ -1,11 +1,16 @@
-"""What the observer's fold of requests costs, and how large what it says of a bucket is.
+"""What the observer's fold of requests costs, alone and through Kafka, and how large what it says of a bucket is.
 
-20 numeric and 10 categorical features, three of them segments, as they come off the topic: decoding is part of it. In
-CPU seconds of one core, in process; the summaries are added up as the evaluator adds them.
+20 numeric and 10 categorical features, three of them segments. Alone: as the records come off the topic, decoding is
+part of it; in CPU seconds of one core, in process; the summaries are added up as the evaluator adds them. Through
+Kafka: a real scorer answers a backlog of requests and ends; then a real observer, exactly once, works off requests and
+predictions. A request counts when it and its answer are committed; the rate is of the worker's CPU seconds, all of its
+threads, from the first commit to the last, so that a core is a core whoever else wants it.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from statistics import median
 from typing import TYPE_CHECKING
@@ -22,15 +27,24 @@ from schemas.package import Feature, FeatureType, Package, Target, TargetType
 from schemas.records import Records
 from schemas.request_schema import OPTIONAL, request_contract
 from schemas.requests import decode_requests
+from schemas.topics import Topic
+from scorers.formats.linear import LinearModel, Link, NumericTerm
 from scorers.segments import segment_columns
+from streams.packages import build_package
 from tests.bench.report import Row
+from tests.bench.rig import Rig, Scene, rig
+from tests.bench.traffic import send
+from tests.bench.watching import LOOK_S, Offsets, TooSlow, cpu_s, end, wait_until
 
 if TYPE_CHECKING:
     from monitors.folds import SummaryKey
     from monitors.summary import Summary
+    from streams.connection import Connection
     from tests.bench.options import Options
 
 ROWS = 1_000_000
+KAFKA_ROWS = 600_000
+PATIENCE_S = 180.0
 BATCH_ROWS = 50_000
 """As the observer has it where there is a backlog."""
 
@@ -47,6 +61,11 @@ _AT_MS = 500_000 * HOUR_MS
 
 
 def run(options: Options) -> list[Row]:
+    """In process, then through Kafka."""
+    return _alone(options) + _through_kafka(options)
+
+
+def _alone(options: Options) -> list[Row]:
     """Without a sample of rows, as it is unless declared, and with it."""
     rows = options.scaled(ROWS, least=BATCH_ROWS)
     package = _package()
@@ -83,21 +102,100 @@ def _folded(deployment: Deployment, package: Package, rows: int) -> tuple[float,
     return spent, total
 
 
-def _records(deployment: Deployment, first: int, count: int) -> Records:
+def _through_kafka(options: Options) -> list[Row]:
+    rows = options.scaled(KAFKA_ROWS, least=2 * BATCH_ROWS)
+    scene = Scene(_FEATURES, _TARGET, (_archive(),))
+    with rig(settings=Settings(segments=tuple(_CATEGORIES[:3])), scene=scene) as built:
+        _answered(built, rows)
+        found = []
+        for _ in range(options.rounds):
+            found.append(_observed(built, rows))
+            print(f"  {found[-1][0]:,.0f} requests per CPU s, {found[-1][1]:,.0f}/s", flush=True)
+    return [
+        Row("observer.rows_per_s", median(rate for rate, _ in found), "rows/CPU s", 100_000),
+        Row("observer.wall_rows_per_s", median(rate for _, rate in found), "rows/s"),
+    ]
+
+
+def _answered(built: Rig, rows: int) -> None:
+    """Put requests on their topic and let a scorer answer them."""
+    connection, producer = built.connection, built.connection.producer()
+    at_ms = time.time_ns() // 1_000_000
+    for first in range(0, rows, BATCH_ROWS):
+        records = _records(built.deployment, first, min(BATCH_ROWS, rows - first), at_ms)
+        keys, values = [key or b"" for key in records.keys], [value or b"" for value in records.values]
+        send(producer, connection.layout.name(Topic.REQUESTS), keys, values)
+    producer.flush()
+    offsets, topic = Offsets(connection), connection.layout.name(Topic.PREDICTIONS)
+    with built.workers(("scorer",)):
+        wait_until(lambda: offsets.written([topic], stable=True)[topic] >= rows, PATIENCE_S, f"{rows:,} answers")
+    offsets.close()
+
+
+def _observed(built: Rig, rows: int) -> tuple[float, float]:
+    """Requests per CPU second and per second of an observer that starts at the beginning of the topics."""
+    connection, inputs = built.connection, (Topic.REQUESTS, Topic.PREDICTIONS)
+    _forget(connection)
+    offsets, admin_offsets = Offsets(connection), Offsets(connection)
+    names = [connection.layout.name(topic) for topic in inputs]
+    least = sum(admin_offsets.written(names, stable=True).values()) - connection.layout.partitions  # commit markers
+    points: list[tuple[float, float, float]] = []
+    with (built.home / "observer.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "worker", "observer", "--leave"],
+            env=dict(built.environment),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            began = time.monotonic()
+            while not points or points[-1][2] < least:
+                time.sleep(LOOK_S)
+                done = sum(offsets.role("observer", inputs).values())
+                if done:
+                    points.append((time.monotonic(), cpu_s({"observer": worker.pid})["observer"], done))
+                if worker.poll() is not None or time.monotonic() - began > PATIENCE_S:
+                    said = (built.home / "observer.log").read_text(errors="replace")[-2000:]
+                    raise TooSlow(f"{points[-1:]} of {least} records; {said}")
+        finally:
+            end(worker)
+            offsets.close()
+            admin_offsets.close()
+    (first_s, first_cpu_s, first), (last_s, last_cpu_s, last) = points[0], points[-1]
+    requests = rows * (last - first) / last
+    return requests / (last_cpu_s - first_cpu_s), requests / (last_s - first_s)
+
+
+def _forget(connection: Connection) -> None:
+    """An observer that left is out of its group; the next one is to begin at the beginning."""
+    admin, group = connection.admin(), connection.group("observer")
+    if group in {found.group_id for found in admin.list_consumer_groups().result().valid}:
+        admin.delete_consumer_groups([group])[group].result()
+
+
+def _archive() -> bytes:
+    """A model that knows some of the numbers, with the baseline of all features."""
+    rows = _rows(np.random.default_rng(0), _TRAINING_ROWS)
+    metadata = Package(name="fold", version="1", digest="", target=_TARGET, features=_FEATURES, format="linear")
+    model = LinearModel(Link.IDENTITY, 0.0, {_NUMBERS[0]: NumericTerm(1.0)})
+    return build_package(metadata, model.artifact(), rows, rows, rows[_NUMBERS[0]].to_list())
+
+
+def _records(deployment: Deployment, first: int, count: int, at_ms: int = _AT_MS) -> Records:
     rows = _rows(np.random.default_rng(first), count)
     ids = [f"case-{row:010d}" for row in range(first, first + count)]
     pieces = [
         request_contract(deployment).framing,
         encoding.strings(ids),
         encoding.string(deployment.name),
-        encoding.longs(np.full(count, _AT_MS)),
+        encoding.longs(np.full(count, at_ms)),
         encoding.NULL * len(OPTIONAL),
         *(encoding.optional_doubles(rows[name].to_numpy()) for name in _NUMBERS),
         *(encoding.strings(rows[name].to_list()) for name in _CATEGORIES),
     ]
     values = encoding.assemble(pieces, count)
     keys = [name.encode() for name in ids]
-    return Records(list(keys), list(values), np.zeros(count, np.int32), np.arange(count), np.full(count, _AT_MS))
+    return Records(list(keys), list(values), np.zeros(count, np.int32), np.arange(count), np.full(count, at_ms))
 
 
 def _rows(rng: np.random.Generator, count: int) -> pl.DataFrame:
