@@ -1,7 +1,7 @@
 """`watchkeeper demo`: the main job on real bookings, from training to alerts, in a few minutes.
 
-Rules: everything is under a topic prefix of its own; whatever happens, the workers are stopped at the end, and the
-local servers too if the demo started them.
+Rules: everything is under a topic prefix of its own, which the next demo removes; whatever happens, the workers are
+stopped at the end, and the local servers too if the demo started them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra import topics as provisioning
+from infra.demo import earlier
 from infra.local import stack
 from streams.cli.run import load
 from streams.connection import connect
@@ -58,9 +59,12 @@ def demo(bookings: int, json_file: Path | None, *, keep: bool) -> None:
     began = time.monotonic()
     try:
         with ExitStack() as on_exit:
-            settings = replace(load(), prefix=f"demo-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+            settings = replace(load(), prefix=earlier.prefix_at(time.gmtime()))
             on_exit.enter_context(_stopped_by_terminate())
+            mark = on_exit.enter_context(earlier.marked(settings.home))
             on_exit.enter_context(_servers(settings, console.print, keep=keep))
+            for prefix in earlier.remove(settings, mark):
+                console.print(f"removed what was left of the run {prefix}")
             connection = connect(settings)
             provisioning.create(connection.config, connection.layout)
             fleet = on_exit.enter_context(_workers(settings, console.print))
