@@ -119,12 +119,12 @@ def joined(parts: Sequence[Decoded], places: Sequence[NDArray[np.int64]]) -> Dec
 
 def framings(values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> set[bytes]:
     """The first bytes that occur in a batch; none where one of its records has no key or value, or too large a one."""
-    if None in keys or None in values:
-        return set()
-    if max(map(len, cast("Sequence[bytes]", keys)), default=0) > MAX_KEY_BYTES:
-        return set()
     present = cast("Sequence[bytes]", values)
-    if max(map(len, present), default=0) > MAX_VALUE_BYTES:
+    try:
+        key_bytes, value_bytes = (max(map(len, texts), default=0) for texts in (cast("Sequence[bytes]", keys), present))
+    except TypeError:  # None has no length; to look for it first would be two passes more
+        return set()
+    if key_bytes > MAX_KEY_BYTES or value_bytes > MAX_VALUE_BYTES:
         return set()
     first = _framing(present[0]) if present else b""
     alike = len(first) == FRAME_BYTES and all(map(bytes.startswith, present, repeat(first)))
