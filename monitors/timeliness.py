@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.folds.groups import Groups, SummaryKey, summaries
+from monitors.folds.groups import Groups, Part, SummaryKey, summaries
 from monitors.summary import Summary
 from schemas.deployment import Settings
 from schemas.iso_duration import duration_ms
@@ -55,7 +55,7 @@ def fold_arrivals(kind: Kind, received_ms: NDArray[np.int64], settings: Settings
     early = received_ms - starts < allowance_ms(settings, length_ms)
     slots, codes = np.unique(np.concatenate([starts, starts[early] - length_ms]), return_inverse=True)
     inside = np.arange(codes.size) < received_ms.size
-    groups = Groups(codes, tuple(("", start) for start in slots.tolist()))
+    groups = Groups((Part(codes, 0, slots.size),), tuple(("", start) for start in slots.tolist()))
     return summaries(kind, "", groups, {"in_slot": groups.tally(inside), "after": groups.tally(~inside)})
 
 
