@@ -4,8 +4,8 @@ The rules that make it exact (each was paid for):
 - First the committed input offsets are read: the broker answers only when no transaction that holds offsets is pending.
 - Then the changelog is replayed, committed records only, up to the high watermark asked after that. Not to the first
   end-of-partition event and not to the last stable offset: both stop below a transaction that may yet commit.
-- A dead worker's open transaction would hold us back until it times out. Its id is in the header of the records above
-  the stable offset; `init_transactions` with that id aborts it at once.
+- A dead worker's open transaction would hold us back until it times out: the answer about the offsets, and the replay.
+  Its id is in the header of the records above the stable offset; `init_transactions` with that id aborts it at once.
 - Rows without a committed offset of any input are refused: the input would be folded onto itself.
 - A store from an earlier assignment is continued from its own offset, unless it cannot be trusted: its offset is beyond
   the end, its topic was created anew, or it is so old that tombstones it has not seen may be gone.
@@ -37,6 +37,8 @@ WRITER_HEADER = "writer"
 LOOK_EVERY_S = 15.0
 REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)  # noqa: SLF001  # public, though underscored
 IDLE_S = 0.01  # between two looks at what standby partitions have
+HELD = (KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT)  # noqa: SLF001  # public, though underscored
+COMMITTED_S = 60.0
 STALL_S = 1.0  # how long the stable offset may stay behind before its writer is looked for
 _CHUNK = 10_000
 
@@ -125,11 +127,9 @@ class Restorer:
         return job.generation != self.current()
 
     def _restore(self, job: Job) -> bool:
-        member = self.connection.consumer(self.group)
-        try:
-            found = member.committed([TopicPartition(topic, number) for topic, number in job.inputs], 60)
-        finally:
-            member.close()
+        found = self._committed(job)
+        if found is None:
+            return False
         for table in self.tables:
             name = self.connection.layout.name(table.spec.changelog)
             replay = _Replay(self.connection, name, job.partition, table.store(job.partition), self.own_id)
@@ -139,6 +139,28 @@ class Restorer:
             self._refuse_rows(job)
         self.fail.reach(FailPoint.RESTORE)
         return not self._stale(job)
+
+    def _committed(self, job: Job) -> list[TopicPartition] | None:
+        """The committed offsets of the inputs, once no transaction holds any; None if the assignment changed."""
+        asked = [TopicPartition(topic, number) for topic, number in job.inputs]
+        limit = time.monotonic() + COMMITTED_S
+        member = self.connection.consumer(self.group)
+        try:
+            while not self._stale(job):
+                try:
+                    return member.committed(asked, STALL_S)
+                except KafkaException as error:
+                    if error.args[0].code() not in HELD or time.monotonic() > limit:
+                        raise
+                self._abort_dead_writers(job.partition)
+        finally:
+            member.close()
+        return None
+
+    def _abort_dead_writers(self, partition: int) -> None:
+        for table in self.tables:
+            name = self.connection.layout.name(table.spec.changelog)
+            _Replay(self.connection, name, partition, table.store(partition), self.own_id).abort_open_writers()
 
     def _refuse_rows(self, job: Job) -> None:
         """Rows come with committed offsets: the broker has forgotten where the input of these stood."""
@@ -219,6 +241,13 @@ class _Replay:
         if kept.offset and not fresh:
             log.warning("store of %s-%d is rebuilt from the start of its changelog", self.topic, self.partition)
             self.store.clear()
+
+    def abort_open_writers(self) -> None:
+        """Abort the transactions that are open above the stable offset, if any are."""
+        admin, place = self.connection.admin(), (self.topic, self.partition)
+        stable, end = (ends(admin, [place], stable=stable)[place] for stable in (True, False))
+        if stable < end:
+            self._abort_dead_writers(stable, end)
 
     def _abort_dead_writers(self, at: int, end: int) -> None:
         """Abort the open transactions that hold the stable offset below `end`."""
