@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from monitors.table import MemoryTable, StateFormatError
+from monitors.table import FORMAT, MemoryTable, StateFormatError
 from monitors.watermark import Watermarks
 from schemas.topics import Topic
 from tests.unit.monitors.evaluator_scene import progress
@@ -72,6 +72,7 @@ def test_state_of_a_newer_format_is_refused_with_a_clear_message() -> None:
     marks.update(progress(0, 300))
     marks.flush()
     for key, value in table.scan(b""):
-        table.set(key, b"\x02" + value[1:])
-    with pytest.raises(StateFormatError, match="format 2, this program reads up to 1; upgrade"):
+        table.set(key, bytes([FORMAT + 1]) + value[1:])
+    said = f"format {FORMAT + 1}, this program reads up to {FORMAT}; upgrade"
+    with pytest.raises(StateFormatError, match=said):
         Watermarks(table)
