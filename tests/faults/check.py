@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
+import redis
 
 from schemas.deployment import Audit, Deployment
 from schemas.package import Package
 from schemas.topics import Topic
 from scorers.governance import replay, verify_chain
+from streams.roles.projector import Projector, rows_of_topic
 from tests.faults.findings import Findings
 from tests.faults.fresh import Fresh, load
 from tests.faults.log import newest, partitions, read, read_all
 from tests.faults.rows import check_answers, check_join, check_ledger, check_letters
-from tests.faults.windows import check_buckets, check_counts, check_metrics, check_replay
+from tests.faults.windows import SAID, check_buckets, check_counts, check_metrics, check_replay
 
 if TYPE_CHECKING:
     from tests.faults.load import Ledger
@@ -26,7 +28,7 @@ WRITES = {
     "shadow": (Topic.SHADOW_PREDICTIONS,),
     "joiner": (Topic.OUTCOMES, Topic.JOIN_CHANGELOG),
     "observer": (Topic.SUMMARIES,),
-    "evaluator": (Topic.METRICS, Topic.WINDOWS_CHANGELOG),
+    "evaluator": (*SAID, Topic.WINDOWS_CHANGELOG),
     "governor": (Topic.AUDIT,),
 }
 
@@ -37,13 +39,12 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
     """All checks, after the workers have ended."""
     findings = Findings()
     deployments, packages = _check_governance(scene, ledger, findings)
-    fresh = Fresh(deployments, packages)
+    fresh = Fresh(scene.connection, deployments, packages)
     seen: Counter[tuple[str, int]] = Counter()
     net: Counter[tuple[int, str]] = Counter()
     unreadable = actuals = 0
     for number in scene.connection.partitions(Topic.REQUESTS):
         partition = load(scene.connection, number, deployments)
-        fresh.entries = {}
         fresh.feed(partition)
         check_answers(scene, partition, findings, seen)
         check_join(scene, partition, fresh, findings, net)
@@ -55,7 +56,7 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
     stored = check_buckets(scene, fresh, findings)
     check_counts(scene, ledger, stored, findings)
     check_metrics(scene, fresh, findings)
-    check_replay(scene, findings)
+    check_replay(scene, fresh, findings)
     _check_views(scene, findings)
     return findings
 
@@ -93,14 +94,26 @@ def _check_governance(
 
 
 def _check_views(scene: Scene, findings: Findings) -> None:
-    """Redis holds the newest record of each key, and nothing else."""
-    views, connection = scene.views(), scene.connection
-    for topic in (Topic.METRICS, Topic.ALERTS, Topic.DEPLOYMENTS, Topic.PACKAGES):
-        expected: dict[bytes, bytes] = {}
+    """Redis holds what the newest record of each key comes to, and nothing else; heartbeats go on and are left out."""
+    connection, expected = scene.connection, dict[tuple[str, str], bytes]()
+    for topic in Projector.inputs:
+        if topic is Topic.HEARTBEATS:
+            continue
         for records in read_all(connection, partitions(connection, topic)).values():
-            expected |= newest(records)
-        names = [topic.value]
-        if topic is Topic.METRICS:
-            names = [f"metrics:{name}" for name in sorted(views.deployments())]
-        found = {field.encode(): value for name in names for field, value in views._all(name)}
-        findings.same_rows(f"view of {topic}", found, expected)
+            for name, field, value in rows_of_topic(topic, records):
+                if value is None:
+                    expected.pop((name, field), None)
+                else:
+                    expected[name, field] = value
+    mark = f"{scene.prefix}:view:"
+    found: dict[tuple[str, str], bytes] = {}
+    with redis.Redis.from_url(scene.settings.redis_address()) as client:
+        for key in client.scan_iter(match=f"{mark}*", count=1_000, _type="hash"):
+            name = key.decode().removeprefix(mark)
+            if name != "workers":
+                rows = cast("dict[bytes, bytes]", client.hgetall(key))
+                found |= {(name, field.decode()): value for field, value in rows.items()}
+    for view in sorted({name.split(":")[0] for name, _ in expected.keys() | found.keys()}):
+        ours = {place: value for place, value in found.items() if place[0].split(":")[0] == view}
+        wanted = {place: value for place, value in expected.items() if place[0].split(":")[0] == view}
+        findings.same_rows(f"view of {view}", ours, wanted)

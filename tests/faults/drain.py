@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from confluent_kafka import KafkaException, TopicPartition
 
+from monitors.watermark import MARK
+from monitors.windows import BUCKET
 from schemas.observation import Summary, SummaryRecord
 from schemas.topics import Topic
+from streams.roles.evaluator import EvaluatorRole
+from streams.roles.governor import Governor
+from streams.roles.joiner import Joiner
+from streams.roles.observer import Observer
+from streams.roles.projector import Projector
+from streams.roles.scorer import Scorer
+from streams.roles.shadow import Shadow
 from tests.faults.log import messages, wait_for_stable
 
 if TYPE_CHECKING:
@@ -18,15 +27,10 @@ if TYPE_CHECKING:
     from streams.connection import Connection
     from tests.faults.scene import Scene
 
-# in the order in which records flow; ticks go on for ever, so that only deltas count for the evaluator
-CHAIN = {
-    "governor": (Topic.GOVERNANCE,),
-    "scorer": (Topic.REQUESTS,),
-    "shadow": (Topic.REQUESTS,),
-    "joiner": (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS),
-    "observer": (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES),
-    "evaluator": (Topic.SUMMARIES,),
-    "projector": (Topic.METRICS, Topic.ALERTS, Topic.DEPLOYMENTS, Topic.PACKAGES),
+# in the order in which records flow
+ROLES = (Governor, Scorer, Shadow, Joiner, Observer, EvaluatorRole, Projector)
+CHAIN: dict[str, tuple[Topic, ...]] = {
+    role.name: tuple(topic for topic in role.inputs if topic is not Topic.HEARTBEATS) for role in ROLES
 }
 WRITTEN: list[Topic] = [topic for topic in Topic if topic is not Topic.HEARTBEATS]
 EMISSION_S = 3.0  # a window speaks at most once a second
@@ -91,4 +95,7 @@ def pending(connection: Connection, role: str) -> int:
 
 
 def _matters(topic: Topic, message: Message) -> bool:
-    return topic is not Topic.SUMMARIES or isinstance(_decode(message.value() or b""), Summary)
+    """Ticks go on for ever, and so does what the evaluator notes of them."""
+    if topic is Topic.SUMMARIES:
+        return isinstance(_decode(message.value() or b""), Summary)
+    return topic is not Topic.WINDOWS_CHANGELOG or (message.key() or b"")[:1] in {BUCKET, MARK}

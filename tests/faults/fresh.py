@@ -1,33 +1,41 @@
 """A clean fold of the log in this process: what tables and windows must hold, whatever happened on the way.
 
 The law that makes it exact: neither batch cuts nor the interleaving of topics change a byte of join and window tables.
+It is the observer's own fold, so that nothing which observers count is left out here. What it is given differs: who
+served a request is taken from the predictions, not from switch records; and what came true from a join of all records
+at once, not from the outcomes on the log. Of these only the time of arrival is taken, which is the broker's.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import polars as pl
 
-from monitors.folds import SummaryKey, fold_features, fold_flow, fold_outcomes, fold_predictions, fold_schemas
-from monitors.folds.flow import ASKED
+from monitors.folds import SummaryKey
 from monitors.join import join
 from monitors.join_columns import prefix_of
 from monitors.summary import Summary
+from monitors.timeliness import ARRIVALS
 from schemas.actual import decode_actuals
-from schemas.outcome import Outcome, decode_outcomes, encode_outcomes
+from schemas.deployment import Switch
+from schemas.observation import Summary as Delta
+from schemas.outcome import decode_outcomes, encode_outcomes
 from schemas.prediction import decode_predictions
 from schemas.records import Records
 from schemas.requests import decode_requests
 from schemas.topics import Topic
-from streams.request_folds import SCHEMA_EVERY
+from streams.catalog import History
+from streams.replay import FixedCatalog, RecordedSwitches, batch_of
+from streams.roles.observer import Observer
 from tests.faults.log import read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from schemas.deployment import Deployment
     from schemas.package import Package
@@ -35,80 +43,58 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 Buckets = dict[str, dict[SummaryKey, Summary]]
-DECODED = (Topic.REQUESTS, Topic.ACTUALS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.OUTCOMES)
+JOINED = (Topic.ACTUALS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
+
+_decode = msgspec.msgpack.Decoder(Delta).decode
 
 
 @dataclass(slots=True)
 class Partition:
-    """The co-partitioned topics of one number, decoded."""
+    """One number of every topic that joiners and observers read, and of the outcomes; decoded what is looked at."""
 
     number: int
+    records: dict[Topic, Records]
     requests: Requests
-    request_offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
     predictions: pl.DataFrame
     shadows: pl.DataFrame
     actuals: pl.DataFrame
     outcomes: pl.DataFrame
 
+    @property
+    def request_offsets(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Of the records of requests, good and bad."""
+        return self.records[Topic.REQUESTS].offsets
 
-@dataclass(slots=True)
+
 class Fresh:
-    """The fold so far; `feed` takes one partition after the other."""
+    """The fold so far; `feed` takes one partition after the other. `entries`: the join table of the last one."""
 
-    deployments: Mapping[str, Deployment]
-    packages: Mapping[str, Package]
-    buckets: Buckets = field(default_factory=lambda: defaultdict(dict))
-    entries: dict[bytes, bytes] = field(default_factory=dict)  # the join table
-    outcomes: list[Outcome] = field(default_factory=list)  # of the partition fed last
+    def __init__(
+        self, connection: Connection, deployments: Mapping[str, Deployment], packages: Mapping[str, Package]
+    ) -> None:
+        self.deployments, self.packages = deployments, packages
+        self.buckets: Buckets = defaultdict(dict)
+        self.entries: dict[bytes, bytes] = {}
+        self._connection, self._history = connection, History(connection)
 
     def feed(self, partition: Partition) -> None:
-        """Fold requests by who served them, predictions, shadows, and what they and the actuals come to."""
-        self._fold_requests(partition)
-        for frame in (partition.predictions, partition.shadows):
-            for (name, digest), rows in frame.partition_by(["deployment", "model"], as_dict=True).items():
-                bucket = self.deployments[str(name)].settings.bucket
-                self._add(str(name), fold_predictions(rows, self.packages[str(digest)], bucket))
-        self._fold_flow(partition)
-        self._join(partition)
+        """Fold requests by who served them, predictions, shadows, reports, and what they and the actuals come to."""
+        switches = RecordedSwitches("scorer", _served(partition))
+        catalog = FixedCatalog(self.deployments.values(), self.packages.values())
+        observer = Observer(self._connection, catalog, self._history, switches)
+        given = {topic: found for topic, found in partition.records.items() if topic in Observer.inputs}
+        recorded = given.pop(Topic.OUTCOMES)
+        given[Topic.OUTCOMES] = self._join(partition)
+        for topic, records in given.items():
+            for name, key, delta in _folded(observer, topic, partition.number, records):
+                if topic is not Topic.OUTCOMES or key[0] not in ARRIVALS:
+                    add(self.buckets, name, {key: delta})
+        for name, key, delta in _folded(observer, Topic.OUTCOMES, partition.number, recorded):
+            if key[0] in ARRIVALS:
+                add(self.buckets, name, {key: delta})
 
-    def _fold_flow(self, partition: Partition) -> None:
-        """What was asked and what was answered; challengers never change here."""
-        for group in partition.requests.groups:
-            bucket = group.deployment.settings.bucket
-            self._add(group.deployment.name, fold_flow("requests", group.timestamps_ms, "", bucket))
-        for (name, revision), rows in partition.predictions.partition_by(
-            ["deployment", "revision"], as_dict=True
-        ).items():
-            deployment, times = self.deployments[str(name)], rows["timestamp_ms"].to_numpy()
-            bucket = deployment.settings.bucket
-            self._add(str(name), fold_flow("answers", times, "", bucket))
-            for challenger in deployment.challengers:
-                self._add(str(name), fold_flow(f"{ASKED}{revision}", times, challenger.digest, bucket))
-        for (name, digest), rows in partition.shadows.partition_by(["deployment", "model"], as_dict=True).items():
-            bucket = self.deployments[str(name)].settings.bucket
-            self._add(str(name), fold_flow("shadows", rows["timestamp_ms"].to_numpy(), str(digest), bucket))
-
-    def _fold_requests(self, partition: Partition) -> None:
-        served = partition.predictions.select("source_offset", "model").unique("source_offset")
-        by_offset = dict(served.iter_rows())
-        for group in partition.requests.groups:
-            models = np.array([by_offset.get(offset) for offset in partition.request_offsets[group.rows].tolist()])
-            settings = group.deployment.settings
-            for digest in {model for model in models.tolist() if model}:
-                rows = np.flatnonzero(models == digest)
-                features, times = group.features[rows], group.timestamps_ms[rows]
-                ids = [group.association_ids[row].encode() for row in rows.tolist()] if settings.row_sample else None
-                folded = fold_features(
-                    features, times, None, self.packages[digest], settings.bucket, association_ids=ids
-                )
-                self._add(group.deployment.name, folded)
-                looked_at = np.flatnonzero(partition.request_offsets[group.rows[rows]] % SCHEMA_EVERY == 0)
-                if looked_at.size:  # requests of the load have the declared features and no others
-                    unknown = np.zeros(looked_at.size, np.bool_)
-                    schemas = fold_schemas(unknown, times[looked_at], None, digest, settings.bucket)
-                    self._add(group.deployment.name, schemas)
-
-    def _join(self, partition: Partition) -> None:
+    def _join(self, partition: Partition) -> Records:
+        """The join table, and the outcomes as they would be read off the topic."""
         joined = join(
             pl.concat([partition.predictions, partition.shadows]),
             partition.actuals,
@@ -116,16 +102,41 @@ class Fresh:
             deployments=self.deployments,
         )
         digests = {prefix_of(digest): digest for digest in self.packages}
-        self.outcomes = []
-        for found in joined.values():
-            self.entries |= {key: value for key, value in found.writes.items() if value is not None}
-            self.outcomes += found.outcomes(digests)
-        for (name,), rows in outcome_frame(self.outcomes).partition_by(["deployment"], as_dict=True).items():
-            bucket = self.deployments[str(name)].settings.bucket
-            self._add(str(name), fold_outcomes(rows, self.packages, bucket))
+        found = [outcome for one in joined.values() for outcome in one.outcomes(digests)]
+        writes = (item for one in joined.values() for item in one.writes.items())
+        self.entries = {key: value for key, value in writes if value is not None}
+        keys: list[bytes | None] = [outcome.association_id.encode() for outcome in found]
+        values: list[bytes | None] = list(encode_outcomes(found))
+        nothing = np.zeros(len(keys), np.int64)
+        return Records(keys, values, np.full(len(keys), partition.number, np.int32), nothing, nothing)
 
-    def _add(self, name: str, deltas: dict[SummaryKey, Summary]) -> None:
-        add(self.buckets, name, deltas)
+
+def _served(partition: Partition) -> Iterator[Switch]:
+    """The switch records that the scorer should have written, by what the predictions say."""
+    rows = partition.predictions.sort("source_offset")
+    changed = rows.filter(pl.col("revision").ne_missing(pl.col("revision").shift().over("deployment")))
+    columns = changed.select("deployment", "revision", "model", "source_offset")
+    for name, revision, digest, offset in columns.iter_rows():
+        yield Switch(name, "scorer", revision, digest, Topic.REQUESTS.value, partition.number, offset)
+
+
+def _folded(
+    observer: Observer, topic: Topic, number: int, records: Records
+) -> Iterator[tuple[str, SummaryKey, Summary]]:
+    if not len(records):
+        return
+    batch = batch_of({(topic, number): records})
+    for send in observer.process(batch).sends:
+        for value in send.values:
+            yield from entries_of(_decode(value or b""))
+    observer.committed(batch)
+
+
+def entries_of(record: Delta) -> Iterator[tuple[str, SummaryKey, Summary]]:
+    """What a record of `summaries` adds, and to which bucket of which deployment."""
+    for entry in record.entries:
+        key = (entry.kind, entry.model, entry.segment, entry.bucket_ms)
+        yield record.deployment, key, Summary.decode(entry.body)
 
 
 def add(buckets: Buckets, name: str, deltas: Mapping[SummaryKey, Summary]) -> None:
@@ -134,22 +145,16 @@ def add(buckets: Buckets, name: str, deltas: Mapping[SummaryKey, Summary]) -> No
         buckets.setdefault(name, {}).setdefault(key, Summary()).add(delta)
 
 
-def outcome_frame(outcomes: list[Outcome]) -> pl.DataFrame:
-    """Outcomes as they are read off the topic."""
-    keys: list[bytes | None] = [outcome.association_id.encode() for outcome in outcomes]
-    values: list[bytes | None] = list(encode_outcomes(outcomes))
-    nothing = np.zeros(len(keys), np.int64)
-    return decode_outcomes(Records(keys, values, nothing.astype(np.int32), nothing, nothing)).frame
-
-
 def load(connection: Connection, number: int, deployments: Mapping[str, Deployment]) -> Partition:
-    """Read and decode one partition of the co-partitioned topics."""
-    found = {topic: records for (topic, _), records in read_all(connection, [(t, number) for t in DECODED]).items()}
-    requests, actuals = found[Topic.REQUESTS], found[Topic.ACTUALS]
+    """Read one number of the topics, and decode what the row checks look at."""
+    topics = {*Observer.inputs, *JOINED}
+    places = [(topic, number) for topic in topics if number in connection.partitions(topic)]
+    found = {topic: records for (topic, _), records in read_all(connection, places).items()}
+    actuals = found[Topic.ACTUALS]
     return Partition(
         number=number,
-        requests=decode_requests(requests, deployments),
-        request_offsets=requests.offsets,
+        records=found,
+        requests=decode_requests(found[Topic.REQUESTS], deployments),
         predictions=_predictions(found[Topic.PREDICTIONS], number, shadow=False),
         shadows=_predictions(found[Topic.SHADOW_PREDICTIONS], number, shadow=True),
         actuals=decode_actuals(actuals).frame.with_columns(

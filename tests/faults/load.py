@@ -2,7 +2,8 @@
 
 Request `i` has the association ID `i` in decimal. Its event time advances faster than the clock, so that windows close
 during the run. Actuals come before, with or after their requests; some are repeated, corrected or withdrawn. Some
-requests to `main` are asked twice. Now and then comes a record that nobody can read, and a command.
+requests to `main` are asked twice. With each hundred requests comes a report of every custom metric. Now and then comes
+a record that nobody can read, and a command.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from schemas.deployment import Action, ChangeSettings, Command, RegisterPackage, ReplaceModel
 from schemas.topics import Topic
 from streams.client import command
-from tests.faults.scene import CLASSES, FEATURES, SERVED, settings_of_deployment
+from tests.faults.scene import CLASSES, CUSTOM, FEATURES, SERVED, caller, settings_of_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,7 @@ class Ledger:
     asked: list[NDArray[np.int64]] = field(default_factory=list)
     garbage: int = 0
     actuals: int = 0
+    reports_ms: list[int] = field(default_factory=list)  # of every custom metric one
     commands: list[Command] = field(default_factory=list)
 
     @property
@@ -134,6 +136,14 @@ class Load(threading.Thread):
         if len(self._waiting) > WAIT_CHUNKS:
             self._waiting.popleft()()
         self._produce_actuals(producer, self._due.pop(chunk, []))
+        self._produce_reports(producer, int(times[0]))
+
+    def _produce_reports(self, producer: Producer, time_ms: int) -> None:
+        for number, metric in enumerate(CUSTOM):
+            value = round(self._dice.gauss(number, 1.0), 3)
+            body = {"deployment": SERVED[0], "metric": metric.name, "value": value, "timestamp": time_ms}
+            producer.produce(self._names[Topic.CUSTOM_METRICS], _json.encode(body), SERVED[0])
+        self.ledger.reports_ms.append(time_ms)
 
     def _produce_requests(
         self,
@@ -148,7 +158,8 @@ class Load(threading.Thread):
         for row, (time_ms, deployment, often, values) in enumerate(zip(times, where, asked, features, strict=True)):
             key = str(first + row)
             body = {"deployment": SERVED[deployment], "association_id": key, "timestamp": time_ms}
-            value = _json.encode(body | {"features": dict(zip(FEATURES, values, strict=True))})
+            asked_by = {"consumer": caller(first + row)}
+            value = _json.encode(body | asked_by | {"features": dict(zip(FEATURES, values, strict=True))})
             for _ in range(often):
                 producer.produce(topic, value, key)
         if self._dice.random() < 0.02:

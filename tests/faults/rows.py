@@ -57,14 +57,19 @@ def check_join(
     findings.numbers["join entries"] += len(stored)
     findings.numbers["outcomes"] += partition.outcomes.height
     said = _said(partition.outcomes)
-    counted = said.filter(pl.col("kind") != OutcomeKind.REPEATED.value)
-    names = ["deployment", "association_id", "kind", "revision", "model"]
-    doubled = counted.group_by(names).len().filter(pl.col("len") > 1)
-    findings.none("outcomes said twice", doubled.head(5).rows() if doubled.height else [])
+    findings.none("outcomes said twice", _doubled(partition.outcomes))
     for kind, sign in SIGN.items():
         rows = said.filter(pl.col("kind") == kind.value)
         for number, model in rows.select("association_id", "model").iter_rows():
             net[int(number), model] += sign
+
+
+def _doubled(outcomes: pl.DataFrame) -> list[tuple[object, ...]]:
+    """Outcomes that are there more than once; one that was joined again has other models than before."""
+    models = pl.col("predictions").list.eval(pl.element().struct.field("model")).list.sort().list.join(" ")
+    names = ["deployment", "association_id", "kind", "revision", "reason", "models"]
+    counted = outcomes.filter(pl.col("kind").cast(pl.String) != OutcomeKind.REPEATED.value)
+    return counted.with_columns(models=models).group_by(names).len().filter(pl.col("len") > 1).rows()
 
 
 def _said(outcomes: pl.DataFrame) -> pl.DataFrame:

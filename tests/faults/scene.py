@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import polars as pl
 from confluent_kafka import KafkaException
@@ -18,7 +19,19 @@ from infra import topics
 from infra.artifacts import ArtifactStore
 from infra.local import stack
 from infra.views import Views
-from schemas.deployment import MATERIAL_DRIFT, AlertRule, CreateDeployment, Settings, Span
+from schemas.deployment import (
+    CHANGE_DETECTED,
+    MATERIAL_DRIFT,
+    MINUTE_MS,
+    AlertRule,
+    ChangeDetector,
+    Compare,
+    CreateDeployment,
+    DriftStatistic,
+    Settings,
+    Span,
+)
+from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
 from schemas.package import Feature, Package, Target, TargetType
 from schemas.topics import Topic
 from scorers.formats.linear import LinearModel, Link, NumericTerm
@@ -37,7 +50,13 @@ PARTITIONS = 6
 FEATURES = ("a", "b", "c")
 WEIGHTS = (1.0, -1.0, 0.5)
 CLASSES = ("no", "yes")
-SERVED = ("main", "plain")  # two challengers; none, and its champion changes
+SERVED = ("main", "plain")  # two challengers, and all that can be asked for; none, and its champion changes
+CALLERS = ("app", "web")  # the first is told apart
+CUSTOM = (
+    CustomMetric("cost", Aggregate.SUM),
+    CustomMetric("wait", Aggregate.MEAN),
+    CustomMetric("queue", Aggregate.GAUGE),
+)
 RULES = (
     AlertRule("drift", "psi", 0.1, feature="*", windows=1, of=2, clear_windows=2),
     AlertRule("answers", "requests", 1e9, windows=1, of=1),
@@ -111,6 +130,38 @@ def settings_of_deployment(limit: float = 0.1) -> Settings:
     )
 
 
+def settings_of_main() -> Settings:
+    """Everything that is observed where somebody asks for it; resolved so soon that what is corrected is revised."""
+    plain = settings_of_deployment()
+    return msgspec.structs.replace(
+        plain,
+        alert_rules=(
+            *plain.alert_rules,
+            CHANGE_DETECTED,
+            AlertRule("spent", "custom", 1e9, feature="cost"),
+            AlertRule("worse", "brier", 0.05, compare=Compare.PREVIOUS, segment="*", min_rows=100),
+            AlertRule("told", "accuracy_by_outcome_time", 0.4, above=False, min_rows=100),
+        ),
+        drift_statistics=tuple(DriftStatistic),
+        caller_segments={CallerField.CONSUMER: CALLERS[:1]},
+        row_sample=True,
+        by_outcome_time=True,
+        timeliness=Timeliness("PT1M", "PT1M", "PT2S"),
+        custom_metrics=CUSTOM,
+        detectors=tuple(ChangeDetector),
+        resolved_after_ms=MINUTE_MS,
+    )
+
+
+def caller(number: int) -> str:
+    """Who makes request `number`.
+
+    >>> [caller(number) for number in (0, 1, 2, 3)]
+    ['app', 'web', 'web', 'app']
+    """
+    return CALLERS[number % 3 > 0]
+
+
 def _register(connection: Connection, store: ArtifactStore) -> tuple[Package, ...]:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(2_000, len(FEATURES)))
@@ -143,7 +194,7 @@ def _register_in_time(connection: Connection, store: ArtifactStore, archive: byt
 
 def _deploy(connection: Connection, packages: tuple[Package, ...]) -> None:
     champion, *challengers = [package.digest for package in packages]
-    chosen = settings_of_deployment()
-    submit(connection, command("main", CreateDeployment(champion, tuple(challengers), chosen)), 120)
+    everything, chosen = settings_of_main(), settings_of_deployment()
+    submit(connection, command("main", CreateDeployment(champion, tuple(challengers), everything)), 120)
     submit(connection, command("plain", CreateDeployment(champion, (), chosen)), 120)
     submit(connection, command("governed", CreateDeployment(champion, (), chosen)), 120)

@@ -1,4 +1,7 @@
-"""One recorded log: requests to two revisions of a deployment, scored by the real roles, and their actuals."""
+"""One recorded log: requests to two revisions of a deployment, scored by the real roles, their actuals, and reports.
+
+The deployment asks for everything that is observed where somebody asks for it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,18 @@ import polars as pl
 
 from infra.artifacts import ArtifactStore
 from schemas.actual import encode_actual
-from schemas.deployment import AlertRule, Compare, Deployment, Model, Settings, Span, Switch
+from schemas.deployment import (
+    AlertRule,
+    ChangeDetector,
+    Compare,
+    Deployment,
+    DriftStatistic,
+    Model,
+    Settings,
+    Span,
+    Switch,
+)
+from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
 from schemas.package import Feature, FeatureType, Package, Target, TargetType
 from schemas.topics import Layout, Topic
 from scorers.formats.linear import CategoricalTerm, LinearModel, Link, NumericTerm
@@ -35,12 +49,20 @@ SETTINGS = Settings(
     accuracy_window=Span.MINUTE,
     grace_ms=1_000,
     segments=("carrier",),
+    caller_segments={CallerField.CONSUMER: ("app",)},
+    row_sample=True,
     by_outcome_time=True,
+    drift_statistics=tuple(DriftStatistic),
+    timeliness=Timeliness("PT1M", "PT1M", "PT10S"),
+    custom_metrics=tuple(CustomMetric(aggregate.value, aggregate) for aggregate in Aggregate),
+    detectors=tuple(ChangeDetector),
+    resolved_after_ms=60_000,
     alert_rules=(
         AlertRule("drift", "psi", 0.05, feature="*", min_rows=5),
         AlertRule("accuracy", "log_loss", 0.3, min_rows=3),
         AlertRule("told", "accuracy_by_outcome_time", 0.9, above=False, min_rows=3),
         AlertRule("changed", "change", 5_000.0, feature="*"),
+        AlertRule("spent", "custom", 10.0, feature=Aggregate.SUM.value),
         AlertRule("worse", "data_error_rate", 0.01, segment="*", compare=Compare.PREVIOUS),
     ),
 )
@@ -48,7 +70,7 @@ SETTINGS = Settings(
 
 @dataclass(frozen=True)
 class Scene:
-    """`log` holds requests, predictions, shadow predictions and actuals; `deployments` both revisions."""
+    """`log` holds requests, predictions, shadow predictions, actuals and reports; `deployments` both revisions."""
 
     log: Log
     switches: list[Switch]
@@ -87,6 +109,7 @@ def record(folder: Path) -> Scene:
     recorder = Recorder(LAYOUT)
     recorder.take(_requests(), NOW + 600_000)
     recorder.take(_actuals(), NOW + 600_000)
+    recorder.take(_reports(), NOW + 600_000)
     requests = recorder.log(Topic.REQUESTS)
     half = Cut([(place, len(records) // 2) for place, records in requests.items()])
     switches: list[Send] = []
@@ -102,7 +125,7 @@ def record(folder: Path) -> Scene:
             switches += [send for send in sends if send.topic is Topic.SWITCHES]
             recorder.take((send for send in sends if send.topic is not Topic.SWITCHES), NOW + 600_000)
     said = [msgspec.json.decode(value or b"", type=Switch) for send in switches for value in send.values]
-    log = recorder.log(Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
+    log = recorder.log(Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS, Topic.CUSTOM_METRICS)
     return Scene(log, said, [first, second], packages)
 
 
@@ -139,6 +162,7 @@ def _requests() -> list[Send]:
             "deployment": "flights",
             "association_id": key,
             "timestamp": NOW + number * 2_000,
+            "consumer": ("app", "web", None)[number % 3],
             "features": {"hour": hour, **carrier},
         }
         keys.append(key.encode())
@@ -162,3 +186,16 @@ def _actuals() -> list[Send]:
             value = encode_actual("flights", key, time_ms, label=label, withdrawn=label is None)
             sends.append(Send(Topic.ACTUALS, [key.encode()], [value]))
     return sends
+
+
+def _reports() -> list[Send]:
+    """Of each custom metric one every ten seconds; some of no metric, of a time long ago, or of nothing at all."""
+    rng = np.random.default_rng(3)
+    values = [b"{", b'{"deployment": "flights"}']
+    for number in range(0, REQUESTS * 2, 10):
+        names = [aggregate.value for aggregate in Aggregate] + ["strange"][: number % 50 == 0]
+        for name in names:
+            time_ms = 1 if number == 100 else NOW + number * 1_000
+            report = {"deployment": "flights", "metric": name, "value": float(rng.normal()), "timestamp": time_ms}
+            values.append(msgspec.json.encode(report))
+    return [Send(Topic.CUSTOM_METRICS, [b"flights"] * len(values), values)]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from monitors.summary import Summary
+from monitors.table import opened, parts_of
+from monitors.windows import BUCKET
 from schemas.deployment import Deployment, Switch
 from schemas.observation import Kind, Metric, SummaryRecord
 from schemas.observation import Summary as Deltas
@@ -36,7 +38,8 @@ from streams.roles.observer import Observer
 from tests.laws.replay_scene import LAYOUT, NOW, Scene, everything, record
 
 JOINED = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
-OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
+OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.CUSTOM_METRICS)
+SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.ALERTS)
 PARTITIONS = range(LAYOUT.partitions)
 JOIN_TABLE = Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, PARTITIONS
 TICK_MS = 1_500
@@ -69,9 +72,24 @@ class Said:
                     last[key or b""] = plain
         return last
 
-    def buckets(self) -> Rows:
-        """The counts behind every window."""
-        return {place: value for place, value in self.windows.items() if place[1].startswith(b"b")}
+    def buckets(self) -> dict[tuple[int, bytes], object]:
+        """What is behind every window."""
+        return {
+            place: kept
+            for place, value in self.windows.items()
+            if place[1].startswith(BUCKET) and (kept := what_it_says(place[1], value))
+        }
+
+
+def what_it_says(key: bytes, value: bytes) -> object:
+    """A bucket's bytes; but two kinds have traces of what happened before an actual was corrected or withdrawn.
+
+    The hash of a loss that was taken back stays. And how many outcomes arrived is how often the joiner spoke.
+    """
+    kind, summary = Kind(str(parts_of(key)[1])), Summary.decode(opened(value))
+    if kind is Kind.LOSSES and summary.losses is not None:
+        return list(zip(*(column.tolist() for column in summary.losses.in_order()), strict=True))
+    return sorted(summary.counts) if kind is Kind.ACTUAL_ARRIVALS else value
 
 
 def cuts(log: Log, rng: random.Random, *, ticks: bool = True) -> list[Cut]:
@@ -146,7 +164,8 @@ def test_the_recorded_log_has_something_of_everything(scene: Scene, plain: Said)
     assert {"psi", "log_loss", "data_error_rate", "coverage"} <= {metric.metric for metric in metrics}
     assert sum(metric.value or 0 for metric in metrics if metric.metric == "requests" and not metric.segment) > 0
     assert plain.join
-    assert any(send.topic is Topic.ALERTS for send in plain.sends)
+    assert {Topic.ALERTS, Topic.VERDICTS} <= {send.topic for send in plain.sends}
+    assert {Kind(str(parts_of(key)[1])) for _, key in plain.windows if key.startswith(BUCKET)} == set(Kind)
 
 
 @any_plan
@@ -188,7 +207,7 @@ def test_b_the_recorded_summaries_give_the_same_history_in_any_cut(scene: Scene,
     again = batches(summaries, cuts(summaries, rng, ticks=False))
     replayed = evaluate(catalog, at_switches(again, catalog, scene.history(), recorded, Topic.SUMMARIES))
     assert replayed[0] == windows
-    for topic in (Topic.METRICS, Topic.ALERTS):
+    for topic in SAID:
         assert history(replayed[1], topic) == history(sends, topic)
 
 
