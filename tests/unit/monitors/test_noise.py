@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import msgspec
 import numpy as np
 import polars as pl
@@ -168,19 +170,26 @@ def test_a_baseline_gets_the_tables_of_its_rows_in_the_order_of_their_times() ->
 
 def test_calibrated_limits_are_what_noise_passes_in_one_window_of_a_hundred() -> None:
     values = column("zipf")
-    baseline = with_noise(Baseline(features={"x": binned(values)}), values.to_frame("x"), np.random.default_rng(11))
-    of = package(TARGET, baseline)
-    counts = np.array(baseline.features["x"].counts)
-    rng = np.random.default_rng(12)
-    for name, statistic in STATISTICS.items():
-        quiet = METRICS[name].quiet
-        assert quiet is not None
-        found = quiet(of, "x", 150)
-        if statistic.ordered:
-            assert found == Limits(0.0, 0.0)
-            continue
-        pair = Pair(rng.multinomial(ROWS, counts / ROWS, 4_000), rng.multinomial(150, counts / ROWS, 4_000))
-        effects = statistic.effect(pair, baseline.noise["x"]).corrected
-        assert (effects > found.at_risk).mean() == pytest.approx(0.01, abs=0.007)
-        assert (effects > found.failing).mean() <= 0.005
-        assert quiet(of, "unknown", 150) == quiet(of, "x", 0) == Limits(0.0, 0.0)
+    passed: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for seed in range(8):  # one table of noise is itself a draw
+        baseline = with_noise(
+            Baseline(features={"x": binned(values)}), values.to_frame("x"), np.random.default_rng(seed)
+        )
+        of = package(TARGET, baseline)
+        counts = np.array(baseline.features["x"].counts)
+        rng = np.random.default_rng(100 + seed)
+        for name, statistic in STATISTICS.items():
+            quiet = METRICS[name].quiet
+            assert quiet is not None
+            found = quiet(of, "x", 150)
+            assert quiet(of, "unknown", 150) == quiet(of, "x", 0) == Limits(0.0, 0.0)
+            if statistic.ordered:
+                assert found == Limits(0.0, 0.0)
+                continue
+            pair = Pair(rng.multinomial(ROWS, counts / ROWS, 4_000), rng.multinomial(150, counts / ROWS, 4_000))
+            effects = statistic.effect(pair, baseline.noise["x"]).corrected
+            passed[name].append(((effects > found.at_risk).mean(), (effects > found.failing).mean()))
+    for shares in passed.values():
+        at_risk, failing = np.mean(shares, axis=0)
+        assert at_risk == pytest.approx(0.01, abs=0.005)
+        assert failing <= 0.003
