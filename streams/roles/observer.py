@@ -77,6 +77,7 @@ class Observer(PlainRole):
         self._reached: dict[Place, dict[str, int]] = defaultdict(dict)
         self._untold: dict[Place, set[str]] = defaultdict(set)
         self._pending: dict[Place, dict[str, int]] = defaultdict(dict)  # what the running batch reaches
+        self._looked = False
         self.skipped = 0
 
     def limits(self, places: frozenset[Place]) -> dict[Place, int]:
@@ -93,6 +94,7 @@ class Observer(PlainRole):
 
     def process(self, batch: Batch) -> Effects:
         self._catalog.refresh()
+        self._looked = False
         deltas: Deltas = defaultdict(dict)
         for topic, records in batch.records.items():
             if topic is Topic.REQUESTS:
@@ -165,9 +167,11 @@ class Observer(PlainRole):
                 continue
             models = rows["predictions"].explode().struct.field("model").drop_nulls().unique().to_list()
             packages = {digest: package for digest in models if (package := self._package(digest)) is not None}
-            if len(packages) < len(models):
-                self.skipped += rows.height
-                continue
+            if unknown := [digest for digest in models if digest not in packages]:
+                is_known = ~pl.element().struct.field("model").is_in(unknown)
+                left = rows["predictions"].list.eval(pl.element().filter(is_known))
+                self.skipped += int((left.list.len() < rows["predictions"].list.len()).sum())
+                rows = rows.with_columns(left)  # noqa: PLW2901  # what others predicted is good
             settings = deployment.settings
             found = fold_outcomes(
                 rows,
@@ -212,8 +216,10 @@ class Observer(PlainRole):
             return None
 
     def _known(self, name: str) -> Deployment | None:
-        if not self._catalog.knows((name,)):
+        """Looked for to the end of the topic once a batch: there may be any number of names that nobody made."""
+        if not self._looked and not self._catalog.knows((name,)):
             self._catalog.catch_up()
+            self._looked = True
         return self._catalog.deployments.get(name)
 
     # ------------------------------------------------------------------ progress
