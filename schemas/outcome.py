@@ -119,7 +119,8 @@ def encode_outcomes(outcomes: Sequence[Outcome]) -> list[bytes]:
 
 def decode_outcomes(records: Records) -> Decoded:
     """Columns of the contract's fields, `timestamp_ms` for `timestamp`; `predictions` is a list of structs."""
-    if EARLIER.framing not in framings(records.values, records.keys):
+    found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
+    if found and EARLIER.framing not in found:
         return decode(records.values, records.keys, CONTRACT)
     earlier = np.array([value is not None and value.startswith(EARLIER.framing) for value in records.values], np.bool_)
     places = [np.flatnonzero(~earlier), np.flatnonzero(earlier)]

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.outcome import CONTRACT, Outcome, OutcomeKind, OutcomePrediction, decode_outcomes, encode_outcomes
+from schemas.outcome import CONTRACT, EARLIER, Outcome, OutcomeKind, OutcomePrediction, decode_outcomes, encode_outcomes
 from tests.unit.schemas.examples import avro, batch
 
 numbers = st.floats(allow_nan=False)
@@ -67,3 +67,11 @@ def test_what_is_written_is_read_back_in_one_call(written: list[Outcome]) -> Non
     for one in expected:
         one["timestamp_ms"] = one.pop("timestamp")
     assert decoded.frame.to_dicts() == expected
+
+
+def test_outcomes_of_the_earlier_contract_are_read_beside_a_record_without_a_value() -> None:
+    written = Outcome("a-1", "loans", OutcomeKind.MATCHED, 1, 5, value=2.0)
+    earlier = {name: value for name, value in fields(written).items() if name != "was_acted_on"}
+    decoded = decode_outcomes(batch([("a-1", avro(EARLIER, earlier)), ("a-2", None)]))
+    assert decoded.frame["association_id"].to_list() == ["a-1"]
+    assert [one.row for one in decoded.unreadable] == [1]
