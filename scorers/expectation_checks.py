@@ -13,6 +13,7 @@ from schemas.iso_duration import duration_ms
 from scorers.checks import first_double
 
 MOST_CUSTOM_METRICS = 50
+LEAST_UNIT, MOST_UNIT = 1e-150, 1e150  # sums are in powers of two far beside it, which must be numbers too
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -82,8 +83,9 @@ def _custom_fault(custom: Collection[CustomMetric]) -> str:
     for one in custom:
         if not _NAME.fullmatch(one.name):
             return f"{one.name!r} is no name for a custom metric: use a-z, 0-9 and _, beginning with a letter"
-        if not 0 < one.unit < math.inf:
-            return f"custom metric {one.name}: unit is {one.unit}; it must be a number above 0"
+        if not LEAST_UNIT <= one.unit <= MOST_UNIT:
+            bounds = f"from {LEAST_UNIT} to {MOST_UNIT}"
+            return f"custom metric {one.name}: unit is {one.unit}; it must be a number {bounds}"
         limits = [limit for limit in (one.at_risk, one.failing) if limit is not None]
         if not all(map(math.isfinite, limits)):
             return f"custom metric {one.name}: at_risk and failing must be finite numbers"

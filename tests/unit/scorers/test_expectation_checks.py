@@ -32,6 +32,8 @@ from scorers.expectation_checks import expectations_fault
         ({"custom_metrics": (CustomMetric("Cost"),)}, "no name for a custom metric"),
         ({"custom_metrics": (CustomMetric("cost"), CustomMetric("cost"))}, "the name cost"),
         ({"custom_metrics": (CustomMetric("cost", unit=0.0),)}, "unit is 0.0"),
+        ({"custom_metrics": (CustomMetric("cost", unit=1.7e308),)}, "unit is 1.7e+308"),
+        ({"custom_metrics": (CustomMetric("cost", unit=5e-324),)}, "unit is 5e-324"),
         ({"custom_metrics": (CustomMetric("cost", at_risk=float("inf")),)}, "finite"),
         ({"custom_metrics": (CustomMetric("cost", at_risk=2.0, failing=1.0),)}, "must be above at_risk"),
         ({"custom_metrics": (CustomMetric("cost", at_risk=1.0, failing=2.0, above=False),)}, "must be below at_risk"),
