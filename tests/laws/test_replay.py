@@ -46,6 +46,7 @@ TICK_MS = 1_500
 Rows = dict[tuple[int, bytes], bytes]
 Counted = dict[tuple[Kind, str, str, int], Summary]
 any_plan = pytest.mark.parametrize("seed", range(12))
+some_plans = pytest.mark.parametrize("seed", range(6))  # of an evaluation of everything, at five seconds each
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,7 @@ def test_the_recorded_log_has_something_of_everything(scene: Scene, plain: Said)
     assert {Kind(str(parts_of(key)[1])) for _, key in plain.windows if key.startswith(BUCKET)} == set(Kind)
 
 
-@any_plan
+@some_plans
 def test_a_no_cut_and_no_interleaving_changes_tables_or_last_values(scene: Scene, plain: Said, seed: int) -> None:
     said = whole_chain(scene, seed)
     assert said.join == plain.join
@@ -192,7 +193,7 @@ def work_with_two_revisions(scene: Scene, log: Log, plan: list[Cut]) -> tuple[Ro
     return rows_of(table), sends
 
 
-@any_plan
+@some_plans
 def test_b_the_recorded_summaries_give_the_same_history_in_any_cut(scene: Scene, summaries: Log, seed: int) -> None:
     rng = random.Random(seed)
     windows, sends = work_with_two_revisions(scene, summaries, cuts(summaries, rng, ticks=False))
