@@ -57,10 +57,10 @@ def test_a_roll_up_of_buckets_is_one_big_bucket_however_it_is_cut(
     for _, _, summary in rows:
         everything.add(summary)
     over = buckets.extent() or Range(0, 0)
-    pieces = Summary()
+    pieces, rolled = Summary(), buckets.rolled(period)
     for window in calendar(over, period):
         total = buckets.total(FEATURES, window)
-        assert total == buckets.rolled(period).total(FEATURES, window)
+        assert total == rolled.total(FEATURES, window)
         pieces.add(total)
     whole = Range(0, 41 * DAY_MS)
     assert pieces == buckets.total(FEATURES, whole) == everything
