@@ -504,10 +504,11 @@ class TransactionalSource(Service):
             await self.sleep(5)
             idle = time.monotonic() - self.progress.moved
             lag = sum(self.progress.lag.values())
-            if idle > STUCK_S and lag and not self.restoring:
+            if self._in_flight:  # work is progress, up to the time that the group waits for it
+                if time.monotonic() - self._in_flight > BATCH_S:
+                    leave(Stuck(f"one batch takes more than {BATCH_S:.0f} s"))
+            elif idle > STUCK_S and lag and not self.restoring:
                 leave(Stuck(f"no progress for {idle:.0f} s with a lag of {lag} records"))
-            if self._in_flight and time.monotonic() - self._in_flight > BATCH_S:
-                leave(Stuck(f"one batch takes more than {BATCH_S:.0f} s"))
 
     def _measure_lag(self) -> None:
         """Records between position and end, as far as the last fetch knew; once a second."""

@@ -55,6 +55,7 @@ class EvaluatorRole(PlainRole):
 
     name = "evaluator"
     inputs = (Topic.SUMMARIES,)
+    batch_rows = 1_000  # each may tell of many windows: a backlog must not be one batch of minutes
 
     def __init__(self, catalog: Catalog, table: Table) -> None:
         self._catalog, self._table = catalog, table
