@@ -4,6 +4,8 @@ Rules:
 - They read the losses of resolved buckets only, in the order of prediction time, then of the hash of the association.
 - A detector is a fold: its state after each bucket is kept. A revised bucket is read again from the state before it,
   and so are those after it; a detection that is not found again is retracted.
+- What was revised is read again at most once while a bucket comes to be resolved, and of any reading only so much with
+  each progress record: labels that come late revise old buckets all the time, and there may be months to read after.
 - Detectors that need continuous losses are left out where losses are 0 or 1.
 """
 
@@ -23,6 +25,8 @@ from schemas.observation import Detection, Kind
 from schemas.package import Package, TargetType
 
 CHECKPOINT = b"k"
+_READING = b"j"
+MOST_UPDATES = 20_000  # of detectors by a loss, with one progress record; a bucket is read as a whole
 _BEGINNING_MS = -(1 << 62)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -34,6 +38,14 @@ class _Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     states: dict[str, bytes]
     found: dict[str, list[int]]
     rows: int
+
+
+class _Reading(msgspec.Struct, frozen=True, array_like=True):
+    """Buckets before `next_ms` are read; again from `again_ms` on, once another bucket than `since_ms` is resolved."""
+
+    next_ms: int
+    again_ms: int | None = None
+    since_ms: int = _BEGINNING_MS
 
 
 class ConceptDrift:
@@ -48,6 +60,11 @@ class ConceptDrift:
             self._known.setdefault(str(model), {})[int(start_ms)] = checkpoint
         self._starts = {model: sorted(known) for model, known in self._known.items()}
         self._changed: set[tuple[str, int]] = set()
+        self._readings = {
+            str(parts_of(key)[1]): msgspec.msgpack.decode(opened(value), type=_Reading)
+            for key, value in table.scan(key_of(_READING, deployment))
+        }
+        self._moved: set[str] = set()
 
     def evaluate(
         self,
@@ -62,13 +79,31 @@ class ConceptDrift:
         package = packages(model)
         if package is None or not deployment.settings.detectors:
             return
-        names = [name for name in deployment.settings.detectors if name in DETECTORS and _fits(name, package)]
+        names: list[str] = [
+            name for name in deployment.settings.detectors if name in DETECTORS and _fits(name, package)
+        ]
         series = Series(Kind.LOSSES, model, "")
         starts = self._starts.setdefault(model, [])
-        revised = [start_ms for each, start_ms in changed if each == series and start_ms < resolved_ms]
-        first_ms = min([*revised, starts[-1] + 1 if starts else _BEGINNING_MS])
-        for start_ms in windows.starts(series, first_ms, window_of(resolved_ms, deployment.settings.bucket)[0]):
+        resolved_ms = window_of(resolved_ms, deployment.settings.bucket)[0]
+        read_ms = starts[-1] + 1 if starts else _BEGINNING_MS
+        until_ms = max(resolved_ms, read_ms)  # what was read stays read, also where the age has grown since
+        before = self._readings.get(model, _Reading(read_ms))
+        next_ms, again_ms, since_ms = before.next_ms, before.again_ms, before.since_ms
+        revised = [start_ms for each, start_ms in changed if each == series and start_ms < next_ms]
+        if revised:
+            again_ms = min(revised) if again_ms is None else min(again_ms, *revised)
+        if again_ms is not None and resolved_ms != since_ms and not windows.starts(series, next_ms, until_ms):
+            next_ms, again_ms, since_ms = again_ms, None, resolved_ms
+        left = MOST_UPDATES
+        for start_ms in windows.starts(series, next_ms, until_ms):
+            if left <= 0:
+                break
             yield from self._read(windows, series, start_ms, names)
+            next_ms, left = start_ms + 1, left - len(names) * self._known[model][start_ms].rows
+        reading = _Reading(next_ms, again_ms, since_ms)
+        if reading != before:
+            self._readings[model] = reading
+            self._moved.add(model)
 
     def expire(self, before_ms: int) -> None:
         """Forget the states of buckets that start before, but for the newest of these."""
@@ -85,7 +120,10 @@ class ConceptDrift:
         for model, start_ms in sorted(self._changed):
             body = sealed(_encode(self._known[model][start_ms]))
             self._table.set(key_of(CHECKPOINT, self._deployment, model, start_ms), body)
+        for model in sorted(self._moved):
+            self._table.set(key_of(_READING, self._deployment, model), sealed(_encode(self._readings[model])))
         self._changed.clear()
+        self._moved.clear()
 
     def _read(self, windows: Windows, series: Series, start_ms: int, names: list[str]) -> Iterator[Detection]:
         known, starts = self._known.setdefault(series.model, {}), self._starts[series.model]

@@ -6,14 +6,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitors import concept_drift
+from monitors.concept_drift import ConceptDrift
 from monitors.evaluator import Evaluator
 from monitors.folds import fold_outcomes
 from monitors.loss_list import MOST_ROWS, LossList
 from monitors.sample import sampling_hashes
 from monitors.summary import Summary as Counts
+from monitors.windows import Series, Windows
 from schemas.deployment import HOUR_MS, ChangeDetector, Span
 from schemas.observation import Detection, Entry, Kind
 from schemas.package import Target, TargetType
@@ -146,4 +150,45 @@ def test_a_correction_reads_again_from_its_bucket_and_retracts_what_is_not_found
     assert all(one.retracted for one in told if one.bucket_ms == HOUR_MS)
     assert {(one.detector, one.at_ms) for one in told if one.retracted} == {(one.detector, one.at_ms) for one in found}
     clean.look(right, *others, hour=8.0)
+    assert dict(run.table.scan(b"k")) == dict(clean.table.scan(b"k"))
+
+
+def test_a_correction_counts_also_while_predictions_are_resolved_later_than_before() -> None:
+    run, clean = Watching(), Watching()
+    wrong, right = losses_entry(1, 0.6), losses_entry(1, 0.1)
+    others = [losses_entry(hour, 0.1) for hour in (0, 2, 3)]
+    run.look(wrong, *others, hour=8.0)
+    run.view.settings = msgspec.structs.replace(run.view.settings, resolved_after_ms=8 * HOUR_MS)
+    run.look(taken_back(wrong), right, hour=8.1)
+    clean.look(right, *others, hour=8.0)
+    assert dict(run.table.scan(b"k")) == dict(clean.table.scan(b"k"))
+
+
+def test_late_labels_cost_one_reading_a_bucket_in_parts_that_restarts_go_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concept_drift, "MOST_UPDATES", 2 * ROWS)  # a bucket with each progress record
+    entries = [losses_entry(hour, 0.1) for hour in range(6)]
+    read: list[int] = []
+    plain = ConceptDrift._read
+
+    def counted(self: ConceptDrift, windows: Windows, series: Series, start_ms: int, names: list[str]) -> Any:  # noqa: ANN401
+        read.append(start_ms // HOUR_MS)
+        return plain(self, windows, series, start_ms, names)
+
+    monkeypatch.setattr(ConceptDrift, "_read", counted)
+    run, clean = Watching(), Watching()
+    run.look(*entries, hour=7.5)
+    for _ in range(9):
+        run.look(hour=7.5, restart=True)
+    assert read == [0, 1, 2, 3, 4, 5]
+    for turn in range(9):  # the same labels, taken back and given again
+        run.look(entries[1] if turn % 2 else taken_back(entries[1]), hour=7.6)
+    assert read[6:] == [1, 2, 3, 4, 5]
+    for _ in range(9):
+        run.look(hour=8.6, restart=True)
+    assert read[11:] == [1, 2, 3, 4, 5]
+    clean.look(*entries, taken_back(entries[1]), hour=8.6)
+    for _ in range(9):
+        clean.look(hour=8.6)
     assert dict(run.table.scan(b"k")) == dict(clean.table.scan(b"k"))
