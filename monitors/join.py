@@ -71,7 +71,8 @@ class Joined:
     `writes`: new value by key of the table; None removes it. `changes`, each an outcome: those of an ID in the order of
     its records, IDs in the order of their first record (predictions before actuals).
     `rejected`: outcomes of actuals that do not count. `event_times_ms`: of the accepted records, for the partition's
-    `EventClock`.
+    `EventClock`; not of those that ask to forget, whose time is that of the asking: in a history that is replayed, one
+    of them after a restart would be the whole clock, and everything beyond its horizon.
     """
 
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -107,7 +108,8 @@ def join(
     answer = {}
     for number in sorted({*entries.spans, *rejected}):
         span = entries.spans.get(number, slice(0, 0))
-        times = [records.timestamps_ms[records.partitions == number].tolist() for records in (said, came)]
+        happened = came.happened & (came.partitions == number)
+        times = said.timestamps_ms[said.partitions == number], came.timestamps_ms[happened]
         answer[number] = Joined(
             {
                 key: value
@@ -116,7 +118,7 @@ def join(
             },
             [change for place in range(span.start, span.stop) for change in changes.get(place, ())],
             rejected.get(number, []),
-            [*times[0], *times[1]],
+            np.concatenate(times).tolist(),
         )
     return answer
 

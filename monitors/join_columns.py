@@ -60,18 +60,19 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Actuals:
-    """Actuals that count, packed."""
+    """Actuals that count, packed. `happened`: false where somebody asks to forget, which tells no event time."""
 
     keys: list[bytes]
     partitions: NDArray[np.int32]
     timestamps_ms: Longs
     answers: list[bytes]
+    happened: NDArray[np.bool_]
 
 
 _NO_LONGS, _NO_PARTITIONS = np.empty(0, np.int64), np.empty(0, np.int32)
 _NO_CONTEXTS = Contexts(np.empty(0, _ORIGIN), _NO_LONGS, [])
 _NO_PREDICTIONS = Predictions([], _NO_PARTITIONS, _NO_LONGS, _NO_LONGS, [], _NO_CONTEXTS)
-_NO_ACTUALS = Actuals([], _NO_PARTITIONS, _NO_LONGS, [])
+_NO_ACTUALS = Actuals([], _NO_PARTITIONS, _NO_LONGS, [], np.empty(0, np.bool_))
 
 
 def predictions(frame: pl.DataFrame | None) -> Predictions:
@@ -90,7 +91,9 @@ def actuals(frame: pl.DataFrame | None) -> Actuals:
     """What the join keeps of decoded actuals."""
     if frame is None or frame.is_empty():
         return _NO_ACTUALS
-    return Actuals(keys(frame), frame["partition"].to_numpy(), frame["timestamp_ms"].to_numpy(), answers(frame))
+    happened = ~frame["forget"].to_numpy()
+    partitions, timestamps_ms = frame["partition"].to_numpy(), frame["timestamp_ms"].to_numpy()
+    return Actuals(keys(frame), partitions, timestamps_ms, answers(frame), happened)
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitors.event_clock import EventClock
 from monitors.join_entry import Entry
-from schemas.actual import encode_actual
+from schemas.actual import encode_actual, encode_forget
 from schemas.deployment import Settings
 from schemas.records import Records
 from schemas.topics import Topic
@@ -28,13 +28,16 @@ STEPS = st.lists(st.tuples(st.integers(0, 80), st.lists(SAID, max_size=6), st.bo
 
 def batch_of(said: list[tuple[str, str | None, int]], *, tick: bool) -> Batch:
     """Actuals (without a label: withdrawals) as they are read off the topic."""
-    keys: list[bytes | None] = [id_.encode() for id_, _, _ in said]
-    values: list[bytes | None] = [
-        encode_actual("flights", id_, at_ms, label=label, withdrawn=label is None) for id_, label, at_ms in said
-    ]
-    nothing = np.zeros(len(said), np.int64)
-    records = Records(keys, values, nothing.astype(np.int32), nothing, np.full(len(said), NOW + 1000))
-    if not said:
+    values = [encode_actual("flights", id_, at_ms, label=label, withdrawn=label is None) for id_, label, at_ms in said]
+    return read([id_ for id_, _, _ in said], values, tick=tick)
+
+
+def read(ids: list[str], values: list[bytes], *, tick: bool) -> Batch:
+    """A batch of these records of actuals."""
+    nothing = np.zeros(len(ids), np.int64)
+    keys = [id_.encode() for id_ in ids]
+    records = Records([*keys], [*values], nothing.astype(np.int32), nothing, np.full(len(ids), NOW + 1000))
+    if not ids:
         return Batch({}, {}, now_ms=0, tick=tick)
     return Batch({Topic.ACTUALS: records}, {(Topic.ACTUALS, 0): Span(0, 1)}, now_ms=0, tick=tick)
 
@@ -54,3 +57,12 @@ def test_what_is_beyond_its_horizon_is_gone_after_enough_ticks(
     list(run(role, [TICK] * (2 * 9), table))  # of eight IDs: a whole round after the one that has begun
     for (_, key), stored in rows_of(table).items():
         assert (clock.now() or 0) - (Entry(key, stored).newest_ms() or 0) <= HORIZON_MS
+
+
+def test_asking_to_forget_one_expires_no_other_though_nothing_else_came_since_a_restart() -> None:
+    table = memory_table(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, [0])
+    said: list[tuple[str, str | None, int]] = [(id_, "yes", NOW) for id_ in "abc"]
+    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1), [batch_of(said, tick=True)], table))
+    asked = read(["b"], [encode_forget("flights", "b", NOW + 5 * HORIZON_MS)], tick=False)
+    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1), [asked, TICK, TICK], table))
+    assert {key.split(b"\0")[-1] for (_, key), _ in rows_of(table).items()} == {b"a", b"c"}
