@@ -256,13 +256,14 @@ class Windows:
         self._merge_fresh()
         for series in [series for series in self._starts if series.kind is kind]:
             starts = self._starts[series]
-            gone, self._starts[series] = starts[: (cut := bisect_left(starts, before_ms))], starts[cut:]
+            if not (cut := bisect_left(starts, before_ms)):
+                continue  # asked with nearly every progress record, of a year of buckets
+            gone, self._starts[series] = starts[:cut], starts[cut:]
             for bucket_ms in gone:
                 self._decoded.pop((series, bucket_ms), None)
                 self._changed_buckets.discard((series, bucket_ms))
                 self._table.set(self._bucket_key(series, bucket_ms), None)
-            if gone:
-                self._merged.pop(series, None)
+            self._merged.pop(series, None)
             if not self._starts[series]:
                 del self._starts[series]
         for window_id in [each for each in self.due if each.series.kind is kind and each.start_ms < before_ms]:

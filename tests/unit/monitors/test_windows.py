@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import msgspec
 import numpy as np
 import pytest
@@ -90,3 +92,17 @@ def test_newer_formats_are_refused() -> None:
     body[1] = 9
     with pytest.raises(SummaryFormatError, match="newer"):
         Windows(MemoryTable(), "churn").add(Entry(Kind.PREDICTIONS, "m1", "", 0, bytes(body)))
+
+
+def test_what_is_not_old_costs_nothing_when_old_buckets_are_looked_for() -> None:
+    windows = Windows(MemoryTable(), "churn")
+    for hour in range(5_000):
+        windows.add(delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=1))
+    windows.settle(SETTINGS)
+    windows.flush()
+    windows.expire_buckets(Kind.PREDICTIONS, 0)
+    tracemalloc.start()
+    windows.expire_buckets(Kind.PREDICTIONS, 0)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5_000
