@@ -65,6 +65,8 @@ def coverage(
             )
         )
     ]
+    champion = deployments[deployment].champion.digest
+    known.sort(key=lambda one: one.model != champion)  # what is served comes first
     if wanted is not None:
         must_be(wanted, {each.metric for one in known for each in one.metrics}, "metric of accuracy")
     if json:
@@ -73,13 +75,14 @@ def coverage(
     if not known:
         raise Ended(f"nothing was predicted by {deployment} that this asks for.")
     for one in known:
-        _show(one, packages[one.model].name, wanted)
+        name = packages[one.model].name
+        _show(one, f"{name}, champion" if one.model == champion else name, wanted)
 
 
 def _show(one: Coverage, name: str, wanted: str | None) -> None:
     labels = one.labels
     click.echo(
-        f"{one.deployment} / {name} {one.model[:SHORT]}{f' / {one.segment}' if one.segment else ''}, "
+        f"{one.deployment} / {name} ({one.model[:SHORT]}){f' / {one.segment}' if one.segment else ''}, "
         f"as of {when(one.as_of_ms)} UTC\n"
         f"predictions of {_day(labels.start_ms)} to {_day(labels.end_ms)}: {labels.expected:,} expected, "
         f"{labels.matched:,} matched, {labels.pending:,} pending, {labels.expired:,} expired, "

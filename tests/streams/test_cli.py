@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -239,6 +240,35 @@ def test_predicted_classes_are_read_at_another_threshold(shell: Shell, served: s
     assert "does not rest on a threshold" in refused.stderr
 
 
+def test_coverage_begins_with_the_champion_and_says_what_the_pending_can_still_change(
+    shell: Shell, served: str, digests: list[str]
+) -> None:
+    found = shell.json("coverage", served)
+    assert isinstance(found, list)
+    models = [one["model"] for one in found]
+    assert (models[0], set(models)) == (digests[0], set(digests))
+    labels, metrics = found[0]["labels"], {one["metric"]: one for one in found[0]["metrics"]}
+    assert (labels["expected"], labels["matched"], labels["pending"]) == (ROWS, ROWS // 2, ROWS // 2)
+    rate = metrics["positive_rate"]
+    assert (rate["lowest"], rate["naive"], rate["highest"]) == pytest.approx((0.25, 0.5, 0.75))
+    assert "slope-0, champion" in shell.ok("coverage", served, "--metric", "positive_rate").splitlines()[0]
+
+
+def test_challengers_stand_beside_their_champion_without_a_verdict_before_outcomes_are_in(
+    shell: Shell, served: str, digests: list[str]
+) -> None:
+    found: dict[str, str] = {}
+
+    def told() -> bool:
+        found.update({one["challenger"]: one["finding"] for one in shell.json("challengers", served)})  # type: ignore[attr-defined]
+        return len(found) == len(digests) - 1
+
+    wait(told)
+    assert found == dict.fromkeys(digests[1:], "undecided")
+    assert "slope-2 1" in shell.ok("challengers", served)
+    assert "losses changed: none" in shell.ok("concept-drift", served)
+
+
 def test_segments_are_ranked_by_what_they_add_to_a_change(shell: Shell, served: str) -> None:
     words = ("segments", served, "--metric", "log_loss", "--at", "2023-11-14T22:16:30")
     found = shell.json(*words)
@@ -346,7 +376,8 @@ def phase(shell: Shell, deployment: str, alert: str) -> str:
 @pytest.mark.parametrize("topic", list(Topic))
 def test_every_topic_can_be_read(shell: Shell, served: str, topic: Topic) -> None:
     lines = [json.loads(line) for line in shell.ok("tail", topic, "-n", 3).splitlines()]
-    assert 0 < len(lines) <= 3 or topic in (Topic.ALERTS, served)
+    silent = {Topic.ALERTS, Topic.DETECTIONS, Topic.CUSTOM_METRICS}  # nothing changed, nobody reported
+    assert 0 < len(lines) <= 3 or topic in silent, served
     assert all("unreadable" not in (line["value"] or {}) or line["key"] == "unreadable" for line in lines)
 
 
@@ -393,6 +424,19 @@ def test_a_table_that_was_tampered_with_is_found(shell: Shell, served: str) -> N
     assert served
 
 
+def test_a_forgotten_row_leaves_the_join_and_the_command_says_where_copies_stay(shell: Shell, served: str) -> None:
+    said = shell.ok("forget", served, "id-1", "--yes")
+    assert shell.connection.layout.name(Topic.REQUESTS) in said
+    assert "90 d" in said
+
+    def kinds() -> list[str]:
+        lines = shell.ok("tail", "outcomes", "--key", "id-1").splitlines()
+        return [json.loads(line)["value"]["kind"] for line in lines]
+
+    wait(lambda: kinds()[-1] == "forgotten")
+    assert "holds" in shell.ok("verify", "joiner")
+
+
 def test_views_are_rebuilt_and_stores_of_a_running_role_are_not_touched(shell: Shell, served: str) -> None:
     assert "views rebuilt" in shell.ok("views", "rebuild")
     assert served in shell.ok("status")
@@ -405,7 +449,8 @@ def test_a_replacement_is_in_the_audit_log_with_its_reason(shell: Shell, served:
     said = shell.ok("deployment", "replace", served, digests[1], "--reason", "it is better")
     assert f"({digests[1][:12]}) goes" in said
     assert f"({digests[2][:12]}) stays" in said
-    assert "revision 2 -> 3" in shell.ok("deployment", "challengers", served, digests[0])
+    before, after = re.findall(r"revision (\d+) -> (\d+)", shell.ok("deployment", "challengers", served, digests[0]))[0]
+    assert int(after) == int(before) + 1
     audits = shell.json("audit", "--entity", served)
     assert isinstance(audits, list)
     assert "it is better" in [one["command"]["reason"] for one in audits]
