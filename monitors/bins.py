@@ -179,9 +179,9 @@ def _categorical_rows(bins: CategoricalBins, column: pl.Series) -> Positions:
     names = column if column.dtype == pl.String else column.cast(pl.String)
     kept = len(bins.categories)
     codes = names.cast(_enum(bins), strict=False).to_physical().cast(pl.Int64)
-    if not codes.null_count():
-        return np.minimum(codes.to_numpy(), kept)
     rows: Positions = np.minimum(codes.fill_null(0).to_numpy(), kept)
+    if not codes.null_count():
+        return rows
     rows[codes.is_null().to_numpy()] = kept + 1  # unseen, if not missing
     rows[names.is_null().to_numpy()] = kept + 2
     return rows

@@ -156,7 +156,7 @@ def test_another_partitioner_is_joined_all_the_same(chain: Chain) -> None:
         rejoined = told.filter(pl.col("kind") == "withdrawn")  # to be matched again, with one model more
         assert set(matched["label"]) <= {"yes"}
         assert set(rejoined["reason"]) <= {"rejoined"}
-        models = [frame["predictions"].list.len().sum() for frame in (matched, rejoined)]
+        models = [int(frame["predictions"].list.len().sum()) for frame in (matched, rejoined)]
         return models[0] - models[1] == 3 * len(ids)
 
     chain.wait(joined)  # all three models, at once or as they come
