@@ -112,9 +112,7 @@ def kaplan_meier(complete: Longs, expected: Longs, matched: Counts) -> Curve:
     left = at_risk - events
     with np.errstate(divide="ignore", invalid="ignore"):
         survival: Floats = np.cumprod(np.where(at_risk > 0, left / at_risk, 1.0))
-        greenwood: Floats = np.cumsum(
-            np.where(left > 0, events / (at_risk * left.astype(np.float64)), 0.0), dtype=np.float64
-        )
+        greenwood = np.cumsum(np.where(left > 0, events / (at_risk * left.astype(np.float64)), 0.0), dtype=np.float64)
     return Curve(1.0 - survival, survival * np.sqrt(greenwood))
 
 
