@@ -13,11 +13,13 @@ from schemas.package import Package
 from schemas.topics import Topic
 from scorers.governance import replay, verify_chain
 from streams.roles.projector import Projector, rows_of_topic
+from tests.faults.counts import check_counts
 from tests.faults.findings import Findings
 from tests.faults.fresh import Fresh, load
 from tests.faults.log import newest, partitions, read, read_all
+from tests.faults.replayed import SAID, check_replay
 from tests.faults.rows import check_answers, check_join, check_ledger, check_letters
-from tests.faults.windows import SAID, check_buckets, check_counts, check_metrics, check_replay
+from tests.faults.windows import check_buckets, check_metrics
 
 if TYPE_CHECKING:
     from tests.faults.load import Ledger

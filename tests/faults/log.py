@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
@@ -76,6 +77,15 @@ def newest(records: Records) -> dict[bytes, bytes]:
         else:
             kept[key or b""] = value
     return kept
+
+
+def histories(connection: Connection, topic: Topic) -> dict[bytes, list[bytes]]:
+    """Every value of each key, in order."""
+    found: dict[bytes, list[bytes]] = defaultdict(list)
+    for records in read_all(connection, partitions(connection, topic)).values():
+        for key, value in zip(records.keys, records.values, strict=True):
+            found[key or b""].append(value or b"")
+    return found
 
 
 def wait_for_stable(connection: Connection, topics: list[Topic], timeout_s: float = 40.0) -> bool:
