@@ -111,7 +111,7 @@ def kaplan_meier(complete: Longs, expected: Longs, matched: Counts) -> Curve:
     events = np.minimum(np.where(seen, came, 0).sum(axis=0), at_risk)
     left = at_risk - events
     with np.errstate(divide="ignore", invalid="ignore"):
-        survival: Floats = np.cumprod(np.where(at_risk > 0, left / at_risk, 1.0))
+        survival = np.cumprod(np.where(at_risk > 0, left / at_risk, 1.0), dtype=np.float64)
         greenwood = np.cumsum(np.where(left > 0, events / (at_risk * left.astype(np.float64)), 0.0), dtype=np.float64)
     return Curve(1.0 - survival, survival * np.sqrt(greenwood))
 
