@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streams.tables import Table
 
 SWEPT_PER_TICK = 2_000
+CLOCK_RECORDS = 100  # of a partition since the start; a clock of fewer could be one sender's, and nothing is urgent
 WARN_EVERY = 1_000
 NEVER_MS = 1 << 62
 
@@ -73,11 +74,16 @@ class Joiner(PlainRole):
     tick_ms = 1_000
 
     def __init__(
-        self, catalog: Catalog, table: Table, partition_count: int, swept_per_tick: int = SWEPT_PER_TICK
+        self,
+        catalog: Catalog,
+        table: Table,
+        partition_count: int,
+        swept_per_tick: int = SWEPT_PER_TICK,
+        clock_records: int = CLOCK_RECORDS,
     ) -> None:
         self._catalog, self._table, self._count = catalog, table, partition_count
         self._swept_per_tick = swept_per_tick
-        self._clocks: dict[int, EventClock] = defaultdict(EventClock)
+        self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(clock_records))
         self._accepted: dict[int, list[int]] = {}
         self._rounds: dict[int, Round] = defaultdict(Round)
         self._digests: dict[bytes, str] = {}

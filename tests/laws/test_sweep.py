@@ -48,7 +48,7 @@ def test_what_is_beyond_its_horizon_is_gone_after_enough_ticks(
     steps: list[tuple[int, list[tuple[str, str | None, int]], bool]], swept_per_tick: int
 ) -> None:
     table, clock, at_ms = memory_table(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, [0]), EventClock(), NOW
-    role = Joiner(FixedCatalog([FLIGHTS]), table, 1, swept_per_tick)
+    role = Joiner(FixedCatalog([FLIGHTS]), table, 1, swept_per_tick, clock_records=1)
     for later_ms, said, tick in steps:
         at_ms += later_ms
         timed = [(id_, label, at_ms + ahead_ms) for id_, label, ahead_ms in said]
@@ -62,7 +62,19 @@ def test_what_is_beyond_its_horizon_is_gone_after_enough_ticks(
 def test_asking_to_forget_one_expires_no_other_though_nothing_else_came_since_a_restart() -> None:
     table = memory_table(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, [0])
     said: list[tuple[str, str | None, int]] = [(id_, "yes", NOW) for id_ in "abc"]
-    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1), [batch_of(said, tick=True)], table))
+    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1, clock_records=1), [batch_of(said, tick=True)], table))
     asked = read(["b"], [encode_forget("flights", "b", NOW + 5 * HORIZON_MS)], tick=False)
-    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1), [asked, TICK, TICK], table))
+    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1, clock_records=1), [asked, TICK, TICK], table))
     assert {key.split(b"\0")[-1] for (_, key), _ in rows_of(table).items()} == {b"a", b"c"}
+
+
+def test_a_few_records_after_a_restart_expire_nothing() -> None:
+    table = memory_table(Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, [0])
+    before: list[tuple[str, str | None, int]] = [(f"old {number}", "yes", NOW) for number in range(150)]
+    list(run(Joiner(FixedCatalog([FLIGHTS]), table, 1), [batch_of(before, tick=True)], table))
+    after = Joiner(FixedCatalog([FLIGHTS]), table, 1)
+    new: list[tuple[str, str | None, int]] = [(f"new {number}", "yes", NOW + 50 * HORIZON_MS) for number in range(150)]
+    list(run(after, [batch_of(new[:99], tick=True), TICK], table))
+    assert len(rows_of(table)) == 150 + 99
+    list(run(after, [batch_of(new[99:], tick=True), TICK, TICK], table))
+    assert {key.split(b"\0")[-1][:3] for (_, key), _ in rows_of(table).items()} == {b"new"}

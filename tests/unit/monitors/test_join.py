@@ -266,6 +266,14 @@ def test_bytes_that_are_no_state_are_refused(joiner: Joiner) -> None:
         joiner.step(Prediction())
 
 
+def test_a_clock_that_few_records_have_set_says_nothing() -> None:
+    clock = EventClock(least=3)
+    clock.update([7, 9])
+    assert clock.now() is None
+    clock.update([8])
+    assert clock.now() == 8
+
+
 def test_a_clock_is_the_median_of_the_last_thousand_records() -> None:
     clock = EventClock()
     assert clock.now() is None
