@@ -52,11 +52,10 @@ def run(options: Options) -> list[Row]:
             if name == "psi":
                 shown = ", ".join(f"{word} {share:.3f}" for word, share in outcome.items())
                 print(f"  {size:,} / {size // SHARE:,} rows, PSI {psi}: {shown}", flush=True)
-    rows = [Row("status.contradictions", worst["psi"], "of pairs", ASKED, at_most=True)]
-    others = [name for name in STATISTICS if name != "psi"]
-    return rows + [
-        Row(f"status.contradictions.{name}", worst[name], "of pairs", ASKED, at_most=True) for name in others
+    cases = [
+        Row(f"status.contradictions.{name}", share, "of pairs", ASKED, at_most=True) for name, share in worst.items()
     ]
+    return [Row("status.contradictions", max(worst.values()), "of pairs", ASKED, at_most=True), *cases]
 
 
 def _even() -> Shares:
