@@ -202,4 +202,4 @@ def _block(fixed: list[bytes | NDArray[np.uint8]], count: int) -> list[list[byte
 def _rows(matrix: NDArray[np.uint8]) -> list[bytes]:
     """Each row as bytes: a view as opaque items, which numpy hands out in one call."""
     count, width = matrix.shape
-    return np.ascontiguousarray(matrix).view(f"V{width}").reshape(count).tolist()  # type: ignore[no-any-return]
+    return np.ascontiguousarray(matrix).view(f"V{width}").reshape(count).tolist()  # type: ignore[no-any-return]  # numpy's tolist is of any type

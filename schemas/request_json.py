@@ -138,7 +138,7 @@ def _read_group(records: Records, rows: list[int], deployment: Deployment, out: 
             said.append(decode(_value(records, row)))
         except _BAD as error:
             bad = _explained(records, row, deployment, error)
-            (out.refused if isinstance(bad, Refused) else out.unreadable).append(bad)  # type: ignore[arg-type]
+            (out.refused if isinstance(bad, Refused) else out.unreadable).append(bad)  # type: ignore[arg-type]  # each goes to its own list
         else:
             good.append(row)
     out.slow_rows += len(rows) - len(good)

@@ -135,7 +135,7 @@ def ends(admin: AdminClient, partitions: Iterable[tuple[str, int]], *, stable: b
     The last stable ones, or else the high watermarks: a transaction below those may be open and may yet commit.
     """
     level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # confluent's has no types
     asked = {TopicPartition(topic, number): latest for topic, number in partitions}
     limit = time.monotonic() + REQUEST_TIMEOUT_S
     while True:

@@ -60,7 +60,7 @@ class PlainRole:
     def restored(self, partition: int) -> None:
         """Nothing is derived from the tables."""
 
-    def limits(self, places: frozenset[Place]) -> dict[Place, int]:  # noqa: ARG002
+    def limits(self, places: frozenset[Place]) -> dict[Place, int]:  # noqa: ARG002  # a role's hook, not needed here
         """Everything may be read."""
         return {}
 

@@ -85,18 +85,18 @@ class Serving(PlainRole):
                 return decode_requests(records, self._shelf.serving)
         return requests
 
-    def answer_unknown(self, effects: Effects, records: Records, refused: Refused) -> None:  # noqa: ARG002
+    def answer_unknown(self, effects: Effects, records: Records, refused: Refused) -> None:  # noqa: ARG002  # a role's hook, not needed here
         """A request to a deployment that there is not."""
         self.skipped += 1
 
-    def answer_unreadable(self, effects: Effects, records: Records, unreadable: Unreadable) -> None:  # noqa: ARG002
+    def answer_unreadable(self, effects: Effects, records: Records, unreadable: Unreadable) -> None:  # noqa: ARG002  # a role's hook, not needed here
         """A record that is no request."""
         self.skipped += 1
 
-    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._switchboard.forget()
 
-    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._switchboard.committed()
 
     def aborted(self) -> None:

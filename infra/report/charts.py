@@ -171,7 +171,7 @@ def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
         marks.append(
             element("circle", said, cx=at_x, cy=at_y, r=5, class_=f"dot {(one.status or 'plain').replace(' ', '-')}")
         )
-        if all(abs(at_y - other_y) > _LEAST_GAP or abs(at_x - other_x) > 90 for other_x, other_y in labelled):  # noqa: PLR2004
+        if all(abs(at_y - other_y) > _LEAST_GAP or abs(at_x - other_x) > 90 for other_x, other_y in labelled):  # noqa: PLR2004  # the width of a label
             marks.append(element("text", _cut(one.name, 22), x=at_x + 9, y=at_y + 4, class_="label"))
             labelled.append((at_x, at_y))
     return _picture("Drift by importance", marks, tall, wide)

@@ -69,7 +69,7 @@ def p_value(pair: Pair, noise: Noise | None = None) -> Value:
 
 def _survival(scaled: float) -> float:
     """`2 sum (-1)^(j-1) exp(-2 j^2 x^2)`; near 0 the series does not settle, and the law is 1 to 12 digits."""
-    if scaled < 0.2:  # noqa: PLR2004
+    if scaled < 0.2:  # noqa: PLR2004  # see above
         return 1.0
     terms = (-1.0) ** (_TERMS - 1) * np.exp(-2 * (_TERMS * scaled) ** 2)
     return float(min(max(2 * terms.sum(), 0.0), 1.0))

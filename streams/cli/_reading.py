@@ -26,7 +26,7 @@ CHUNK = 5_000
 
 def begins(connection: Connection, places: Iterable[Place]) -> dict[Place, int]:
     """The first offset that each partition still holds."""
-    earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+    earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # confluent's has no types
     asked = {TopicPartition(connection.layout.name(topic), number): earliest for topic, number in places}
     admin = connection.admin()  # has to outlive the answers that it is asked for
     answers = admin.list_offsets(asked, request_timeout=REQUEST_TIMEOUT_S) if asked else {}

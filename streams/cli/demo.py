@@ -50,8 +50,8 @@ def demo(bookings: int, json_file: Path | None, *, keep: bool) -> None:
     """
     from rich.console import Console  # noqa: PLC0415 - these take seconds, which no other command should wait for
 
-    from streams.cli._demo_chain import StuckError  # noqa: PLC0415
-    from streams.cli._demo_tour import tour  # noqa: PLC0415
+    from streams.cli._demo_chain import StuckError  # noqa: PLC0415  # only a demo needs the demo
+    from streams.cli._demo_tour import tour  # noqa: PLC0415  # only a demo needs the demo
 
     console = Console()
     if not console.is_terminal:

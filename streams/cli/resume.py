@@ -63,7 +63,7 @@ def resume(role: str, at: datetime | None, *, yes: bool) -> None:
 
 def _last_write_ms(connection: Connection, role: str) -> int:
     """The newest time in the role's changelog."""
-    newest = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+    newest = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]  # confluent's has no types
     places = places_of(connection, CHANGELOGS[role])
     admin = connection.admin()  # has to outlive the answers that it is asked for
     asked = {TopicPartition(connection.layout.name(topic), number): newest for topic, number in places}

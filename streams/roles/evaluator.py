@@ -101,11 +101,11 @@ class EvaluatorRole(PlainRole):
         ids = [event.data.id.encode() for event in said.alerts]
         effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
 
-    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._folds.clear()
         self._switchboard.forget()
 
-    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._switchboard.committed()
 
     def aborted(self) -> None:

@@ -83,10 +83,10 @@ class Governor(PlainRole):
         self._known = replay(audits)
         return self._known
 
-    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._known = None
 
-    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._known, self._next = self._next or self._known, None
 
     def aborted(self) -> None:

@@ -204,7 +204,7 @@ class Joiner(PlainRole):
         deployment = self._catalog.deployments.get(name)
         return deployment.settings.horizon_ms if deployment else NEVER_MS
 
-    def committed(self, batch: Batch) -> None:  # noqa: ARG002
+    def committed(self, batch: Batch) -> None:  # noqa: ARG002  # a role's hook, not needed here
         for partition, times_ms in self._accepted.items():
             self._clocks[partition].update(times_ms)
         self._accepted = {}
@@ -215,7 +215,7 @@ class Joiner(PlainRole):
         self._rounds.clear()
         self._switchboard.aborted()
 
-    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._clocks.clear()
         self._accepted = {}
         self._rounds.clear()

@@ -212,7 +212,7 @@ class Observer(PlainRole):
         try:
             return self._catalog.package(digest)
         except KeyError:
-            log.error("records of the model %s are skipped: it was never registered", digest[:16])  # noqa: TRY400
+            log.error("records of the model %s are skipped: it was never registered", digest[:16])  # noqa: TRY400  # the sentence is all
             return None
 
     def _known(self, name: str) -> Deployment | None:
@@ -249,7 +249,7 @@ class Observer(PlainRole):
             for partition in self._connection.partitions(Topic.SUMMARIES):
                 effects.send(Topic.SUMMARIES, None, body, partition)
 
-    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002
+    def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         for kept in (self._next, self._reached, self._untold, self._pending):
             kept.clear()
 
