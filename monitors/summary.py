@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from monitors.loss_list import LossList
 from monitors.sample import Sample
+from monitors.table import StateFormatError
 
 Counts = NDArray[np.int64]
 
@@ -44,7 +45,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
-class SummaryFormatError(ValueError):
+class SummaryFormatError(StateFormatError):
     """The bytes are not a summary, or one of a newer format than this program knows."""
 
 

@@ -2,6 +2,9 @@
 
 The `deployments` topic carries the newest `Deployment` of each name; `governance` and `audit` keep every `Command` and
 what became of it, for ever, so that the state at any past time can be rebuilt from the log.
+
+These records pass over fields that they do not know: a worker reads what a newer governor wrote. Where a name that is
+not known must be an error, `schemas.strict` looks for it (docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from schemas.expectations import CallerField, CustomMetric, QualityLimits, Timeliness
+from schemas.fairness import Fairness
 from schemas.package import Feature, Package, Target
 
 MINUTE_MS = 60_000
@@ -75,7 +79,7 @@ class ChangeDetector(StrEnum):
     KSWIN = "kswin"
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Limits(msgspec.Struct, frozen=True):
     """Effect sizes from which a drift statistic is at risk and failing."""
 
     at_risk: float
@@ -197,7 +201,7 @@ CHANGE_DETECTED = AlertRule(
 DEFAULT_RULES = (MATERIAL_DRIFT, CHANGE_DETECTED)
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True):
     """Everything about a deployment that is set, not learned.
 
     `bucket` is the base bucket of event time and never changes; `drift_window` (drift and health) and `accuracy_window`
@@ -241,6 +245,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenger_margin: float = 0.0
     detectors: tuple[ChangeDetector, ...] = ()
     resolved_after_ms: int = 0
+    fairness: Fairness = Fairness()
 
 
 class Model(msgspec.Struct, frozen=True):

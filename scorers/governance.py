@@ -35,10 +35,12 @@ from schemas.deployment import (
     Settings,
 )
 from schemas.package import Package
+from schemas.strict import KnownOnly
 from scorers.checks import fault_of
 from scorers.guardrails import alert_fault, fit_fault, models_fault, name_fault, settings_fault
 
 ACKNOWLEDGED = 100  # that a deployment carries; the audit log keeps them all
+_commands = KnownOnly(Command)
 UNTRUSTED = (
     "the command is not trusted: signing of commands does not exist yet,"
     " so that commands are accepted on a broker on loopback only"
@@ -81,15 +83,30 @@ class Decision:
 
 
 def decide(
-    state: State, command: Command, *, now_ms: int, trusted: bool, audit_tail: Tail, seen: Container[str]
+    state: State,
+    command: Command,
+    *,
+    now_ms: int,
+    trusted: bool,
+    audit_tail: Tail,
+    seen: Container[str],
+    strange: str = "",
 ) -> Decision | None:
     """Answer a command; None where its id was answered before (`seen`: the ids of all earlier commands).
 
-    `trusted`: whether unsigned commands count, that is, whether the broker is on loopback.
+    `trusted`: whether unsigned commands count, that is, whether the broker is on loopback. `strange`: what `written`
+    found in it that is not known, for which it is refused: a typing error, or a setting that only a newer version has.
     """
     if command.id in seen:
         return None
-    refusal = _refusal(state, command) if trusted else UNTRUSTED
+    if not trusted:
+        refusal = UNTRUSTED
+    else:
+        refusal = (
+            f"{strange} (or the sender is of a newer version than this governor)"
+            if strange
+            else _refusal(state, command)
+        )
     deployment, package = (None, None) if refusal else _effect(state, command, now_ms)
     before = state.revision(command.entity)
     audit = Audit(
@@ -104,6 +121,11 @@ def decide(
         hash="",
     )
     return Decision(_sealed(audit), deployment, package)
+
+
+def written(body: bytes) -> tuple[Command, str]:
+    """A command as it was sent, and what in it is not known; msgspec.MsgspecError where it is none."""
+    return _commands.read(body)
 
 
 def apply(state: State, decision: Decision) -> State:

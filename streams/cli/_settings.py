@@ -16,10 +16,11 @@ from msgspec import inspect
 
 from monitors.metrics import METRICS
 from schemas.deployment import Settings
+from schemas.strict import unknown
 from streams.cli import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 _UNITS = {"_ms": "ms", "_bytes": "bytes"}
@@ -49,7 +50,7 @@ def read_settings(file: Path) -> Settings:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Ended(f"{file} cannot be read as YAML: {error}") from error
     given = given if given is not None else {}
-    if strange := next(_strange(given, inspect.type_info(Settings), ""), ""):
+    if strange := next(unknown(given, inspect.type_info(Settings)), ""):
         raise Ended(f"{file} does not hold settings of a deployment: {strange}.")
     try:
         settings = msgspec.convert(given, Settings)
@@ -73,33 +74,6 @@ def _check_rules(file: Path, settings: Settings) -> None:
             near = difflib.get_close_matches(rule.metric, known, 1)
             said = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}."
             raise Ended(f"{file}: the alert rule {rule.name} is on {rule.metric}, no metric; {said}")
-
-
-def _strange(given: object, kind: inspect.Type, path: str) -> Iterator[str]:
-    """What is not known in what was given, first to last."""
-    if isinstance(kind, inspect.StructType) and isinstance(given, dict):
-        known = {field.encode_name: field.type for field in kind.fields}
-        for name, value in given.items():
-            if name in known:
-                yield from _strange(value, known[name], f"{path}{name}.")
-            else:
-                yield f"{path}{name} is not known{_near(str(name), known)}"
-    elif isinstance(kind, inspect.VarTupleType) and isinstance(given, list):
-        for number, value in enumerate(given):
-            yield from _strange(value, kind.item_type, f"{path.removesuffix('.')}[{number}].")
-    elif isinstance(kind, inspect.DictType) and isinstance(given, dict):
-        for name, value in given.items():
-            yield from _strange(name, kind.key_type, path)
-            yield from _strange(value, kind.value_type, f"{path}{name}.")
-    elif isinstance(kind, inspect.EnumType):
-        values = [str(one.value) for one in kind.cls]
-        if given not in values:
-            yield f"{path.removesuffix('.')} is {given!r}{_near(str(given), values)}; allowed: {', '.join(values)}"
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def _told(kind: inspect.Type, path: str) -> Iterator[Told]:

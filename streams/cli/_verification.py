@@ -11,10 +11,10 @@ import msgspec
 from confluent_kafka import TopicPartition
 
 from monitors.join_prediction import JoinFormatError
-from schemas.deployment import Command, Deployment, Switch
+from schemas.deployment import Deployment, Switch
 from schemas.package import Package
 from schemas.topics import Topic
-from scorers.governance import State, Tail, apply, decide, verify_chain
+from scorers.governance import State, Tail, apply, decide, verify_chain, written
 from streams.batch import Batch
 from streams.catalog import Catalog, History
 from streams.cli import NO_ANSWER, Ended
@@ -122,11 +122,18 @@ def verify_governor(connection: Connection) -> Finding:
         for message in messages:
             count += 1
             try:
-                command = msgspec.json.decode(message.value() or b"", type=Command)
+                command, strange = written(message.value() or b"")
             except msgspec.MsgspecError:
                 continue  # a dead letter
-            at_ms = message.timestamp()[1]
-            decision = decide(state, command, now_ms=at_ms, trusted=connection.is_loopback, audit_tail=tail, seen=seen)
+            decision = decide(
+                state,
+                command,
+                now_ms=message.timestamp()[1],
+                trusted=connection.is_loopback,
+                audit_tail=tail,
+                seen=seen,
+                strange=strange,
+            )
             if decision is not None:
                 state, tail = apply(state, decision), decision.tail
                 seen.add(command.id)

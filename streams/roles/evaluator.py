@@ -2,6 +2,9 @@
 
 A revision of a deployment is adopted between batches and announced in a switch record with the offset on `summaries`,
 so that a replay of the topic gives the same metrics, revisions and alerts, history included.
+
+A summary that only a newer version can read ends the worker: to pass over it would lose counts for good
+(docs/decisions/0017). What is no summary at all is passed over, logged and counted.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import msgspec
 
 from monitors.evaluator import Effects as Said
 from monitors.evaluator import Evaluator
+from monitors.table import StateFormatError
 from schemas.observation import Detection, Metric, Progress, Summary, SummaryRecord, Verdict
 from schemas.topics import Topic
 from streams.batch import Effects
@@ -25,6 +29,7 @@ from streams.tables import TableSpec
 if TYPE_CHECKING:
     from schemas.deployment import Deployment
     from schemas.package import Package
+    from schemas.records import Records
     from streams.batch import Batch
     from streams.roles import Parts
     from streams.tables import Table
@@ -61,6 +66,7 @@ class EvaluatorRole(PlainRole):
         self._catalog, self._table = catalog, table
         self._folds: dict[int, Evaluator] = {}
         self._switchboard = Switchboard(self.name)
+        self.skipped = 0
 
     @property
     def revisions(self) -> dict[str, int]:
@@ -72,7 +78,7 @@ class EvaluatorRole(PlainRole):
         effects = Effects()
         self._catalog.refresh()
         records = batch.records[Topic.SUMMARIES]
-        parsed = [_parsed(value) for value in records.values]
+        parsed = [self._parsed(records, row) for row in range(len(records))]
         names = {record.deployment for record in parsed if isinstance(record, Summary)}
         if not self._catalog.knows(names):
             self._catalog.catch_up()
@@ -86,6 +92,23 @@ class EvaluatorRole(PlainRole):
                     self._switchboard.announce(effects, batch, Topic.SUMMARIES, deployment, (partition,))
             self._folds[partition].flush()
         return effects
+
+    def _parsed(self, records: Records, row: int) -> Summary | Progress | None:
+        """None for what is no summary: somebody else's record on our topic must not stop the evaluator."""
+        value = records.values[row]
+        try:
+            found: Summary | Progress = _decode(value or b"")
+        except msgspec.MsgspecError as error:
+            where = f"the record on summaries-{records.partitions[row]} at offset {records.offsets[row]}"
+            if _is_ours(value or b""):
+                raise StateFormatError(
+                    f"{where} is of a newer version than this evaluator ({error}): upgrade it. Nothing is lost, it is "
+                    "read then"
+                ) from error
+            log.error("%s cannot be read and is skipped: %s", where, error)  # noqa: TRY400  # the sentence is all
+            self.skipped += 1
+            return None
+        return found
 
     def _fold(self, partition: int) -> Evaluator:
         if partition not in self._folds:
@@ -113,13 +136,13 @@ class EvaluatorRole(PlainRole):
         self._switchboard.aborted()
 
 
-def _parsed(value: bytes | None) -> Summary | Progress | None:
-    """None for what is no summary: somebody else's record on our topic must not stop the evaluator."""
+def _is_ours(value: bytes) -> bool:
+    """Whether bytes are an array behind a tag, as all that observers write, of whatever version."""
     try:
-        return None if value is None else _decode(value)
-    except msgspec.MsgspecError as error:
-        log.error("a record on summaries cannot be read and is skipped: %s", error)  # noqa: TRY400  # the sentence is all
-        return None
+        found = msgspec.msgpack.decode(value)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return isinstance(found, list) and bool(found) and isinstance(found[0], str)
 
 
 def _key(metric: Metric) -> bytes:

@@ -1,4 +1,7 @@
-"""The governor: commands in, audit records and new states out. Its state is the audit log, replayed."""
+"""The governor: commands in, audit records and new states out. Its state is the audit log, replayed.
+
+It writes deployments again from what it read, so it reads strictly: a field that it passed over would be lost.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,25 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from schemas.deployment import Audit, Command
+from schemas.deployment import Audit
 from schemas.records import Unreadable
+from schemas.strict import KnownOnly
 from schemas.topics import Topic
-from scorers.governance import State, Tail, apply, decide, replay
+from scorers.governance import State, Tail, apply, decide, replay, written
 from streams.batch import Effects
 from streams.dead_letters import bury
 from streams.role import Place, PlainRole
 from streams.views import TopicView
 
 if TYPE_CHECKING:
+    from schemas.deployment import Command
     from schemas.records import Records
     from streams.batch import Batch
     from streams.connection import Connection
     from streams.roles import Parts
 
 log = logging.getLogger("watchkeeper.governor")
-_decode_command = msgspec.json.Decoder(Command).decode
-_decode_audit = msgspec.json.Decoder(Audit).decode
+_decode_audit = KnownOnly(Audit).decode
 
 
 class Governor(PlainRole):
@@ -45,11 +49,18 @@ class Governor(PlainRole):
             state, tail, seen = self._known or self._replayed()
             seen = set(seen)
             for row in range(len(records)):
-                command = self._read(effects, records, row)
+                command, strange = self._read(effects, records, row)
                 if command is None:
                     continue
-                at_ms = int(records.timestamps_ms[row])
-                decision = decide(state, command, now_ms=at_ms, trusted=self._trusted, audit_tail=tail, seen=seen)
+                decision = decide(
+                    state,
+                    command,
+                    now_ms=int(records.timestamps_ms[row]),
+                    trusted=self._trusted,
+                    audit_tail=tail,
+                    seen=seen,
+                    strange=strange,
+                )
                 if decision is None:
                     continue
                 key = command.entity.encode()
@@ -65,12 +76,12 @@ class Governor(PlainRole):
             self._next = (state, tail, seen)
         return effects
 
-    def _read(self, effects: Effects, records: Records, row: int) -> Command | None:
+    def _read(self, effects: Effects, records: Records, row: int) -> tuple[Command | None, str]:
         try:
-            return _decode_command(records.values[row] or b"")
+            return written(records.values[row] or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             bury(effects, Topic.GOVERNANCE, records, Unreadable(row, f"not a command: {error}"))
-            return None
+            return None, ""
 
     def _replayed(self) -> tuple[State, Tail, set[str]]:
         audits: list[Audit] = []

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from infra.topics import LayoutError
+from monitors.summary import SummaryFormatError
 from monitors.table import StateFormatError
 from streams.exits import CannotGoOn, Exit, Fenced, OutcomeUnknown, Stuck, exit_code
 from streams.tables import DiskStore, Position, StoreFormatError, StoreHeldError
@@ -25,6 +26,7 @@ from streams.tables import DiskStore, Position, StoreFormatError, StoreHeldError
         (LayoutError("partitions"), Exit.LAYOUT),
         (StoreFormatError("newer"), Exit.LAYOUT),
         (StateFormatError("newer"), Exit.LAYOUT),
+        (SummaryFormatError("newer"), Exit.LAYOUT),
         (CannotGoOn("no offsets"), Exit.LAYOUT),
         (KeyError("a bug"), Exit.CRASH),
         (StoreHeldError("in use"), Exit.CRASH),
