@@ -14,7 +14,6 @@ from enum import StrEnum
 import msgspec
 
 from schemas.expectations import CallerField, CustomMetric, QualityLimits, Timeliness
-from schemas.fairness import Fairness
 from schemas.package import Feature, Package, Target
 
 MINUTE_MS = 60_000
@@ -245,7 +244,6 @@ class Settings(msgspec.Struct, frozen=True):
     challenger_margin: float = 0.0
     detectors: tuple[ChangeDetector, ...] = ()
     resolved_after_ms: int = 0
-    fairness: Fairness = Fairness()
 
 
 class Model(msgspec.Struct, frozen=True):
