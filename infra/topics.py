@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from schemas.topics import DAY_MS, SPECS, Layout, Topic
+from schemas.topics import DAY_MS, SPECS, Layout, Topic, TopicSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIMEOUT_S = 30.0
+BOUNDS: Final[dict[str, tuple[Callable[[int, int], bool], str]]] = {
+    "message.timestamp.after.max.ms": (operator.gt, "timestamps further ahead of the broker pass"),
+    "max.message.bytes": (operator.lt, "larger records are refused by the broker"),
+}
+"""Of the topics' configuration what is checked, where a topic has it: what is wrong with it, and what comes of that."""
 
 
 class LayoutError(RuntimeError):
@@ -75,7 +82,7 @@ def check(config: Mapping[str, str], layout: Layout) -> list[Finding]:
             )
             findings.append(Finding(name, text, fatal=True))
     present = [topic for topic in Topic if layout.name(topic) in have]
-    return findings + _check_retention(admin, layout, present)
+    return findings + _check_config(admin, layout, present)
 
 
 def require(config: Mapping[str, str], layout: Layout) -> None:
@@ -92,7 +99,7 @@ def _new(layout: Layout, topic: Topic) -> NewTopic:
     )
 
 
-def _check_retention(admin: AdminClient, layout: Layout, topics: list[Topic]) -> list[Finding]:
+def _check_config(admin: AdminClient, layout: Layout, topics: list[Topic]) -> list[Finding]:
     asked = {layout.name(topic): topic for topic in topics}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in asked]
     findings = []
@@ -104,6 +111,22 @@ def _check_retention(admin: AdminClient, layout: Layout, topics: list[Topic]) ->
             findings.append(Finding(resource.name, f"has cleanup.policy {policy}, {wanted} is needed", fatal=True))
         elif not spec.compacted:
             findings += _shorter(resource.name, int(config["retention.ms"].value or -1), spec.retention_ms)
+        findings += bounds(resource.name, spec, {name: entry.value for name, entry in config.items()})
+    return findings
+
+
+def bounds(name: str, spec: TopicSpec, config: Mapping[str, str | None]) -> list[Finding]:
+    """What a topic takes in more than it should, or less than it must, by its configuration on the broker.
+
+    >>> spec = TopicSpec(Topic.ACTUALS, config={"message.timestamp.after.max.ms": "300000"})
+    >>> [one.text for one in bounds("actuals", spec, {"message.timestamp.after.max.ms": "3600000"})]
+    ['has message.timestamp.after.max.ms 3600000, 300000 is asked: timestamps further ahead of the broker pass']
+    """
+    findings = []
+    for key, (wrong, effect) in BOUNDS.items():
+        wanted, given = spec.config.get(key), config.get(key)
+        if wanted is not None and given is not None and wrong(int(given), int(wanted)):
+            findings.append(Finding(name, f"has {key} {given}, {wanted} is asked: {effect}", fatal=False))
     return findings
 
 

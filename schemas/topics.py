@@ -64,16 +64,18 @@ _CHANGELOG = {
     "delete.retention.ms": str(DAY_MS),
 }
 _LARGE = {"max.message.bytes": str(4 << 20)}
+# what applications write: an event time is judged by the record's Kafka timestamp, which their clocks set too
+_APPLICATIONS = {"message.timestamp.after.max.ms": str(5 * 60_000)}
 
 SPECS = {
     spec.topic: spec
     for spec in (
-        TopicSpec(Topic.REQUESTS, retention_ms=90 * DAY_MS, config=_LARGE),
+        TopicSpec(Topic.REQUESTS, retention_ms=90 * DAY_MS, config=_LARGE | _APPLICATIONS),
         TopicSpec(Topic.PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.SHADOW_PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
-        TopicSpec(Topic.ACTUALS, retention_ms=400 * DAY_MS, config=_LARGE),
+        TopicSpec(Topic.ACTUALS, retention_ms=400 * DAY_MS, config=_LARGE | _APPLICATIONS),
         TopicSpec(Topic.OUTCOMES, retention_ms=400 * DAY_MS, config=_LARGE),
-        TopicSpec(Topic.CUSTOM_METRICS, retention_ms=400 * DAY_MS),
+        TopicSpec(Topic.CUSTOM_METRICS, retention_ms=400 * DAY_MS, config=_APPLICATIONS),
         TopicSpec(Topic.SUMMARIES, retention_ms=7 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.METRICS, compacted=True),
         TopicSpec(Topic.VERDICTS, compacted=True),
