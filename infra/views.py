@@ -78,6 +78,11 @@ class Views:
         """By digest."""
         return {digest: _decode_package(value) for digest, value in self._all("packages")}
 
+    def package(self, digest: str) -> Package | None:
+        """One package, None where it is not known."""
+        value = cast("bytes | None", self._redis.hget(self._key("packages"), digest))
+        return None if value is None else _decode_package(value)
+
     def features(self, digests: Iterable[str]) -> dict[str, tuple[Feature, ...]]:
         """The features of packages with their importance, by digest; those that are not known are left out."""
         wanted = list(dict.fromkeys(digests))

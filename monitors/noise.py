@@ -7,12 +7,17 @@ categories at n = 300: mean PSI 0.0744, theory 0.0677), and only roughly that of
 - without a time column both are drawn from the training shares (multinomial);
 - with one, a window is a stretch of n rows in time order, compared with all other rows: real streams wander more than
   coins do. Stretches of more than a third of the training rows say nothing new; sizes end there.
+
+A feature that wandered too much to have a tolerance (`monitors.tolerance`) has its quantiles, which calibrate
+thresholds, from stretches, and its mean and sd from counts: its stretches are drift already. With their mean taken off,
+and their sd as noise, no drift could surely be seen of it any more, and the material rule is all that watches it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -78,30 +83,50 @@ def with_noise(
     noise: dict[str, Noise] = {}
     steady: dict[str, float] = {}
     for place, (name, bins) in enumerate(baseline.features.items()):
-        if place < _MOST_TABLES and (table := noise_table(bins, rows[name], rng, in_time_order=times is not None)):
-            noise[name] = table
         found = STEADIEST if times is None else tolerance_of(bins, rows[name])
         if found is not None:
             steady[name] = found
+        if place < _MOST_TABLES:
+            ordered = times is not None
+            table = noise_table(bins, rows[name], rng, in_time_order=ordered, is_unstable=found is None)
+            if table is not None:
+                noise[name] = table
     return replace(baseline, noise=noise, tolerance=steady)
 
 
 def noise_table(
-    bins: Bins, column: pl.Series, rng: np.random.Generator, *, in_time_order: bool = False
+    bins: Bins, column: pl.Series, rng: np.random.Generator, *, in_time_order: bool = False, is_unstable: bool = False
 ) -> Noise | None:
     """The noise table of a feature from its training rows; None where there are none.
 
-    `in_time_order`: the rows are sorted by time, and stretches of them are the windows.
+    `in_time_order`: the rows are sorted by time, and stretches of them are the windows; for the quantiles only where
+    the feature `is_unstable`.
     """
     if not len(column):
         return None
     known = _Column.of(bins, column)
-    stretched = in_time_order and len(column) >= _LEAST_PARTS * SIZES[0]
+    ordered = isinstance(bins, NumericBins)
+    if not in_time_order or len(column) < _LEAST_PARTS * SIZES[0]:
+        return _table(_drawn(known, rng), ordered=ordered)
+    table = _table(_stretches(known, rng), ordered=ordered)
+    if not is_unstable:
+        return table
+    counted = _table(islice(_drawn(known, rng), len(table.rows)), ordered=ordered).laws
+    laws = {
+        name: replace(law, mean=counted[name].mean, sd=counted[name].sd)
+        for name, law in table.laws.items()
+        if name in counted
+    }
+    return replace(table, laws=laws)
+
+
+def _table(pairs: Iterable[tuple[int, Pair]], *, ordered: bool) -> Noise:
+    """The laws of the statistics that every pair has, by its number of rows."""
     sizes: list[int] = []
     columns: dict[str, list[tuple[float, ...]]] = {}
-    for size, pair in _stretches(known, rng) if stretched else _drawn(known, rng):
+    for size, pair in pairs:
         sizes.append(size)
-        for name, row in _laws(pair, ordered=isinstance(bins, NumericBins)).items():
+        for name, row in _laws(pair, ordered=ordered).items():
             columns.setdefault(name, []).append(row)
     laws = {name: NullLaw(*zip(*rows, strict=True)) for name, rows in columns.items() if len(rows) == len(sizes)}
     return Noise(tuple(sizes), laws)

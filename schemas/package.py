@@ -202,6 +202,16 @@ class Baseline(msgspec.Struct, frozen=True):
     losses: Losses | None = None
     joint: tuple[tuple[int, ...], ...] = ()
 
+    @property
+    def unstable(self) -> tuple[str, ...]:
+        """Features that wandered too much in training to be watched for change: `baseline_unstable`.
+
+        None of a package that is older than tolerances: it has no noise tables either.
+        """
+        if not self.noise:
+            return ()
+        return tuple(name for name, bins in self.features.items() if any(bins.counts) and name not in self.tolerance)
+
 
 class Package(msgspec.Struct, frozen=True):
     """A model package: `digest` is the SHA-256 (hex) of the archive and its only identity."""

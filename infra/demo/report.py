@@ -118,7 +118,8 @@ class Watched(msgspec.Struct, frozen=True):
 
     `stages` as `watchkeeper status` has them; `weighted_drift`: 0 to 1, of all features by importance, in the last
     closed week. `unanswered`: requests less answers over all weeks, and what challengers owe. `quiet`: watched features
-    for which the rule of material drift has never rung.
+    for which the rule of material drift has never rung; `silent`: those with no alert at all. `baseline_unstable`:
+    features that wandered too much in training to be watched for change, where a rule asks for that; null where none.
     """
 
     name: str
@@ -136,6 +137,8 @@ class Watched(msgspec.Struct, frozen=True):
     open_alerts: int
     unanswered: int = 0
     quiet: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    baseline_unstable: tuple[str, ...] | None = None
     stages: tuple[Stage, ...] = ()
     weighted_drift: float | None = None
     quality: tuple[Quality, ...] = ()
@@ -172,6 +175,7 @@ def watched(
         drift=drift,
         open_alerts=sum(one.phase in _OPEN for one in told),
         quiet=tuple(sorted(one.feature for one in drift if one.feature not in rang)),
+        silent=tuple(sorted({one.feature for one in drift} - {one.feature for one in told})),
         unanswered=sum(round(abs(one.value or 0.0)) for one in ours if one.metric in _LOST and not one.reason),
     )
 

@@ -110,7 +110,7 @@ def everything(
 ) -> Iterator[RenderableType]:
     """All tables, in reading order; `ours` is the id of the alert that the demo caused itself."""
     yield from (drift(one) for one in found)
-    yield noticed(changes)
+    yield noticed(changes, found)
     yield quality(found)
     yield from (accuracy(one) for one in found)
     yield from (segments(one.name, each) for one in found for each in one.segments)

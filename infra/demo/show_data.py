@@ -55,7 +55,8 @@ def drift(found: Watched) -> Table:
     title = f"{found.name}: drift against training by importance (PSI, last week of 200 rows{whole})"
     table = Table(title=title, title_justify="left", caption_justify="left")
     if found.quiet:
-        table.caption = f"never surely drifted: {', '.join(found.quiet)}"
+        alone = "" if set(found.quiet) - set(found.silent) else " (no alert of any kind)"
+        table.caption = f"never surely drifted{alone}: {', '.join(found.quiet)}"
     for column in ("feature", "quadrant", "status"):
         table.add_column(column)
     for column in ("importance", "PSI", "95 % interval", "rows", "weeks drifted"):
@@ -77,23 +78,30 @@ def drift(found: Watched) -> Table:
     return table
 
 
-def noticed(found: Sequence[Noticed]) -> Table:
-    """The change detector beside material drift: who noticed a feature when."""
+def noticed(found: Sequence[Noticed], deployments: Iterable[Watched]) -> Table:
+    """The change detector, where one watches, beside material drift: who noticed a feature when."""
+    unstable = {one.name: one.baseline_unstable for one in deployments if one.baseline_unstable is not None}
     table = Table(title="Change detector (days) and material drift (weeks): who noticed when", title_justify="left")
     table.caption_justify = "left"
     for column in ("deployment", "feature", "change detected", "material drift"):
         table.add_column(column)
     table.add_column("lead, days", justify="right")
     table.add_column("evidence on that day")
-    both = [one for one in found if one.changed_ms is not None]
-    table.caption = f"changes that stayed below the threshold of drift: {sum(one.drifted_ms is None for one in both)}"
+    table.caption = "\n".join(
+        f"baseline_unstable: {len(names)} features of {name} wandered too much from day to day in training for the "
+        "change detector to know a change; material drift alone watches them"
+        for name, names in unstable.items()
+        if names
+    )
     last = None
-    for one in both[:_MOST_FEATURES]:
-        changed, drifted = one.changed_ms or 0, one.drifted_ms
-        lead = "" if drifted is None else f"{(drifted - changed) / DAY_MS:.0f}"
+    for one in [one for one in found if one.deployment in unstable][:_MOST_FEATURES]:
+        changed, drifted = one.changed_ms, one.drifted_ms
+        lead = "" if drifted is None or changed is None else f"{(drifted - changed) / DAY_MS:.0f}"
+        not_seen = "baseline_unstable" if one.feature in (unstable[one.deployment] or ()) else "never"
+        first = not_seen if changed is None else day(changed)
         then = "never" if drifted is None else day(drifted)
         name = "" if one.deployment == last else one.deployment
-        table.add_row(name, one.feature, day(changed), then, lead, one.evidence)
+        table.add_row(name, one.feature, first, then, lead, one.evidence)
         last = one.deployment
     return table
 

@@ -56,8 +56,9 @@ class Recipe:
 class Trained:
     """A model as its package needs it.
 
-    `train` and `holdout` have the columns of `features` and the truth (named as the target). `predicted` is of the
-    holdout: values, or probabilities in the order of the target's classes.
+    `train` and `holdout` have the columns of `features` and the truth (named as the target), `made_ms` is when each
+    booking of `train` was made. `predicted` is of the holdout: values, or probabilities in the order of the target's
+    classes.
     """
 
     question: Question
@@ -66,6 +67,7 @@ class Trained:
     features: tuple[Feature, ...]
     onnx: bytes
     train: pl.DataFrame
+    made_ms: pl.Series
     holdout: pl.DataFrame
     predicted: NDArray[np.float64]
     hyperparameters: dict[str, str]
@@ -75,7 +77,7 @@ def train(question: Question) -> list[Trained]:
     """The champion first, then its challengers, the weak one last."""
     known = known_before_live()
     held_out = pl.col("copy_of") % 4 == 0
-    sides = [_with_truth(known.filter(side), question) for side in (~held_out, held_out)]
+    sides = [known.filter(side) for side in (~held_out, held_out)]
     champion = CHAMPION_OF[question]
     recipes = sorted(RECIPES, key=lambda recipe: recipe.name != champion)
     return [_trained(question, recipe, *sides) for recipe in recipes]
@@ -112,7 +114,8 @@ def _with_truth(known: pl.DataFrame, question: Question) -> pl.DataFrame:
     return known.select(*features, pl.col(question.truth).alias(question.target.name))
 
 
-def _trained(question: Question, recipe: Recipe, train_side: pl.DataFrame, holdout: pl.DataFrame) -> Trained:
+def _trained(question: Question, recipe: Recipe, to_train: pl.DataFrame, held_out: pl.DataFrame) -> Trained:
+    train_side, holdout = (_with_truth(side, question) for side in (to_train, held_out))
     features = tuple(one for one in question.features if not recipe.only or one.name in recipe.only)
     estimator = recipe.estimator(question)
     pipeline = make_pipeline(_preparation(features, scaled=recipe.scaled), estimator)
@@ -132,6 +135,7 @@ def _trained(question: Question, recipe: Recipe, train_side: pl.DataFrame, holdo
             target_opset=_OPSET,
         ).SerializeToString(),
         train_side,
+        to_train["made_ms"],
         holdout,
         np.asarray(predict(_inputs(holdout, features)), np.float64),
         shown,

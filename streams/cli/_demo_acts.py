@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from streams.cli._demo_chain import Chain
     from streams.connection import Connection
 
-NOTED_FEATURE = "market_segment"
+NOTED = {
+    "market_segment": "online travel agents have grown; the model is to be trained anew",
+    "adr": "prices have risen; the model is to be trained anew",
+}
+"""Features whose drift somebody on call takes note of, the first that rings, and what is said."""
+
 WRONG_BOOKINGS = 300
 IN_CENTS = 100.0
 PATIENCE_S = 45.0
@@ -101,13 +106,13 @@ def with_offsets(replacement: Replacement, chain: Chain) -> Replacement:
 
 
 def take_note(stage: Stage) -> str:
-    """Acknowledge the drift alert of how bookings come in, as somebody on call would; its ID, "" where none is open."""
+    """Acknowledge a drift alert of how bookings come in, as somebody on call would; its ID, "" where none is open."""
     ours = [one for one in stage.views.alerts() if one.deployment == CANCELLATION.deployment]
-    firing = [one for one in ours if one.feature == NOTED_FEATURE and one.phase is AlertPhase.FIRING]
-    if not firing:
+    firing = {one.feature: one.id for one in ours if one.phase is AlertPhase.FIRING}
+    noted = next((name for name in NOTED if name in firing), None)
+    if noted is None:
         return ""
-    alert = firing[0].id
-    why = "online travel agents have grown; the model is to be trained anew"
+    alert, why = firing[noted], NOTED[noted]
     submit(stage.connection, command(CANCELLATION.deployment, AcknowledgeAlert(alert), reason=why))
 
     def is_noted() -> bool:

@@ -21,7 +21,7 @@ from monitors.segment_ranking import overall, rank_segments
 from monitors.shares import shares_of
 from monitors.windows import Series
 from schemas.observation import Kind, Status
-from streams.cli._health import STAGES, stage_of, standing_of
+from streams.cli._health import STAGES, stage_of, standing_of, unwatched
 from streams.cli._windows import reader_of
 from streams.cli.segments import USUAL
 
@@ -54,6 +54,7 @@ def with_findings(
         weighted_drift=standing.weighted_drift,
         quality=qualities(ours),
         segments=tuple(explained(deployment, metrics)),
+        baseline_unstable=unwatched(deployment, package),
     )
 
 

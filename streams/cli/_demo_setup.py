@@ -109,7 +109,7 @@ def settings_for(question: Question) -> Settings:
 
 
 def archive_of(model: Trained) -> bytes:
-    """The package of a trained model, with its baseline of the training rows."""
+    """The package of a trained model, with its baseline of the training rows and how much they wandered in time."""
     metadata = Package(
         name=model.name,
         version="1",
@@ -124,4 +124,4 @@ def archive_of(model: Trained) -> bytes:
         hyperparameters=model.hyperparameters,
     )
     truth = model.holdout[model.question.target.name].to_list()
-    return build_package(metadata, model.onnx, model.train, model.holdout, truth)
+    return build_package(metadata, model.onnx, model.train, model.holdout, truth, model.made_ms)

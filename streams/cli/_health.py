@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitors.importance import drift_standing, weighed, weighted_drift
-from schemas.deployment import DriftStatistic, JointStatistic, Severity
+from schemas.deployment import CHANGE, DriftStatistic, JointStatistic, Severity
 from schemas.observation import AlertPhase, Reason, Status
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from schemas.deployment import AlertRule, Deployment
     from schemas.observation import Alert, Metric
-    from schemas.package import Feature
+    from schemas.package import Feature, Package
 
 OPEN = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED)
 WORST = (Status.FAILING, Status.AT_RISK, Status.PASSING)
@@ -28,7 +28,15 @@ STAGES = ("drift", "quality", "health", "accuracy")
 DISTANCES = frozenset(statistic.value for statistic in DriftStatistic)
 JOINT = frozenset(statistic.value for statistic in JointStatistic)
 OF_FLOW = frozenset(
-    {"unanswered", "missing_shadows", "pending", "invalid_actual_rate", "repeated_rate", "unknown_feature_rate"}
+    {
+        "unanswered",
+        "missing_shadows",
+        "pending",
+        "invalid_actual_rate",
+        "rejected_actuals",
+        "repeated_rate",
+        "unknown_feature_rate",
+    }
 )
 WHOLE = ""  # the model of what is said of the deployment and of none of its models
 
@@ -39,6 +47,8 @@ class Standing(msgspec.Struct, frozen=True):
     `weighted_drift`: 0 to 1, of all watched features by importance, in the newest window; null where none has a value.
     `roll_ups`: "psi of age" or "prediction_psi" of which the newest window has too few rows for a status, and the start
     (ms) of the hour, 6 hours, day or week up to the end of that window that the status rests on instead.
+    `baseline_unstable`: features that wandered too much in training to be watched for change, so that material drift
+    alone watches them; null where no rule asks for that.
     """
 
     name: str
@@ -57,6 +67,7 @@ class Standing(msgspec.Struct, frozen=True):
     weighted_drift: float | None
     reasons: dict[str, str]
     roll_ups: dict[str, int] = {}
+    baseline_unstable: tuple[str, ...] | None = None
 
 
 def standing_of(
@@ -112,6 +123,14 @@ def standing_of(
         reasons={stage: found[stage][1] for stage in STAGES if found[stage][1]},
         roll_ups={name: one.window_start_ms for name, one in rolled.items()},
     )
+
+
+def unwatched(deployment: Deployment, package: Package | None) -> tuple[str, ...] | None:
+    """The features that the change detector leaves to material drift; None without one. `package`: the champion's."""
+    detects = any(rule.metric == CHANGE for rule in deployment.settings.alert_rules)
+    if package is None or not detects:
+        return None
+    return tuple(name for name in package.baseline.unstable if name not in deployment.settings.excluded)
 
 
 def stage_of(one: Metric) -> str:

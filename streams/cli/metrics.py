@@ -13,12 +13,14 @@ from monitors.thresholds import at_threshold
 from schemas.observation import AccuracyState
 from schemas.package import TargetType
 from streams.cli import Ended
+from streams.cli._health import unwatched
 from streams.cli._shared import SHORT, Duration, Moment, as_json, must_be, say, show, views, when
 from streams.cli._windows import reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from infra.views import Views
     from monitors.rollup import Reader
     from monitors.windows import Series
     from schemas.deployment import Deployment
@@ -90,6 +92,7 @@ def metrics(
     if feature is not None:
         must_be(feature, [one.name for one in deployments[deployment].features], "feature")
     chosen = deployments[deployment]
+    _say_if_unstable(found, chosen, "" if json or feature is None else feature)
     ago = Ago(compare) if compare not in (None, BASELINE) else None
 
     def is_wanted(one: Metric) -> bool:
@@ -129,6 +132,11 @@ def metrics(
     else:
         read = [one for one in reader.compared(ranges, ago) if is_wanted(one.metric)]
     _show(deployment, read, ago, reader.rolled_up if ago is None else _on_its_own, json=json)
+
+
+def _say_if_unstable(found: Views, chosen: Deployment, feature: str) -> None:
+    if feature and feature in (unwatched(chosen, found.package(chosen.champion.digest)) or ()):
+        click.echo(f"{feature}: baseline_unstable, so not watched for change but only for material drift")
 
 
 def _ranges(

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from schemas.deployment import MINUTE_MS
 from streams.cli import NO_ANSWER
-from streams.cli._health import Standing, standing_of
+from streams.cli._health import Standing, standing_of, unwatched
 from streams.cli._shared import STALE_S, as_json, load, say, show, views, when
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ def status(*, workers: bool, servers: bool, json: bool) -> None:
     deployments = found.deployments()
     features = found.features(one.champion.digest for one in deployments.values())
     standings = [
-        standing_of(
-            one,
-            features.get(one.champion.digest, one.features),
-            found.metrics(name),
-            alerts,
-            partial(_rolled_up, found, one),
+        replace(
+            standing_of(
+                one,
+                features.get(one.champion.digest, one.features),
+                found.metrics(name),
+                alerts,
+                partial(_rolled_up, found, one),
+            ),
+            baseline_unstable=unwatched(one, found.package(one.champion.digest)),
         )
         for name, one in sorted(deployments.items())
     ]
@@ -75,6 +79,11 @@ def status(*, workers: bool, servers: bool, json: bool) -> None:
         for start_ms in sorted(set(one.roll_ups.values()), reverse=True):
             names = ", ".join(name for name, from_ms in one.roll_ups.items() if from_ms == start_ms)
             click.echo(f"{one.name}: the newest window has too few rows for {names}: read from {when(start_ms)} UTC on")
+        if one.baseline_unstable:
+            click.echo(
+                f"{one.name}: baseline_unstable, so not watched for change but only for material drift: "
+                f"{', '.join(one.baseline_unstable)}"
+            )
 
 
 def _rolled_up(found: Views, deployment: Deployment, small: list[Metric]) -> list[Metric | None]:

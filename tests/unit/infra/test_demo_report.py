@@ -3,9 +3,9 @@
 import io
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from infra.demo import findings, report, show
+from infra.demo import findings, report, show, show_data
 from infra.demo.questions import PRICE
 from schemas.deployment import Deployment, Model, Severity
 from schemas.observation import AccuracyState, Alert, AlertEvent, AlertPhase, Evidence, Metric, Reason, Status
@@ -62,6 +62,12 @@ def event(
         windows=evidence,
     )
     return AlertEvent(f"{alert}-{sequence}", "/", "watchkeeper.alert", "", "", data)
+
+
+def shown(part: RenderableType) -> str:
+    out = io.StringIO()
+    Console(file=out, width=160).print(part)
+    return out.getvalue()
 
 
 def test_a_request_is_counted_once_however_many_models_answered_it() -> None:
@@ -138,6 +144,24 @@ def test_a_feature_is_quiet_if_material_drift_never_rang_whatever_the_change_det
     assert report.watched(DEPLOYMENT, PACKAGES, metrics, told, {}).quiet == ("adults",)
 
 
+def test_a_feature_that_nothing_rang_for_is_silent() -> None:
+    told = report.stories([event(1, AlertPhase.FIRING, "y", "adults", "change-detected")])
+    metrics = [metric("psi", 0.04, feature="babies"), metric("psi", 0.05, feature="adults")]
+    found = report.watched(DEPLOYMENT, PACKAGES, metrics, told, {})
+    assert (found.quiet, found.silent) == (("adults", "babies"), ("babies",))
+
+
+def test_where_the_change_detector_cannot_watch_the_table_says_why() -> None:
+    told = [event(1, AlertPhase.FIRING, feature="adults", rule="material-drift", day=45)]
+    found = report.watched(DEPLOYMENT, PACKAGES, [], (), {})
+    watched = msgspec.structs.replace(found, baseline_unstable=("adults",))
+    assert "1 features of booking-price wandered too much" in shown(
+        show_data.noticed(findings.noticed(told), [watched])
+    )
+    assert "baseline_unstable" in shown(show_data.noticed(findings.noticed(told), [watched]))
+    assert "adults" not in shown(show_data.noticed(findings.noticed(told), [found]))  # no rule asks for changes there
+
+
 def test_change_and_material_drift_are_dated_by_the_first_time_that_each_rang() -> None:
     found = findings.noticed(
         [
@@ -181,6 +205,7 @@ def test_the_tables_show_what_was_found() -> None:
     found = [
         msgspec.structs.replace(
             report.watched(DEPLOYMENT, PACKAGES, metrics, told, {}),
+            baseline_unstable=(),
             stages=(findings.Stage("quality", "at_risk", "unseen rate of meal"),),
             weighted_drift=0.42,
             quality=(findings.Quality("unseen_rate", "meal", "at_risk", 0.02, 0.001, 7 * DAY, 500, 1, 9),),

@@ -163,9 +163,31 @@ def test_a_baseline_gets_the_tables_of_its_rows_in_the_order_of_their_times() ->
     within = with_noise(baseline, training, rng, times)
     assert without.tolerance == {"x": STEADIEST, "c": STEADIEST}
     assert within.tolerance == {"c": STEADIEST}
-    assert within.noise["x"].rows == SIZES[: SIZES.index(2_000) + 1]
+    assert within.unstable == ("x",)
+    assert without.unstable == ()
+    assert within.noise["x"].rows == within.noise["c"].rows == SIZES[: SIZES.index(2_000) + 1]
     empty = with_noise(Baseline(features={"x": NumericBins((), (0, 0))}), pl.DataFrame({"x": []}), rng)
     assert empty.noise == {}
+
+
+def test_a_feature_that_wandered_too_much_keeps_the_mean_of_counts_and_is_calibrated_by_stretches() -> None:
+    rng = np.random.default_rng(11)
+    wild = pl.Series(np.repeat(rng.normal(0, 1, 60), 100) + rng.normal(size=6_000))
+    bins = binned(wild)
+    of_counts = noise_table(bins, wild, np.random.default_rng(12))
+    of_stretches = noise_table(bins, wild, np.random.default_rng(12), in_time_order=True)
+    found = noise_table(bins, wild, np.random.default_rng(12), in_time_order=True, is_unstable=True)
+    assert of_counts is not None
+    assert of_stretches is not None
+    assert found is not None
+    assert found.rows == of_stretches.rows
+    place = SIZES.index(500)
+    for name in STATISTICS:
+        laws = [table.laws[name] for table in (found, of_counts, of_stretches)]
+        assert laws[0].q99 == laws[2].q99
+        assert laws[0].mean[place] == pytest.approx(laws[1].mean[place], rel=0.1)
+        assert laws[0].sd[place] == pytest.approx(laws[1].sd[place], rel=0.2)
+        assert laws[2].mean[place] > 5 * laws[1].mean[place]
 
 
 def test_calibrated_limits_are_what_noise_passes_in_one_window_of_a_hundred() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from schemas.deployment import AlertRule, Deployment, Model, Settings, Severity
+from msgspec.structs import replace
+
+from schemas.deployment import CHANGE_DETECTED, AlertRule, Deployment, Model, Settings, Severity
 from schemas.observation import AccuracyState, Alert, AlertPhase, Metric, Reason, Status
-from schemas.package import Feature, Target, TargetType
-from streams.cli._health import Standing, standing_of
+from schemas.package import Baseline, Feature, Noise, NumericBins, Package, Target, TargetType
+from streams.cli._health import Standing, standing_of, unwatched
 
 FEATURES = (Feature("age"), Feature("plan"))
 ERRORS = AlertRule("errors", "data_error_rate", 0.1, min_rows=50)
@@ -102,3 +104,14 @@ def test_drift_rests_on_a_roll_up_where_the_newest_window_has_too_few_rows() -> 
     assert (found.drift, found.reasons["drift"], found.roll_ups) == (Status.FAILING, "age", {"psi of age": -5})
     alone = standing([small, known])
     assert (alone.drift, alone.roll_ups) == (Status.PASSING, {})
+
+
+def test_features_without_a_tolerance_are_named_where_a_rule_asks_for_changes() -> None:
+    bins, noise = NumericBins((0.0,), (5, 5, 0)), Noise((), {})
+    baseline = Baseline(
+        features={"age": bins, "plan": bins}, tolerance={"plan": 500.0}, noise={"age": noise, "plan": noise}
+    )
+    package = Package("m", "1", "m", deployment().target, FEATURES, "linear", baseline)
+    assert unwatched(deployment(CHANGE_DETECTED), package) == ("age",)
+    assert unwatched(deployment(ERRORS), package) is None
+    assert unwatched(deployment(CHANGE_DETECTED), replace(package, baseline=replace(baseline, noise={}))) == ()
