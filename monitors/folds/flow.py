@@ -1,8 +1,9 @@
 """The flow from requests to answers and to what challengers said: counts that must come to the same.
 
 Kept apart from features and predictions, as it compares what is read from different topics. The flow of a deployment
-has the model "": "requests" and "answers". That of a challenger has "asked:<revision>", the requests that were answered
-under a revision in which it is a challenger, and "shadows", what it answered.
+has the model "": "requests" and "answers"; and "rejected_actuals", those that the join refused for their time, at the
+time at which they came, as that is the only one to be trusted. That of a challenger has "asked:<revision>", the
+requests that were answered under a revision in which it is a challenger, and "shadows", what it answered.
 """
 
 from __future__ import annotations

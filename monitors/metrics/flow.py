@@ -6,7 +6,9 @@ was lost, or counted twice.
 `unanswered`: requests less answers (predictions and errors). `missing_shadows`: requests answered while this model was
 a challenger, less what it answered. Around a change of the challengers scorer and shadow may adopt the new revision at
 different requests, so that a difference in a window with several revisions is `not_resolved`. `pending`: answers for
-which no actual has come, nor the end of the wait; below 0 there were more outcomes than answers.
+which no actual has come, nor the end of the wait; below 0 there were more outcomes than answers. `rejected_actuals`:
+actuals that entered no metric, as their time is out of the deployment's bounds; told in the window in which they came.
+Actuals that cannot be read, or are of no deployment, belong to none: the joiner's heartbeat counts them as skipped.
 """
 
 from __future__ import annotations
@@ -48,6 +50,12 @@ def _pending(summary: Summary, package: Package, feature: str = "") -> Value:
     return Value(float(summary.count("expected") - known), n=max(summary.count("expected"), 0))
 
 
+def _rejected(summary: Summary, package: Package, feature: str = "") -> Value:
+    del package, feature
+    rejected = max(summary.count("rejected_actuals"), 0)
+    return Value(float(rejected), n=rejected)
+
+
 def _none_left(value: Value, feature: str, settings: Settings, closed: bool) -> Judgement | None:  # noqa: FBT001  # as every judge
     del feature, settings
     if not closed:
@@ -66,6 +74,7 @@ def _none_too_many(value: Value, feature: str, settings: Settings, closed: bool)
 
 METRICS = (
     Metric("unanswered", Kind.FLOW, _of_deployment, _unanswered, judge=_none_left),
+    Metric("rejected_actuals", Kind.FLOW, _of_deployment, _rejected),
     Metric("missing_shadows", Kind.FLOW, _of_model, _missing_shadows, judge=_none_left),
     Metric("pending", Kind.ACCURACY, targets.always, _pending, judge=_none_too_many, live=True),
 )

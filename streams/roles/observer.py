@@ -183,6 +183,9 @@ class Observer(PlainRole):
             _merge(deltas[deployment.name], found)
             if deployment.settings.row_sample:
                 _merge(deltas[deployment.name], fold_forgotten(rows, packages, deployment.settings.bucket))
+            if (rejected := rows["received_ms"].filter(rows["kind"] == OutcomeKind.REJECTED.value)).len():
+                flow = fold_flow("rejected_actuals", rejected.to_numpy(), "", settings.bucket)
+                _merge(deltas[deployment.name], flow)
             told = rows["received_ms"].filter(rows["kind"].is_in(_TELL_OF_ACTUALS)).to_numpy()
             _merge(deltas[deployment.name], fold_arrivals(Kind.ACTUAL_ARRIVALS, told, deployment.settings))
 

@@ -13,7 +13,7 @@ from schemas.deployment import HOUR_MS, Span
 from schemas.observation import Entry, Kind, Metric, Reason, Status
 from tests.unit.monitors.evaluator_scene import Run, progress, summary
 
-FLOW = [METRICS[name] for name in ("unanswered", "missing_shadows")]
+FLOW = [METRICS[name] for name in ("unanswered", "rejected_actuals", "missing_shadows")]
 CLOSED = True
 
 
@@ -34,7 +34,13 @@ def test_a_flow_in_which_every_request_is_answered_is_passing() -> None:
     found = said(flow("requests", 7), flow("answers", 7))
     assert (found["unanswered"].value, found["unanswered"].n, found["unanswered"].status) == (0, 7, Status.PASSING)
     assert found["unanswered"].model == ""
-    assert set(found) == {"unanswered"}
+    assert set(found) == {"unanswered", "rejected_actuals"}
+
+
+def test_actuals_that_the_join_refused_are_counted_and_are_no_difference() -> None:
+    found = said(flow("requests", 7), flow("answers", 7), flow("rejected_actuals", 3))
+    assert (found["rejected_actuals"].value, found["rejected_actuals"].status) == (3, None)
+    assert found["unanswered"].status is Status.PASSING
 
 
 @pytest.mark.parametrize(("requests", "answers", "left"), [(7, 5, 2), (5, 7, -2)])
@@ -46,7 +52,8 @@ def test_what_is_lost_or_doubled_is_failing_once_the_window_has_closed(requests:
 def test_while_the_window_is_open_a_difference_is_no_fault() -> None:
     run = Run()
     run.evaluator = Evaluator(run.table, FLOW)
-    (metric,) = run.step(summary(flow("requests", 3)), progress(10_000, 10)).metrics
+    found = run.step(summary(flow("requests", 3)), progress(10_000, 10)).metrics
+    (metric,) = (one for one in found if one.metric == "unanswered")
     assert (metric.value, metric.status, metric.closed) == (3, None, False)
 
 

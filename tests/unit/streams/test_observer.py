@@ -69,3 +69,20 @@ def test_a_model_that_was_never_registered_takes_no_other_outcomes_with_it() -> 
     assert role.skipped == 2  # rows in which something was left out
     assert [entry.model for entry in found] == ["m1"]
     assert Counts.decode(found[0].body).count("matched") == 2
+
+
+def test_an_actual_that_the_join_refused_is_counted_when_it_came_and_enters_nothing_else() -> None:
+    def outcome(name: str, kind: OutcomeKind) -> Outcome:
+        said = (OutcomePrediction("m1", shadow=False, timestamp_ms=5, value=1.0),)
+        return Outcome(name, "homes", kind, 1, 10**15, value=2.0, predictions=said * (kind is OutcomeKind.MATCHED))
+
+    kinds = (OutcomeKind.REJECTED, OutcomeKind.MATCHED, OutcomeKind.REJECTED)
+    written = encode_outcomes([outcome(name, kind) for name, kind in zip("abc", kinds, strict=True)])
+    _, effects = observed(catalog(), Topic.OUTCOMES, list(zip("abc", written, strict=True)))
+    told = [msgspec.msgpack.decode(value, type=Summary) for send in effects.sends for value in send.values if value]
+    found = {
+        (entry.kind, entry.model, entry.bucket_ms): Counts.decode(entry.body) for one in told for entry in one.entries
+    }
+    assert found[Kind.FLOW, "", 0].count("rejected_actuals") == 2  # in the hour in which they came
+    assert found[Kind.ACCURACY, "m1", 0].count("matched") == 1
+    assert {kind for kind, _, _ in found} == {Kind.FLOW, Kind.ACCURACY}
