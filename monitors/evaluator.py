@@ -3,9 +3,9 @@
 Rules:
 - Deltas are only added up. Something is said only when a progress record is processed; its tick is the only clock. So
   how the shell cuts batches changes nothing.
-- A window is closed when the watermark passes its end and the grace. An open window, and a closed one that changed, is
-  emitted at most once a second of ticks, and only those metrics whose content changed; at the close all of them. What
-  is said of a window after its close has the next revision and a reason.
+- A window is closed when the watermark passes its end and the grace. An open window is emitted at most once a second of
+  ticks, and only those metrics whose content changed; at the close all of them. What is said of a window after its
+  close has the next revision and a reason, and comes at the pace of `monitors.pace`: at once where it was quiet.
 - Alert rules read the closed windows, the change detector the closed base buckets, of the champion: of the one at the
   start, or, where that one has under half of the rows (it was replaced early), of the champion with the most.
 - A rule looks at the windows that close after it came into force: a new or changed rule does not ring for the past, and
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Protocol
 
 import msgspec
@@ -29,6 +30,7 @@ from monitors.alert_book import BOOK, AlertBook
 from monitors.concept_drift import CHECKPOINT, ConceptDrift
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
+from monitors.pace import TURNS
 from monitors.resolved_age import ResolvedAge
 from monitors.table import StateFormatError, TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
@@ -55,6 +57,7 @@ from schemas.topics import Topic
 
 EMIT_EVERY_MS = 1_000
 KEPT_MS = 400 * DAY_MS
+_FOR_EVER_MS = 1 << 62
 
 _OF_OUTCOMES = (Kind.ACCURACY, Kind.OUTCOMES, Kind.PAIRS, Kind.LOSSES)
 
@@ -181,18 +184,17 @@ class Evaluator:
             for kind in ARRIVALS:
                 book.windows.expect(deployment.settings, kind, read_ms)
         told: list[WindowId] = []
-        waiting = sorted(book.windows.due, reverse=True)
+        wait_ms = book.windows.wait_ms(tick_ms)
+        waiting = sorted(_with_a_turn(book.windows, view, tick_ms, wait_ms), reverse=True)
         while waiting:
             window_id = waiting.pop()
             package = package_of(view.package, window_id.series.model)
             window = book.windows.windows[window_id]
             closes = not window.closed and _is_over(window_id, deployment, watermark, read_ms)
-            if package is None or not (closes or _may_speak(window, tick_ms)):
+            if package is None or not (closes or _may_speak(window, tick_ms, wait_ms)):
                 continue
-            window.closed = window.closed or closes
             effects.metrics += self._emit(book, window_id, deployment, package, closes=closes)
-            window.tick_ms, window.dirty = tick_ms, False
-            book.windows.change(window_id)
+            book.windows.told(window_id, tick_ms, closed=window.closed or closes)
             if doubted := _doubted(book, window_id, package):
                 waiting = sorted({*waiting, *doubted}, reverse=True)
             if window.closed:
@@ -211,6 +213,7 @@ class Evaluator:
         self, book: _Book, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool
     ) -> Iterator[Metric]:
         window = book.windows.windows[window_id]
+        closed = window.closed or closes
         summary = book.windows.summary(window_id)
         holds = book.trust.holds(window_id)
         metrics = list(
@@ -220,7 +223,7 @@ class Evaluator:
                 deployment=deployment,
                 package=package,
                 definitions=self._definitions,
-                closed=window.closed,
+                closed=closed,
                 trusted=holds,
             )
         )
@@ -239,7 +242,7 @@ class Evaluator:
         window.trusted = holds if any(metric.state is AccuracyState.ESTIMATE for metric in metrics) else None
         window.emitted, window.counted = digests, now_counted
         window.readings = {}
-        if window.closed:
+        if closed:
             window.readings = _readings(metrics, deployment.settings, window_id.series.segment)
         return (msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in said)
 
@@ -282,9 +285,27 @@ def _is_over(window_id: WindowId, deployment: Deployment, watermark: int | None,
     return watermark is not None and watermark >= window_id.end_ms + settings.grace_ms
 
 
-def _may_speak(window: Window, tick_ms: int) -> bool:
-    """A second in either direction: a clock that was set back must not silence a window."""
-    return window.dirty and (window.tick_ms is None or abs(tick_ms - window.tick_ms) >= EMIT_EVERY_MS)
+def _with_a_turn(windows: Windows, view: View, tick_ms: int, wait_ms: int) -> list[WindowId]:
+    """The windows to look at: every open one, and of the closed ones that may speak those that have waited longest."""
+    opened = [window_id for window_id in windows.due if not windows.windows[window_id].closed]
+    ready = [
+        (-_silent_ms(window, tick_ms), window_id)
+        for window_id in windows.due
+        if (window := windows.windows[window_id]).closed and _may_speak(window, tick_ms, wait_ms)
+    ]
+    if len(ready) > TURNS:
+        ready = nsmallest(TURNS, (each for each in ready if package_of(view.package, each[1].series.model)))
+    return opened + [window_id for _, window_id in ready]
+
+
+def _may_speak(window: Window, tick_ms: int, wait_ms: int) -> bool:
+    least_ms = wait_ms if window.closed else EMIT_EVERY_MS
+    return window.dirty and _silent_ms(window, tick_ms) >= least_ms
+
+
+def _silent_ms(window: Window, tick_ms: int) -> int:
+    """Since when nothing was said, in either direction: a clock that was set back must not silence a window."""
+    return abs(tick_ms - window.tick_ms) if window.tick_ms is not None else _FOR_EVER_MS
 
 
 def _expire(book: _Book, settings: Settings, watermark: int) -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from monitors.pace import Pace
 from monitors.spans import bucket_start, span_end
 from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
@@ -124,6 +125,7 @@ class Windows:
         self._changed: set[WindowId] = set()
         self.windows: dict[WindowId, Window] = {}
         self.due: set[WindowId] = set()
+        self._pace = Pace()
         self._expired_ms = -(1 << 62)
         self._quiet_ms: dict[tuple[Kind, int], int] = {}  # until when no slot of a length can be due
         self._load()
@@ -140,6 +142,7 @@ class Windows:
             window_id = WindowId(int(start_ms), int(end_ms), Series(Kind(str(kind)), str(model), str(segment)))
             window = _window_decoder.decode(opened(value))
             self.windows[window_id] = window
+            self._count(window, 1)
             if window.dirty or not window.closed:
                 self.due.add(window_id)
         stored = self._table.get(key_of(_WAITING, self.deployment))
@@ -215,6 +218,22 @@ class Windows:
         else:
             self.due.discard(window_id)
 
+    def told(self, window_id: WindowId, tick_ms: int, *, closed: bool) -> None:
+        """Note that everything there is to say of a window was said."""
+        window = self.windows[window_id]
+        self._count(window, -1)
+        window.tick_ms, window.dirty, window.closed = tick_ms, False, closed
+        self._count(window, 1)
+        self.change(window_id)
+
+    def wait_ms(self, tick_ms: int) -> int:
+        """How long a closed window that was told waits until it is told again (`monitors.pace`)."""
+        return self._pace.wait_ms(tick_ms)
+
+    def _count(self, window: Window, change: int) -> None:
+        if window.closed and window.tick_ms is not None:
+            self._pace.count(window.tick_ms, change)
+
     def summary(self, window_id: WindowId) -> Summary:
         """The sum of a window's buckets; not to be changed."""
         self._merge_fresh()
@@ -267,7 +286,10 @@ class Windows:
             if not self._starts[series]:
                 del self._starts[series]
         for window_id in [each for each in self.due if each.series.kind is kind and each.start_ms < before_ms]:
-            self.windows[window_id].dirty, self.windows[window_id].closed = False, True  # nothing is left to say
+            window = self.windows[window_id]
+            self._count(window, -1)
+            window.dirty, window.closed = False, True  # nothing is left to say
+            self._count(window, 1)
             self.change(window_id)
 
     def expire_windows(self, before_ms: int) -> bool:
@@ -277,7 +299,7 @@ class Windows:
         self._expired_ms = before_ms
         gone = [window_id for window_id in self.windows if window_id.start_ms < before_ms]
         for window_id in gone:
-            del self.windows[window_id]
+            self._count(self.windows.pop(window_id), -1)
             self.due.discard(window_id)
             self._changed.discard(window_id)
             self._table.set(self._window_key(window_id), None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
+from monitors.pace import MOST_MS
 from schemas.topics import Topic
 from streams.connection import ends
 
@@ -35,7 +36,7 @@ AHEAD = 5_000
 more, months would close before the outcomes known by then are joined."""
 
 PATIENCE_S = 120.0
-EMIT_S = 2.5  # the evaluator speaks at most once a second, and after a progress record
+EMIT_S = 1.5 + MOST_MS / 1_000  # as long as a window may wait, and until the next progress record
 LOOK_S = 0.05
 COMMIT_MARKER = 1  # ends of topics that are written in transactions count the marker behind the last record
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from confluent_kafka import KafkaException, TopicPartition
 
+from monitors.pace import MOST_MS
 from monitors.watermark import MARK
 from monitors.windows import BUCKET
 from schemas.observation import Summary, SummaryRecord
@@ -33,7 +34,7 @@ CHAIN: dict[str, tuple[Topic, ...]] = {
     role.name: tuple(topic for topic in role.inputs if topic is not Topic.HEARTBEATS) for role in ROLES
 }
 WRITTEN: list[Topic] = [topic for topic in Topic if topic is not Topic.HEARTBEATS]
-EMISSION_S = 3.0  # a window speaks at most once a second
+EMISSION_S = 2.0 + MOST_MS / 1_000  # one that goes on changing speaks the less often the more of them there are
 PASSES = 2  # offsets may be committed a moment before the records of the same transaction can be read
 
 _decode = msgspec.msgpack.Decoder(SummaryRecord).decode
