@@ -17,6 +17,7 @@ import redis
 from schemas.deployment import Deployment
 from schemas.observation import Alert, AlertEvent, Detection, Heartbeat, Metric, Verdict
 from schemas.package import Feature, Package
+from schemas.trigger import Trigger, TriggerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ _decode_metric = msgspec.json.Decoder(Metric).decode
 _decode_verdict = msgspec.json.Decoder(Verdict).decode
 _decode_detection = msgspec.json.Decoder(Detection).decode
 _decode_event = msgspec.json.Decoder(AlertEvent).decode
+_decode_trigger = msgspec.json.Decoder(TriggerEvent).decode
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
 _decode_package = msgspec.json.Decoder(Package).decode
 _decode_features = msgspec.json.Decoder(_Featured).decode
@@ -111,6 +113,11 @@ class Views:
     def alerts(self) -> list[Alert]:
         """The newest state of each alert, oldest first."""
         return sorted((_decode_event(value).data for _, value in self._all("alerts")), key=lambda a: (a.since_ms, a.id))
+
+    def triggers(self, deployment: str) -> list[Trigger]:
+        """What programs were asked to do with a deployment, each as it was said last, oldest first."""
+        found = (_decode_trigger(value).data for _, value in self._all(f"triggers:{deployment}"))
+        return sorted(found, key=lambda one: (one.at_ms, one.name, one.id))
 
     def workers(self) -> list[Heartbeat]:
         """The last heartbeat of each worker."""

@@ -67,6 +67,11 @@ class AlertBook:
             events += said
         return events
 
+    @property
+    def adopted(self) -> Adopted:
+        """The revision in effect, and who was champion when."""
+        return self._adopted
+
     def judge_buckets(
         self, windows: Windows, packages: Packages, watermark: int, changed: Iterable[tuple[Series, int]]
     ) -> dict[str, int]:

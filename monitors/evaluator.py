@@ -34,6 +34,7 @@ from monitors.pace import TURNS
 from monitors.resolved_age import ResolvedAge
 from monitors.table import StateFormatError, TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
+from monitors.trigger_book import TriggerBook
 from monitors.trust import Trust, verdict
 from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
 from monitors.verdict_book import VERDICT, VerdictBook
@@ -54,6 +55,7 @@ from schemas.observation import (
 )
 from schemas.package import Package
 from schemas.topics import Topic
+from schemas.trigger import TriggerEvent
 
 EMIT_EVERY_MS = 1_000
 KEPT_MS = 400 * DAY_MS
@@ -80,6 +82,7 @@ class Effects:
     alerts: list[AlertEvent] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
+    triggers: list[TriggerEvent] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -88,6 +91,7 @@ class _Book:
     alerts: AlertBook
     verdicts: VerdictBook
     concept: ConceptDrift
+    triggers: TriggerBook
     age: ResolvedAge
     trust: Trust
     expired_at: tuple[int, int] | None = None  # watermark and revision
@@ -115,6 +119,9 @@ class Evaluator:
                 self._books[record.deployment].windows.add(entry)
                 if entry.kind is Kind.PAIRS:
                     self._books[record.deployment].verdicts.add(entry)
+                elif entry.kind is Kind.ACCURACY:
+                    book = self._books[record.deployment]
+                    book.triggers.add(entry, book.alerts.adopted)
             return effects
         self._watermarks.update(record)
         self._watermarks.advance(self._books)
@@ -134,6 +141,7 @@ class Evaluator:
             self._books[name].alerts.flush()
             self._books[name].verdicts.flush()
             self._books[name].concept.flush()
+            self._books[name].triggers.flush()
             self._books[name].age.flush()
 
     def forget(self) -> None:
@@ -168,12 +176,14 @@ class Evaluator:
             alerts,
             verdicts,
             ConceptDrift(self._table, name),
+            TriggerBook(self._table, name),
             ResolvedAge(self._table, name),
             Trust(windows.windows),
         )
 
     def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
         watermark = self.watermark(deployment.name)
+        alerts, verdicts = len(effects.alerts), len(effects.verdicts)
         effects.alerts += book.alerts.adopt(deployment, watermark)
         if watermark is not None and (book.windows.is_waiting or book.expired_at != (watermark, deployment.revision)):
             _expire(book, deployment.settings, watermark)
@@ -199,7 +209,7 @@ class Evaluator:
                 waiting = sorted({*waiting, *doubted}, reverse=True)
             if window.closed:
                 told.append(window_id)
-        news = {}
+        news, age_ms = {}, 0
         if watermark is not None:
             news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
             age_ms = book.age.of(book.windows, deployment, watermark)
@@ -208,6 +218,15 @@ class Evaluator:
                 book.windows, deployment, view.package, watermark - age_ms, changed
             )
         effects.alerts += book.alerts.evaluate(book.windows.windows, told, news)
+        if watermark is not None:
+            effects.triggers += book.triggers.evaluate(
+                deployment,
+                watermark,
+                window_of(watermark - age_ms, deployment.settings.bucket)[0],
+                book.alerts.adopted,
+                effects.alerts[alerts:],
+                effects.verdicts[verdicts:],
+            )
 
     def _emit(
         self, book: _Book, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool

@@ -15,6 +15,7 @@ import msgspec
 
 from schemas.expectations import CallerField, CustomMetric, QualityLimits, Timeliness
 from schemas.package import Feature, Package, Target
+from schemas.trigger import TriggerRule
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -217,7 +218,7 @@ class Settings(msgspec.Struct, frozen=True):
     worse by more than `challenger_margin`, in units of the loss, and is equivalent within it. `detectors` of concept
     drift ("adwin", ...) read the losses of single rows, which are kept for them only. `resolved_after_ms`: the age from
     which on the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and the
-    horizon where that is not possible.
+    horizon where that is not possible. `triggers` tell programs to retrain, to roll back or to pause.
     """
 
     importance: Importance = Importance.LOW
@@ -244,6 +245,7 @@ class Settings(msgspec.Struct, frozen=True):
     challenger_margin: float = 0.0
     detectors: tuple[ChangeDetector, ...] = ()
     resolved_after_ms: int = 0
+    triggers: tuple[TriggerRule, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True):

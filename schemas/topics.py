@@ -27,6 +27,7 @@ class Topic(StrEnum):
     VERDICTS = "verdicts"
     DETECTIONS = "detections"
     ALERTS = "alerts"
+    TRIGGERS = "triggers"
     GOVERNANCE = "governance"
     AUDIT = "audit"
     DEPLOYMENTS = "deployments"
@@ -81,6 +82,7 @@ SPECS = {
         TopicSpec(Topic.VERDICTS, compacted=True),
         TopicSpec(Topic.DETECTIONS, compacted=True),
         TopicSpec(Topic.ALERTS),
+        TopicSpec(Topic.TRIGGERS),
         TopicSpec(Topic.GOVERNANCE, partitions=1, config=_LARGE),
         TopicSpec(Topic.AUDIT, partitions=1, config=_LARGE),
         TopicSpec(Topic.DEPLOYMENTS, partitions=1, compacted=True, config=_LARGE),

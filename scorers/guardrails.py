@@ -11,6 +11,7 @@ from scorers.checks import first_double
 from scorers.drift_checks import drift_fault
 from scorers.expectation_checks import expectations_fault
 from scorers.rule_checks import rules_fault
+from scorers.trigger_checks import triggers_fault
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ALERT = re.compile(r"[0-9a-f]{32}")
@@ -81,6 +82,7 @@ def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
         or drift_fault(settings, types)
         or expectations_fault(settings)
         or rules_fault(settings, types)
+        or triggers_fault(settings)
     )
 
 

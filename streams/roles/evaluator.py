@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from schemas.deployment import Deployment
     from schemas.package import Package
     from schemas.records import Records
+    from schemas.trigger import TriggerEvent
     from streams.batch import Batch
     from streams.roles import Parts
     from streams.tables import Table
@@ -123,6 +124,9 @@ class EvaluatorRole(PlainRole):
         )
         ids = [event.data.id.encode() for event in said.alerts]
         effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
+        effects.send_all(
+            Topic.TRIGGERS, list(map(_trigger_key, said.triggers)), [_encode(event) for event in said.triggers]
+        )
 
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._folds.clear()
@@ -159,6 +163,11 @@ def _pair_key(verdict: Verdict) -> bytes:
 
 def _detection_key(one: Detection) -> bytes:
     return f"{one.deployment}|{one.model}|{one.detector}|{one.at_ms}".encode()
+
+
+def _trigger_key(event: TriggerEvent) -> bytes:
+    """One key for a trigger and its retraction, so that they stay in order."""
+    return f"{event.data.deployment}|{event.data.id}".encode()
 
 
 def make(parts: Parts) -> EvaluatorRole:

@@ -37,7 +37,12 @@ VIEWS = {
     Topic.PACKAGES: "packages",
     Topic.HEARTBEATS: "workers",
 }
-OF_DEPLOYMENTS = {Topic.METRICS: "metrics", Topic.VERDICTS: "verdicts", Topic.DETECTIONS: "detections"}
+OF_DEPLOYMENTS = {
+    Topic.METRICS: "metrics",
+    Topic.VERDICTS: "verdicts",
+    Topic.DETECTIONS: "detections",
+    Topic.TRIGGERS: "triggers",
+}
 
 log = logging.getLogger("watchkeeper.projector")
 

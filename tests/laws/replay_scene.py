@@ -28,6 +28,7 @@ from schemas.deployment import (
 from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
 from schemas.package import Feature, FeatureType, Package, Target, TargetType
 from schemas.topics import Layout, Topic
+from schemas.trigger import Sought, TriggerAction, TriggerRule
 from scorers.formats.linear import CategoricalTerm, LinearModel, Link, NumericTerm
 from scorers.package import read_package
 from streams.batch import Send
@@ -64,6 +65,13 @@ SETTINGS = Settings(
         AlertRule("changed", "change", 5_000.0, feature="*"),
         AlertRule("spent", "custom", 10.0, feature=Aggregate.SUM.value),
         AlertRule("worse", "data_error_rate", 0.01, segment="*", compare=Compare.PREVIOUS),
+    ),
+    triggers=(
+        TriggerRule("drifted", alert="drift", cooldown="PT2M", train_on="PT5M"),
+        TriggerRule("back", TriggerAction.ROLLBACK, alert="accuracy"),
+        TriggerRule("labelled", new_labels=20),
+        TriggerRule("often", TriggerAction.PAUSE, every="PT2M"),
+        *(TriggerRule(sought, verdict=sought) for sought in Sought),
     ),
 )
 

@@ -39,7 +39,7 @@ from tests.laws.replay_scene import LAYOUT, NOW, Scene, everything, record
 
 JOINED = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
 OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.CUSTOM_METRICS)
-SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.ALERTS)
+SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.ALERTS, Topic.TRIGGERS)
 PARTITIONS = range(LAYOUT.partitions)
 JOIN_TABLE = Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, PARTITIONS
 TICK_MS = 1_500
@@ -165,7 +165,7 @@ def test_the_recorded_log_has_something_of_everything(scene: Scene, plain: Said)
     assert {"psi", "log_loss", "data_error_rate", "coverage"} <= {metric.metric for metric in metrics}
     assert sum(metric.value or 0 for metric in metrics if metric.metric == "requests" and not metric.segment) > 0
     assert plain.join
-    assert {Topic.ALERTS, Topic.VERDICTS} <= {send.topic for send in plain.sends}
+    assert {Topic.ALERTS, Topic.VERDICTS, Topic.TRIGGERS} <= {send.topic for send in plain.sends}
     assert {Kind(str(parts_of(key)[1])) for _, key in plain.windows if key.startswith(BUCKET)} == set(Kind)
 
 
