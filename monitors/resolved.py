@@ -124,7 +124,7 @@ def coverage(
         return None
     curve = curve_of(rows, settings.bucket, as_of_ms)
     cohort = resolved_cohort(rows, curve, settings.bucket, as_of_ms)
-    everything = _sum(rows, settings.bucket)
+    everything = labels_in(rows, settings.bucket)
     old = None
     if cohort is not None:
         old = buckets.total(series, Range(cohort.labels.start_ms, cohort.labels.end_ms))
@@ -173,13 +173,14 @@ def resolved_cohort(rows: list[tuple[int, Summary]], curve: Curve, bucket: Span,
         if age_ms is None:
             continue
         old = [row for row in rows if as_of_ms - span_end(row[0], bucket) >= age_ms]
-        labels = _sum(old, bucket) if old else None
+        labels = labels_in(old, bucket) if old else None
         if labels is not None and labels.expected >= LEAST_ROWS:
             return Cohort(share, age_ms, labels)
     return None
 
 
-def _sum(rows: list[tuple[int, Summary]], bucket: Span) -> Labels:
+def labels_in(rows: list[tuple[int, Summary]], bucket: Span) -> Labels:
+    """How many labels are in of buckets (start, summary), of which there is at least one."""
     names = ("expected", "matched", "expired", "invalid_actual")
     expected, matched, expired, invalid = (sum(summary.count(name) for _, summary in rows) for name in names)
     starts = [start_ms for start_ms, _ in rows]

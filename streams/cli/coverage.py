@@ -10,14 +10,18 @@ from monitors.resolved import coverage as coverage_of
 from schemas.deployment import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.observation import Kind
 from streams.cli import Ended
-from streams.cli._shared import SHORT, Moment, as_json, must_be, say, show, views, when
+from streams.cli._shared import SHORT, Moment, as_json, connection, must_be, say, show, views, when
 from streams.cli._windows import EVER, reader_of, watermark_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from infra.views import Views
+    from monitors.as_of import AsOf, Since
     from monitors.resolved import Cohort, Coverage, Delay, ThreeNumbers
+    from monitors.rollup import Buckets
     from monitors.windows import Series
+    from schemas.package import Package
 
 
 @click.command()
@@ -29,9 +33,23 @@ if TYPE_CHECKING:
 @click.option("--metric", "wanted", help="This metric only, as `positive_rate` or `log_loss`.")
 @click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
 @click.option("--to", "until", type=Moment(), help="Predictions made before this time.")
+@click.option(
+    "--as-of",
+    "at_ms",
+    type=Moment(),
+    help="What was known at this event time (at the start of its bucket), and what became of the pending since.",
+)
 @as_json
 def coverage(
-    *, deployment: str, model: str, segment: str, wanted: str | None, since: int | None, until: int | None, json: bool
+    *,
+    deployment: str,
+    model: str,
+    segment: str,
+    wanted: str | None,
+    since: int | None,
+    until: int | None,
+    at_ms: int | None,
+    json: bool,
 ) -> None:
     """How many outcomes of DEPLOYMENT are in, how long they take, and every metric three ways.
 
@@ -50,6 +68,10 @@ def coverage(
     buckets = reader_of(found, deployments[deployment], wanted=is_wanted, between=between).buckets
     as_of_ms = watermark_of(found, deployment)
     packages = found.packages()
+    champion = deployments[deployment].champion.digest
+    if at_ms is not None:
+        _then(_known_then(found, deployment, buckets, at_ms), (packages, champion), wanted, json=json)
+        return
     known = [
         one
         for series in buckets.series
@@ -65,18 +87,63 @@ def coverage(
             )
         )
     ]
-    champion = deployments[deployment].champion.digest
     known.sort(key=lambda one: one.model != champion)  # what is served comes first
-    if wanted is not None:
-        must_be(wanted, {each.metric for one in known for each in one.metrics}, "metric of accuracy")
+    _must_be_wanted(wanted, known)
     if json:
         say(known)
         return
     if not known:
         raise Ended(f"nothing was predicted by {deployment} that this asks for.")
     for one in known:
-        name = packages[one.model].name
-        _show(one, f"{name}, champion" if one.model == champion else name, wanted)
+        _show(one, _named(one.model, packages, champion), wanted)
+
+
+def _known_then(found: Views, name: str, buckets: Buckets, at_ms: int) -> list[AsOf]:
+    from streams.cli._as_of import is_whole, known_as_of  # noqa: PLC0415 - no other coverage needs Kafka's client
+
+    reached_ms = watermark_of(found, name)
+    if reached_ms is None or at_ms > reached_ms:
+        until = "nowhere yet" if reached_ms is None else f"{when(reached_ms)} UTC"
+        raise Ended(f"the event time of {name} has come to {until}: what is known at {when(at_ms)} is not settled.")
+    broker = connection()
+    if not is_whole(broker):
+        click.echo(
+            "warning: `outcomes` does not go back to its beginning any more: what is gone counts as pending", err=True
+        )
+    return known_as_of(broker, found.deployments()[name], found.packages(), buckets, at_ms)
+
+
+def _then(known: list[AsOf], named: tuple[Mapping[str, Package], str], wanted: str | None, *, json: bool) -> None:
+    packages, champion = named
+    known.sort(key=lambda one: one.then.model != champion)
+    _must_be_wanted(wanted, [one.then for one in known])
+    if json:
+        say(known)
+        return
+    if not known:
+        raise Ended("nothing had been predicted then.")
+    for one in known:
+        _show(one.then, _named(one.then.model, packages, champion), wanted)
+        click.echo(f"since then: {one.now.matched:,} of them matched, coverage {_number(one.now.coverage)}")
+        chosen = (each for each in one.metrics if wanted in (None, each.metric) and each.then is not None)
+        columns = ("metric", "known then", "rows", "pending then, come since", "rows", "all now", "rows")
+        show("what became of it", columns, map(_since, chosen))
+        click.echo()
+
+
+def _must_be_wanted(wanted: str | None, known: Iterable[Coverage]) -> None:
+    if wanted is not None:
+        must_be(wanted, {each.metric for one in known for each in one.metrics}, "metric of accuracy")
+
+
+def _named(model: str, packages: Mapping[str, Package], champion: str) -> str:
+    name = packages[model].name
+    return f"{name}, champion" if model == champion else name
+
+
+def _since(one: Since) -> tuple[object, ...]:
+    values = ((one.then, one.then_n), (one.pending, one.pending_n), (one.now, one.now_n))
+    return one.metric, *(cell for value, rows in values for cell in (_number(value), f"{rows:,}"))
 
 
 def _show(one: Coverage, name: str, wanted: str | None) -> None:

@@ -254,6 +254,25 @@ def test_coverage_begins_with_the_champion_and_says_what_the_pending_can_still_c
     assert "slope-0, champion" in shell.ok("coverage", served, "--metric", "positive_rate").splitlines()[0]
 
 
+def test_coverage_as_of_a_time_is_what_was_known_then_and_what_became_of_it(
+    shell: Shell, served: str, digests: list[str]
+) -> None:
+    minute = "2023-11-14T22:16:00"  # 160 requests after START, a bucket's start
+    found = shell.json("coverage", served, "--as-of", minute)
+    assert isinstance(found, list)
+    assert (found[0]["then"]["model"], len(found)) == (digests[0], len(digests))
+    labels, rate = found[0]["then"]["labels"], {one["metric"]: one for one in found[0]["metrics"]}["positive_rate"]
+    assert (labels["expected"], labels["matched"], labels["pending"]) == (160, 80, 80)
+    assert (rate["then"], rate["then_n"], rate["pending"], rate["pending_n"]) == (0.5, 80, None, 0)
+    assert shell.json("coverage", served, "--as-of", "2023-11-14T22:16:59") == found
+    said = shell.ok("coverage", served, "--as-of", minute, "--metric", "positive_rate")
+    assert "as of 2023-11-14 22:16:00 UTC" in said
+    assert "since then: 80 of them matched" in said
+    later = shell.run("coverage", served, "--as-of", "2024-01-01")
+    assert (later.exit_code, later.stderr.count("\n")) == (1, 1)
+    assert "is not settled" in later.stderr
+
+
 def test_challengers_stand_beside_their_champion_without_a_verdict_before_outcomes_are_in(
     shell: Shell, served: str, digests: list[str]
 ) -> None:
