@@ -15,6 +15,7 @@ import msgspec
 import redis
 
 from schemas.deployment import Deployment
+from schemas.diagnosis import Diagnosis
 from schemas.observation import Alert, AlertEvent, Detection, Heartbeat, Metric, Verdict
 from schemas.package import Feature, Package
 from schemas.trigger import Trigger, TriggerEvent
@@ -32,6 +33,7 @@ class _Featured(msgspec.Struct):
 _decode_metric = msgspec.json.Decoder(Metric).decode
 _decode_verdict = msgspec.json.Decoder(Verdict).decode
 _decode_detection = msgspec.json.Decoder(Detection).decode
+_decode_diagnosis = msgspec.json.Decoder(Diagnosis).decode
 _decode_event = msgspec.json.Decoder(AlertEvent).decode
 _decode_trigger = msgspec.json.Decoder(TriggerEvent).decode
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
@@ -109,6 +111,11 @@ class Views:
         """Where detectors found changes of a deployment's losses, retracted ones too, in time order."""
         found = [_decode_detection(value) for _, value in self._all(f"detections:{deployment}")]
         return sorted(found, key=lambda one: (one.at_ms, one.detector, one.model))
+
+    def diagnoses(self, deployment: str) -> list[Diagnosis]:
+        """What may be the matter in each closed window of a deployment's models, in time order."""
+        found = [_decode_diagnosis(value) for _, value in self._all(f"diagnoses:{deployment}")]
+        return sorted(found, key=lambda one: (one.window_start_ms, one.window_end_ms, one.model))
 
     def alerts(self) -> list[Alert]:
         """The newest state of each alert, oldest first."""

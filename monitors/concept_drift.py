@@ -105,6 +105,15 @@ class ConceptDrift:
             self._readings[model] = reading
             self._moved.add(model)
 
+    def found(self, model: str, start_ms: int, end_ms: int) -> dict[str, int]:
+        """How many changes each detector found in the buckets that start in a range; those that found none left out."""
+        starts = self._starts.get(model, [])
+        total: dict[str, int] = {}
+        for bucket_ms in starts[bisect_left(starts, start_ms) : bisect_left(starts, end_ms)]:
+            for name, times_ms in self._known[model][bucket_ms].found.items():
+                total[name] = total.get(name, 0) + len(times_ms)
+        return {name: count for name, count in sorted(total.items()) if count}
+
     def expire(self, before_ms: int) -> None:
         """Forget the states of buckets that start before, but for the newest of these."""
         for model, starts in self._starts.items():

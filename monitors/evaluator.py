@@ -28,6 +28,7 @@ import msgspec
 
 from monitors.alert_book import BOOK, AlertBook
 from monitors.concept_drift import CHECKPOINT, ConceptDrift
+from monitors.diagnosis_book import DIAGNOSIS, RESTS_ON, DiagnosisBook
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
 from monitors.pace import TURNS
@@ -42,6 +43,7 @@ from monitors.watermark import Watermarks
 from monitors.whole import package_of
 from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
 from schemas.deployment import DAY_MS, Deployment, Settings, Span
+from schemas.diagnosis import Diagnosis
 from schemas.observation import (
     AccuracyState,
     AlertEvent,
@@ -82,6 +84,7 @@ class Effects:
     alerts: list[AlertEvent] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
+    diagnoses: list[Diagnosis] = field(default_factory=list)
     triggers: list[TriggerEvent] = field(default_factory=list)
 
 
@@ -91,6 +94,7 @@ class _Book:
     alerts: AlertBook
     verdicts: VerdictBook
     concept: ConceptDrift
+    diagnoses: DiagnosisBook
     triggers: TriggerBook
     age: ResolvedAge
     trust: Trust
@@ -141,6 +145,7 @@ class Evaluator:
             self._books[name].alerts.flush()
             self._books[name].verdicts.flush()
             self._books[name].concept.flush()
+            self._books[name].diagnoses.flush()
             self._books[name].triggers.flush()
             self._books[name].age.flush()
 
@@ -158,7 +163,7 @@ class Evaluator:
         return (self._watermarks or Watermarks(self._table)).get(deployment)
 
     def _restored(self) -> tuple[Watermarks, dict[str, _Book]]:
-        kinds = (*KEY_KINDS, BOOK, VERDICT, CHECKPOINT)
+        kinds = (*KEY_KINDS, BOOK, VERDICT, CHECKPOINT, DIAGNOSIS)
         names = {str(parts_of(key)[0]) for kind in kinds for key, _ in self._table.scan(kind)}
         try:
             return Watermarks(self._table), {name: self._book(name) for name in sorted(names)}
@@ -176,6 +181,7 @@ class Evaluator:
             alerts,
             verdicts,
             ConceptDrift(self._table, name),
+            DiagnosisBook(self._table, name),
             TriggerBook(self._table, name),
             ResolvedAge(self._table, name),
             Trust(windows.windows),
@@ -189,6 +195,7 @@ class Evaluator:
             _expire(book, deployment.settings, watermark)
             book.expired_at = watermark, deployment.revision
         changed = book.windows.settle(deployment.settings)
+        book.diagnoses.mark(book.windows, deployment.settings, changed)
         read_ms = self._watermarks.read_ms(Topic.PREDICTIONS) if self._watermarks else None
         if read_ms is not None:
             for kind in ARRIVALS:
@@ -214,8 +221,13 @@ class Evaluator:
             news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
             age_ms = book.age.of(book.windows, deployment, watermark)
             effects.verdicts += book.verdicts.evaluate(book.windows, deployment, view.package, watermark, age_ms)
-            effects.detections += book.concept.evaluate(
-                book.windows, deployment, view.package, watermark - age_ms, changed
+            detections = list(
+                book.concept.evaluate(book.windows, deployment, view.package, watermark - age_ms, changed)
+            )
+            effects.detections += detections
+            book.diagnoses.mark_detections(book.windows, deployment.settings, detections)
+            effects.diagnoses += book.diagnoses.evaluate(
+                book.windows, book.concept, deployment, view.package, watermark=watermark, tick_ms=tick_ms
             )
         effects.alerts += book.alerts.evaluate(book.windows.windows, told, news)
         if watermark is not None:
@@ -330,14 +342,17 @@ def _silent_ms(window: Window, tick_ms: int) -> int:
 def _expire(book: _Book, settings: Settings, watermark: int) -> None:
     accuracy_start, accuracy_end = window_of(watermark, settings.accuracy_window)
     accuracy_ms = settings.horizon_ms + accuracy_end - accuracy_start
+    cuts_ms = {}
     for kind in Kind:
         kept_ms = accuracy_ms if kind in _OF_OUTCOMES else KEPT_MS
         cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
+        cuts_ms[kind] = cut_ms
         book.windows.expire_buckets(kind, cut_ms)
         if kind is Kind.LOSSES:
             book.concept.expire(cut_ms)
         if kind is Kind.FEATURES:
             book.alerts.expire(window_of(cut_ms, Span.MONTH)[0])
+    book.diagnoses.expire(max(cuts_ms[kind] for kind in RESTS_ON))
     oldest_ms, _ = window_of(watermark - max(KEPT_MS, accuracy_ms), Span.MONTH)
     if book.windows.expire_windows(min(window_of(oldest_ms, window_span(settings, kind))[0] for kind in Kind)):
         book.alerts.refold()

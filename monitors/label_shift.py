@@ -58,15 +58,48 @@ def prior_of(joint: ArrayLike, predicted: ArrayLike) -> Prior | Reason:
     if n <= 0:
         return Reason.EMPTY
     actual = table.sum(axis=0)
-    if not actual.all():
-        return Reason.ILL_CONDITIONED
-    confusion = table / actual
-    if np.linalg.cond(confusion) > _WORST_CONDITION or (
-        actual.size == 2 and confusion[1, 1] - confusion[1, 0] < _LEAST_GAP  # noqa: PLR2004  # two classes
-    ):
+    confusion = _confusion(table)
+    if confusion is None:
         return Reason.ILL_CONDITIONED
     shares = counts / n
     inverse = np.linalg.inv(confusion)
     solved = np.maximum(inverse @ shares, 0.0)
     spread = (np.diag(shares) - np.outer(shares, shares)) / n
     return Prior(solved / solved.sum(), inverse @ spread @ inverse.T, actual / actual.sum())
+
+
+def unexplained(joint: ArrayLike, matched: ArrayLike) -> tuple[Floats, Floats] | None:
+    """How far the shares told from predictions are from those that came true, with standard errors; None: untold.
+
+    Of the same rows `matched[actual][predicted]`, so that what is left is how far the model says other things of a
+    class than it did on holdout: `A^-1 (q - A r)`, r and q the shares of actual and predicted classes. Its noise is
+    that of what is said of r_j n rows of class j, and of m_j holdout rows: `sum_j (r_j / n + r_j^2 / m_j) cov(A_j)`.
+
+    >>> table = [[900, 200], [100, 800]]
+    >>> left, error = unexplained(table, [[450, 50], [100, 400]])
+    >>> bool(abs(left).max() < 1e-12), f"{error[1]:.4f}"
+    (True, '0.0196')
+    """
+    table, rows = np.asarray(joint, np.float64), np.asarray(matched, np.float64)
+    n, confusion = float(rows.sum()), _confusion(table) if table.size else None
+    if confusion is None or n <= 0:
+        return None
+    actual, predicted, known = rows.sum(axis=1) / n, rows.sum(axis=0) / n, table.sum(axis=0)
+    inverse = np.linalg.inv(confusion)
+    weights = actual / n + actual * actual / known
+    spread = np.diag(confusion @ weights) - (confusion * weights) @ confusion.T
+    variance = np.diagonal(inverse @ spread @ inverse.T)
+    return inverse @ predicted - actual, np.sqrt(np.maximum(variance, 0.0))
+
+
+def _confusion(table: Floats) -> Floats | None:
+    """What is said of each class, by columns; None where the classes are told apart too badly."""
+    actual = table.sum(axis=0)
+    if not actual.all():
+        return None
+    confusion: Floats = table / actual
+    if np.linalg.cond(confusion) > _WORST_CONDITION or (
+        actual.size == 2 and confusion[1, 1] - confusion[1, 0] < _LEAST_GAP  # noqa: PLR2004  # two classes
+    ):
+        return None
+    return confusion

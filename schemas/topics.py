@@ -26,6 +26,7 @@ class Topic(StrEnum):
     METRICS = "metrics"
     VERDICTS = "verdicts"
     DETECTIONS = "detections"
+    DIAGNOSES = "diagnoses"
     ALERTS = "alerts"
     TRIGGERS = "triggers"
     GOVERNANCE = "governance"
@@ -81,6 +82,7 @@ SPECS = {
         TopicSpec(Topic.METRICS, compacted=True),
         TopicSpec(Topic.VERDICTS, compacted=True),
         TopicSpec(Topic.DETECTIONS, compacted=True),
+        TopicSpec(Topic.DIAGNOSES, compacted=True),
         TopicSpec(Topic.ALERTS),
         TopicSpec(Topic.TRIGGERS),
         TopicSpec(Topic.GOVERNANCE, partitions=1, config=_LARGE),

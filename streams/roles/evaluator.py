@@ -28,6 +28,7 @@ from streams.tables import TableSpec
 
 if TYPE_CHECKING:
     from schemas.deployment import Deployment
+    from schemas.diagnosis import Diagnosis
     from schemas.package import Package
     from schemas.records import Records
     from schemas.trigger import TriggerEvent
@@ -122,6 +123,9 @@ class EvaluatorRole(PlainRole):
         effects.send_all(
             Topic.DETECTIONS, list(map(_detection_key, said.detections)), [_encode(one) for one in said.detections]
         )
+        effects.send_all(
+            Topic.DIAGNOSES, list(map(_diagnosis_key, said.diagnoses)), [_encode(one) for one in said.diagnoses]
+        )
         ids = [event.data.id.encode() for event in said.alerts]
         effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
         effects.send_all(
@@ -159,6 +163,10 @@ def _pair_key(verdict: Verdict) -> bytes:
     """One key for each pair and window, so that the topic keeps how the evidence came."""
     pair = f"{verdict.deployment}|{verdict.champion}|{verdict.challenger}"
     return f"{pair}|{verdict.window_start_ms}".encode()
+
+
+def _diagnosis_key(one: Diagnosis) -> bytes:
+    return f"{one.deployment}|{one.model}|{one.window_start_ms}|{one.window_end_ms}".encode()
 
 
 def _detection_key(one: Detection) -> bytes:

@@ -41,6 +41,7 @@ OF_DEPLOYMENTS = {
     Topic.METRICS: "metrics",
     Topic.VERDICTS: "verdicts",
     Topic.DETECTIONS: "detections",
+    Topic.DIAGNOSES: "diagnoses",
     Topic.TRIGGERS: "triggers",
 }
 
