@@ -1,7 +1,8 @@
 """What scorer and shadow have in common: each request is answered once by each of some models of its deployment.
 
 - A revision is adopted between batches, once its models are ready; which models those are is the shelf's to know.
-- The first batch that a revision works on carries its switch records, one for each source partition.
+- The first batch that a revision works on carries its switch records, one for each source partition: what it only
+  refused is its work too, as its bounds and features decided that.
 - Before a deployment is called unknown, `deployments` is read to its end, once a batch.
 """
 
@@ -61,7 +62,11 @@ class Serving(PlainRole):
             if serving is None:
                 self.answer_unknown(effects, records, refused)
                 continue
-            for model in self._shelf.wanted(serving):
+            models = self._shelf.wanted(serving)
+            if models:
+                partition = int(records.partitions[refused.row])
+                self._switchboard.announce(effects, batch, Topic.REQUESTS, serving, (partition,))
+            for model in models:
                 refuse(effects, self.output, records, refused, model.digest, serving.revision, serving.settings)
         for unreadable in requests.unreadable:
             self.answer_unreadable(effects, records, unreadable)

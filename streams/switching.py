@@ -34,7 +34,7 @@ class Switchboard:
         """Say that these partitions' records of `deployment` are worked on with this revision from this batch on."""
         for partition in partitions:
             place = (topic.value, partition, deployment.name)
-            if self._announced.get(place) == deployment.revision:
+            if self._pending.get(place, self._announced.get(place)) == deployment.revision:
                 continue
             self._pending[place] = deployment.revision
             switch = Switch(
