@@ -45,7 +45,7 @@ def build_baseline(
     labels, predictions P(positive) as n numbers or n x 2 probabilities. Multiclass: labels, and n x C probabilities in
     the order of the target's classes. ValueError where the lengths of actuals and predictions differ.
     """
-    outcomes = _holdout_outcomes(target, holdout_actuals, np.asarray(holdout_predictions, np.float64))
+    outcomes = holdout_outcomes(target, holdout_actuals, np.asarray(holdout_predictions, np.float64))
     said = outcomes["predictions"].explode().struct.unnest()
     truths = pl.concat([said, outcomes.select(truth_value="value", truth_label="label")], how="horizontal")
     bins = prediction_bins(target, predicted_outputs(said, target))
@@ -78,8 +78,16 @@ def _package(features: Sequence[Feature], target: Target, baseline: Baseline) ->
     return Package("", "", "", target, tuple(features), "", baseline)
 
 
-def _holdout_outcomes(target: Target, actuals: ArrayLike | Sequence[str], said: NDArray[np.float64]) -> pl.DataFrame:
-    """Holdout as the outcomes that it would have been live: every prediction matched."""
+def holdout_outcomes(
+    target: Target,
+    actuals: ArrayLike | Sequence[str],
+    said: NDArray[np.float64],
+    segments: Sequence[Sequence[str]] | None = None,
+) -> pl.DataFrame:
+    """Holdout as the outcomes that it would have been live: every prediction matched, of the model "".
+
+    `segments`: those of each row; None: no row has any. ValueError where the lengths differ.
+    """
     rows = len(said)
     nothing: dict[str, pl.Series] = {
         "label": pl.Series([None] * rows, dtype=pl.String),
@@ -98,7 +106,7 @@ def _holdout_outcomes(target: Target, actuals: ArrayLike | Sequence[str], said: 
         shadow=pl.lit(value=False),
         probabilities=pl.Series(probabilities, dtype=pl.List(pl.Float64)),
         timestamp_ms=pl.lit(0, pl.Int64),
-        segments=pl.Series([[]] * rows, dtype=pl.List(pl.String)),
+        segments=pl.Series([[]] * rows if segments is None else segments, dtype=pl.List(pl.String)),
     )
     return pl.DataFrame(nothing | known).with_columns(
         kind=pl.lit("matched"),

@@ -29,6 +29,7 @@ import msgspec
 from monitors.alert_book import BOOK, AlertBook
 from monitors.concept_drift import CHECKPOINT, ConceptDrift
 from monitors.diagnosis_book import DIAGNOSIS, RESTS_ON, DiagnosisBook
+from monitors.fair_windows import FairWindows
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
 from monitors.pace import TURNS
@@ -98,6 +99,7 @@ class _Book:
     triggers: TriggerBook
     age: ResolvedAge
     trust: Trust
+    fair: FairWindows
     expired_at: tuple[int, int] | None = None  # watermark and revision
 
 
@@ -185,6 +187,7 @@ class Evaluator:
             TriggerBook(self._table, name),
             ResolvedAge(self._table, name),
             Trust(windows.windows),
+            FairWindows(windows),
         )
 
     def _evaluate(self, book: _Book, deployment: Deployment, view: View, tick_ms: int, effects: Effects) -> None:
@@ -196,10 +199,14 @@ class Evaluator:
             book.expired_at = watermark, deployment.revision
         changed = book.windows.settle(deployment.settings)
         book.diagnoses.mark(book.windows, deployment.settings, changed)
-        read_ms = self._watermarks.read_ms(Topic.PREDICTIONS) if self._watermarks else None
-        if read_ms is not None:
-            for kind in ARRIVALS:
-                book.windows.expect(deployment.settings, kind, read_ms)
+        marks = self._watermarks or Watermarks(self._table)
+        read_ms = {kind: marks.read_ms(topic) for kind, topic in _ARRIVE_IN.items()}
+        for kind, until_ms in read_ms.items():
+            if until_ms is not None:
+                book.windows.expect(deployment.settings, kind, until_ms)
+        age_ms = 0 if watermark is None else book.age.of(book.windows, deployment, watermark)
+        old_ms = None if watermark is None else watermark - age_ms
+        book.fair.touch(changed, deployment.settings, old_ms)
         told: list[WindowId] = []
         wait_ms = book.windows.wait_ms(tick_ms)
         waiting = sorted(_with_a_turn(book.windows, view, tick_ms, wait_ms), reverse=True)
@@ -210,16 +217,15 @@ class Evaluator:
             closes = not window.closed and _is_over(window_id, deployment, watermark, read_ms)
             if package is None or not (closes or _may_speak(window, tick_ms, wait_ms)):
                 continue
-            effects.metrics += self._emit(book, window_id, deployment, package, closes=closes)
+            effects.metrics += self._emit(book, window_id, deployment, package, old_ms, closes=closes)
             book.windows.told(window_id, tick_ms, closed=window.closed or closes)
             if doubted := _doubted(book, window_id, package):
                 waiting = sorted({*waiting, *doubted}, reverse=True)
             if window.closed:
                 told.append(window_id)
-        news, age_ms = {}, 0
+        news = {}
         if watermark is not None:
             news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
-            age_ms = book.age.of(book.windows, deployment, watermark)
             effects.verdicts += book.verdicts.evaluate(book.windows, deployment, view.package, watermark, age_ms)
             detections = list(
                 book.concept.evaluate(book.windows, deployment, view.package, watermark - age_ms, changed)
@@ -241,12 +247,20 @@ class Evaluator:
             )
 
     def _emit(
-        self, book: _Book, window_id: WindowId, deployment: Deployment, package: Package, *, closes: bool
+        self,
+        book: _Book,
+        window_id: WindowId,
+        deployment: Deployment,
+        package: Package,
+        old_ms: int | None,
+        *,
+        closes: bool,
     ) -> Iterator[Metric]:
         window = book.windows.windows[window_id]
         closed = window.closed or closes
         summary = book.windows.summary(window_id)
         holds = book.trust.holds(window_id)
+        groups = book.fair.groups(window_id, package, old_ms)
         metrics = list(
             metrics_of_window(
                 window_id,
@@ -256,6 +270,7 @@ class Evaluator:
                 definitions=self._definitions,
                 closed=closed,
                 trusted=holds,
+                groups=groups,
             )
         )
         digests = {_name(metric): content_digest(metric) for metric in metrics}
@@ -270,6 +285,9 @@ class Evaluator:
             reason = revision_reason(window.counted, now_counted)
             if window.counted == now_counted and window.trusted not in {None, holds}:
                 reason = "calibration"
+            elif window.counted == now_counted and groups is not None:
+                reason = "resolved" if groups.resolved and window.resolved is False else "other_groups"
+        window.resolved = None if groups is None else groups.resolved
         window.trusted = holds if any(metric.state is AccuracyState.ESTIMATE for metric in metrics) else None
         window.emitted, window.counted = digests, now_counted
         window.readings = {}

@@ -1,4 +1,4 @@
-"""Reading histograms: quantiles; of scores by class the ROC curve's area, its best gap, and what is in the top."""
+"""Reading histograms: quantiles; of scores what is from a threshold on, by class the ROC curve's area and best gap."""
 
 from __future__ import annotations
 
@@ -46,6 +46,25 @@ def quantile_interval(bins: NumericBins, counts: Counts, share: float) -> tuple[
     spread = _Z * float(np.sqrt(total * share * (1 - share)))
     low, high = np.floor(total * share - spread), np.ceil(total * share + spread) + 1
     return value_at(bins, present, int(low)), value_at(bins, present, int(high))
+
+
+def rows_from(bins: NumericBins, counts: Counts, threshold: float) -> tuple[int, int]:
+    """Rows with a score from `threshold` on, and how many of them and of the others were shared in proportion.
+
+    Exact at an edge; else the bin that the threshold falls into is cut where it cuts the bin. `counts` are without the
+    missing ones.
+
+    >>> rows_from(NumericBins((0.2, 0.4, 0.6), ()), np.array([1, 2, 8, 4]), 0.45)
+    (10, 8)
+    """
+    edges = np.array(bins.edges)
+    place = int(np.searchsorted(edges, threshold, side="left"))
+    below = edges[place - 1] if place else 0.0
+    above = max(edges[place], below) if place < edges.size else max(1.0, below)
+    whole = threshold <= np.nextafter(below, np.inf) or above <= below
+    part = 1.0 if whole else (above - threshold) / (above - below)
+    inside = int(counts[place])
+    return int(counts[place + 1 :].sum()) + round(part * inside), 0 if whole else inside
 
 
 @dataclass(frozen=True, slots=True)

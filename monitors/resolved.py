@@ -141,7 +141,7 @@ def coverage(
         tuple(
             _three_numbers(one, total, old, everything, package, settings)
             for one in chosen
-            if one.kind is Kind.ACCURACY and not one.live and not one.per_feature and one.applies(package)
+            if one.kind is Kind.ACCURACY and not (one.live or one.per_feature or one.among) and one.applies(package)
         ),
     )
 

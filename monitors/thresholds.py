@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from monitors.bins import package_prediction_bins
+from monitors.histograms import rows_from
 from monitors.metrics.protocol import Metric, Value
 from monitors.metrics.scores import scored
 from monitors.summary import Counts, Summary
@@ -34,18 +35,11 @@ def confusion_at(summary: Summary, package: Package, threshold: float) -> tuple[
     """
     bins = package_prediction_bins(package)
     assert isinstance(bins, NumericBins)  # noqa: S101  # of a binary target
-    edges = np.array(bins.edges)
-    place = int(np.searchsorted(edges, threshold, side="left"))
-    below = edges[place - 1] if place else 0.0
-    above = max(edges[place], below) if place < edges.size else max(1.0, below)
-    whole = threshold <= np.nextafter(below, np.inf) or above <= below
-    part = 1.0 if whole else (above - threshold) / (above - below)
     cells, shared = [], 0
     for counts in scored(summary, package)[::-1]:
-        inside = int(counts[place])
-        called = int(counts[place + 1 :].sum()) + round(part * inside)
+        called, inside = rows_from(bins, counts, threshold)
         cells.append((int(counts.sum()) - called, called))
-        shared += 0 if whole else inside
+        shared += inside
     return np.array(cells, np.int64), shared
 
 

@@ -17,6 +17,7 @@ import msgspec
 from monitors.foreseen import expected_value
 from monitors.metrics import METRICS, Value
 from monitors.metrics import Metric as Definition
+from monitors.metrics.parity import Groups
 from monitors.metrics.protocol import Judgement
 from monitors.metrics.status import drift_status, limits_of
 from monitors.summary import Summary
@@ -65,8 +66,12 @@ def metrics_of_window(
     definitions: Iterable[Definition],
     closed: bool,
     trusted: bool = True,
+    groups: Groups | None = None,
 ) -> Iterator[Metric]:
-    """Every metric of a window, revision and its reason left out; `trusted`: whether estimates may be believed."""
+    """Every metric of a window, revision and its reason left out; `trusted`: whether estimates may be believed.
+
+    `groups`: what its segment is compared with, where that is of a protected feature.
+    """
     is_accuracy = window.series.kind is Kind.ACCURACY
     coverage, state = _known(summary, closed=closed) if is_accuracy else (None, None)
     excluded = frozenset(deployment.settings.excluded)
@@ -74,14 +79,14 @@ def metrics_of_window(
     for definition in definitions:
         if definition.kind is not window.series.kind or not definition.applies(package):
             continue
-        if definition.at_close and not closed:
+        if (definition.at_close and not closed) or (definition.among and not groups):
             continue
         if definition.drift and computed.isdisjoint((definition.drift.value, definition.name)):
             continue
         names = [feature.name for feature in package.features if feature.name not in excluded]
         compute = definition.computed_by(deployment.settings)
         for feature in definition.asked_of(names, deployment.settings):
-            value = compute(summary, package, feature)
+            value = definition.among(groups) if definition.among and groups else compute(summary, package, feature)
             if value.reason is Reason.NOT_APPLICABLE:
                 continue
             estimate = expected_value(definition.name, summary, package, trusted=trusted) if is_accuracy else None

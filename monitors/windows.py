@@ -71,7 +71,7 @@ class Window(msgspec.Struct, array_like=True):
     `tick_ms`: of the last emission. `counted`: the row counts it rested on. `emitted`: digest of each metric's content.
     `readings`: for the alert rules, of closed windows. Both by "metric/feature". `came_true`: whether its actuals were
     as expected, None while that is not known; `trusted`: whether its estimates were said to hold, None where it has
-    none to show.
+    none to show. `resolved`: of a protected group, whether outcomes were taken to be in; None of all others.
     """
 
     dirty: bool = True
@@ -83,6 +83,7 @@ class Window(msgspec.Struct, array_like=True):
     readings: dict[str, Reading] = {}
     came_true: bool | None = None
     trusted: bool | None = None
+    resolved: bool | None = None
 
 
 _window_decoder = msgspec.msgpack.Decoder(Window)
@@ -252,6 +253,11 @@ class Windows:
         self._merge_fresh()
         starts = self._starts.get(series, [])
         return starts[bisect_left(starts, from_ms) : bisect_left(starts, to_ms)]
+
+    def beside(self, series: Series) -> list[Series]:
+        """The series of the same kind and model, of whatever segment, that have buckets; sorted."""
+        self._merge_fresh()
+        return sorted(one for one in self._starts if one.kind is series.kind and one.model == series.model)
 
     def bucket(self, series: Series, bucket_ms: int) -> Summary:
         """What a bucket holds; not to be changed."""

@@ -14,6 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from schemas.expectations import CallerField, CustomMetric, QualityLimits, Timeliness
+from schemas.fairness import Fairness
 from schemas.package import Feature, Package, Target
 from schemas.trigger import TriggerRule
 
@@ -246,6 +247,7 @@ class Settings(msgspec.Struct, frozen=True):
     detectors: tuple[ChangeDetector, ...] = ()
     resolved_after_ms: int = 0
     triggers: tuple[TriggerRule, ...] = ()
+    fairness: Fairness = Fairness()
 
 
 class Model(msgspec.Struct, frozen=True):

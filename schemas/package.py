@@ -184,6 +184,9 @@ class Baseline(msgspec.Struct, frozen=True):
     What estimates before labels rest on, empty in a package that is older than they are: `calibration`, of a binary
     target that of the positive class, of a multiclass one that of each class; `losses`, of a regression;
     `joint`, holdout rows by predicted (first index) and actual class.
+
+    `groups`: what the model gave the groups of protected features on holdout, by segment ("sex=f"), where the package
+    was built with any (`monitors.fair_holdout`).
     """
 
     rows: int = 0
@@ -201,6 +204,7 @@ class Baseline(msgspec.Struct, frozen=True):
     calibration: tuple[Calibration, ...] = ()
     losses: Losses | None = None
     joint: tuple[tuple[int, ...], ...] = ()
+    groups: dict[str, bytes] = {}
 
     @property
     def unstable(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from schemas.deployment import (
 from schemas.package import Package
 from schemas.strict import KnownOnly
 from scorers.checks import fault_of
+from scorers.fairness_checks import favourable_fault
 from scorers.guardrails import alert_fault, fit_fault, models_fault, name_fault, settings_fault
 
 ACKNOWLEDGED = 100  # that a deployment carries; the audit log keeps them all
@@ -214,7 +215,11 @@ def _change_fault(
 ) -> str:
     match action:
         case ChangeSettings(settings):
-            return settings_fault(settings, deployment.features) or _bucket_fault(deployment, settings)
+            return (
+                settings_fault(settings, deployment.features)
+                or favourable_fault(settings, deployment.target)
+                or _bucket_fault(deployment, settings)
+            )
         case SetChallengers(challengers):
             return models_fault(deployment.champion.digest, challengers) or _fits(state, deployment, challengers)
         case ReplaceModel(champion):
@@ -246,6 +251,8 @@ def _creation_fault(state: State, action: CreateDeployment) -> str:
         return fault
     champion = state.packages[action.champion]
     if fault := models_fault(action.champion, action.challengers) or settings_fault(action.settings, champion.features):
+        return fault
+    if fault := favourable_fault(action.settings, champion.target):
         return fault
     challengers = (state.packages[digest] for digest in action.challengers)
     return next(filter(None, (fit_fault(one, champion.target, champion.features) for one in challengers)), "")

@@ -10,6 +10,7 @@ from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
 from scorers.drift_checks import drift_fault
 from scorers.expectation_checks import expectations_fault
+from scorers.fairness_checks import fairness_fault
 from scorers.rule_checks import rules_fault
 from scorers.trigger_checks import triggers_fault
 
@@ -81,6 +82,7 @@ def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
         or _features_fault(settings, types)
         or drift_fault(settings, types)
         or expectations_fault(settings)
+        or fairness_fault(settings)
         or rules_fault(settings, types)
         or triggers_fault(settings)
     )

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from monitors.baseline import build_baseline
+from monitors.baseline import build_baseline, holdout_outcomes
+from monitors.fair_holdout import holdout_groups
 from monitors.noise import with_noise
-from schemas.deployment import RegisterPackage
-from schemas.package import TargetType
+from schemas.deployment import Deployment, Model, RegisterPackage, Settings
+from schemas.package import FeatureType, TargetType
 from scorers.package import build, load, read_package
 from scorers.permutation import with_importance
 from scorers.scoring import score
+from scorers.segments import segments_of
 from streams.client import Refused, command, submit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from infra.artifacts import ArtifactStore
     from schemas.package import Package
@@ -36,14 +39,17 @@ def build_package(
     holdout: pl.DataFrame,
     actuals: Sequence[object],
     times: pl.Series | None = None,
+    protected: Sequence[str] = (),
 ) -> bytes:
     """The archive of a model with its baseline.
 
     `training` and `holdout` have a column for each feature; `actuals` are the truth of the holdout rows (numbers, or
     class labels); `times`, of the training rows, anything that sorts. The baseline's bins are of the training rows, its
     metrics of the model's own predictions on holdout; the first holdout rows become the golden rows. Where no feature
-    has an importance, it is measured on holdout. What is drawn at random is drawn from a seed of model and metadata, so
-    that the same content gives the same archive.
+    has an importance, it is measured on holdout. Of `protected` features (not numeric ones: ValueError) the
+    baseline holds what the model gave each group on holdout. What is drawn at random is drawn from a seed of model and
+    metadata, so that the same content gives the same archive. What moved the predictions is measured where the model
+    explains itself.
     """
     golden = holdout.head(GOLDEN_ROWS)
     plain = build(metadata, artifact, golden)
@@ -58,7 +64,31 @@ def build_package(
     if not any(feature.importance for feature in features):
         features = with_importance(loaded, holdout, actuals, rng)
     known = msgspec.structs.replace(metadata, features=features, baseline=with_noise(baseline, training, rng, times))
+    if protected:
+        groups = _holdout_groups(known, holdout, actuals, np.asarray(said, np.float64), protected)
+        known = msgspec.structs.replace(known, baseline=msgspec.structs.replace(known.baseline, groups=groups))
     return build(known, artifact, golden)
+
+
+def _holdout_groups(
+    package: Package,
+    holdout: pl.DataFrame,
+    actuals: Sequence[object],
+    said: NDArray[np.float64],
+    protected: Sequence[str],
+) -> dict[str, bytes]:
+    """By segment; the segments are those that requests with these features are in."""
+    types = {feature.name: feature.type for feature in package.features}
+    for name in protected:
+        if types.get(name, FeatureType.NUMERIC) is FeatureType.NUMERIC:
+            message = f"{name} cannot be protected: it is not a categorical, boolean or text feature of the package"
+            raise ValueError(message)
+    model = Model(package.digest, package.name, package.version)
+    settings = Settings(segments=tuple(protected))
+    split = Deployment("", 0, package.target, package.features, model, settings=settings)
+    segments = segments_of(split, package, holdout, {})
+    outcomes = holdout_outcomes(package.target, np.asarray(actuals), said, segments)
+    return holdout_groups(outcomes, package)
 
 
 def register(connection: Connection, store: ArtifactStore, archive: bytes) -> Package:

@@ -21,5 +21,5 @@ def by_outcome_time(metrics: Iterable[Metric]) -> list[Metric]:
     return [
         replace(metric, name=f"{metric.name}{SUFFIX}", kind=Kind.OUTCOMES)
         for metric in metrics
-        if metric.kind is Kind.ACCURACY and not metric.live
+        if metric.kind is Kind.ACCURACY and not metric.live and metric.among is None
     ]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from monitors.summary import Summary
 from schemas.deployment import DriftStatistic, Limits, Settings
 from schemas.observation import Kind, Reason, Status
 from schemas.package import Package
+
+if TYPE_CHECKING:
+    from monitors.metrics.parity import Groups
 
 Compute = Callable[[Summary, Package, str], "Value"]
 
@@ -58,6 +62,9 @@ class Metric:
     A metric `by_threshold` is of the predicted classes, so that another decision threshold gives another value.
 
     A metric `at_close` costs so much that it is computed for closed windows only.
+
+    A metric `among` groups compares a segment with the others of the same protected feature; `compute`, which sees one
+    summary only, says that it does not apply.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Metric:
     quiet: Callable[[Package, str, int], Limits] | None = None
     at_close: bool = False
     by_threshold: bool = False
+    among: Callable[[Groups], Value] | None = None
 
     def asked_of(self, watched: list[str], settings: Settings) -> list[str]:
         """The features, or what stands for them, that the metric is computed for."""

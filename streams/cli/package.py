@@ -56,6 +56,12 @@ def package() -> None:
     "--time-column",
     help="When each training row was; how much the features wander in time is then learned from it. No feature itself.",
 )
+@click.option(
+    "--protected",
+    multiple=True,
+    metavar="NAME",
+    help="A feature between whose values fairness is watched: what each group got on holdout is kept to compare with.",
+)
 @click.option("--author", "authors", multiple=True)
 @click.option("--description", default="")
 @click.option(
@@ -76,6 +82,7 @@ def build_of_package(  # one option each
     actual: str,
     given: tuple[str, ...],
     time_column: str | None,
+    protected: tuple[str, ...],
     authors: tuple[str, ...],
     description: str,
     output: Path,
@@ -105,7 +112,7 @@ def build_of_package(  # one option each
     rows, truth = _typed(rows, features, training), _typed(truth, features, holdout)
     try:
         truths = _truths(truth[actual], metadata.target)
-        archive = build_package(metadata, model.read_bytes(), rows, truth, truths, times)
+        archive = build_package(metadata, model.read_bytes(), rows, truth, truths, times, protected)
     except (FormatError, ValueError) as error:
         raise Ended(error) from error
     output.write_bytes(archive)
