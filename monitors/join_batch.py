@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,13 +20,15 @@ from schemas import encoding
 from schemas.outcome import OutcomeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from monitors.join_columns import Actuals, Predictions
 
     Longs = NDArray[np.int64]
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def entries_of(said: Predictions, came: Actuals) -> Entries:
     places = np.empty(len(said.keys), np.int64), np.empty(len(came.keys), np.int64)
     for partition in np.union1d(said.partitions, came.partitions).tolist():
         rows = np.flatnonzero(said.partitions == partition), np.flatnonzero(came.partitions == partition)
-        theirs = _take(said.keys, rows[0]), _take(came.keys, rows[1])
+        theirs = _take(said.keys, rows[0].tolist()), _take(came.keys, rows[1].tolist())
         known = dict.fromkeys(theirs[0])
         known.update(dict.fromkeys(theirs[1]))
         place = dict(zip(known, range(len(keys), len(keys) + len(known)), strict=True))
@@ -66,26 +69,22 @@ def meet(
     fresh = _fresh(said, entries)
     begins, actual_of = _begins(came, entries, fresh)
     changes: dict[int, list[Change]] = {}
-    packed: list[bytes | None] = []
-    for place, (old, new, key) in enumerate(zip(stored, fresh, entries.keys, strict=True)):
+    packed = list(fresh)
+    for place, (old, new) in enumerate(zip(stored, fresh, strict=True)):
         if old is None or new is None:
-            packed.append(new)
-        elif old.startswith(WAITING):
-            packed.append(merge_predictions(old[len(WAITING) :], new))
+            continue
+        if old.startswith(WAITING):
+            packed[place] = merge_predictions(old[len(WAITING) :], new)
         elif place in actual_of:
-            packed.append(None)
+            packed[place] = None
         else:
             truth, held = decode(old)
             begins[place] = old[: len(old) - len(held)]
-            packed.append(together := merge_predictions(held, new))
+            packed[place] = together = merge_predictions(held, new)
             if together is not None and truth is not None and truth.answer:
-                changes[place] = rematched(key, truth, held, together, REJOINED)
+                changes[place] = rematched(entries.keys[place], truth, held, together, REJOINED)
     values = [None if some is None else begin + some for begin, some in zip(begins, packed, strict=True)]
-    for place, row in actual_of.items():
-        some = packed[place]
-        if some:
-            time_ms, answer = int(came.timestamps_ms[row]), came.answers[row]
-            changes[place] = [Change(entries.keys[place], OutcomeKind.MATCHED, 0, time_ms, answer, b"", some)]
+    changes |= _matched(came, entries, packed, actual_of)
     rare = [place for place, some in enumerate(packed) if some is None]
     if rare:
         _one_by_one(rare, said, came, entries, stored, values, changes)
@@ -118,8 +117,8 @@ def _fresh(said: Predictions, entries: Entries) -> list[bytes | None]:
                 SHARED,
                 sizes[codes[at]].astype(np.uint8)[:, None],
                 np.frombuffer(origins[at].tobytes(), np.uint8).reshape(at.size, CONTEXT_BYTES),
-                _take(contexts.segments, codes[at]),
-                *(_take(said.bodies, order[at + number]) for number in range(count)),
+                _take(contexts.segments, codes[at].tolist()),
+                *(_take(said.bodies, order[at + number].tolist()) for number in range(count)),
             ],
             first.size,
         )
@@ -143,6 +142,25 @@ def _begins(came: Actuals, entries: Entries, fresh: list[bytes | None]) -> tuple
         else:
             fresh[place] = None
     return begins, actual_of
+
+
+def _matched(
+    came: Actuals, entries: Entries, packed: Sequence[bytes | None], actual_of: Mapping[int, int]
+) -> dict[int, list[Change]]:
+    """What follows where a first actual meets predictions, by entry."""
+    places = [place for place in actual_of if packed[place]]
+    rows = np.fromiter(map(actual_of.__getitem__, places), np.int64, len(places))
+    columns = zip(
+        _take(entries.keys, places),
+        repeat(OutcomeKind.MATCHED),
+        repeat(0),
+        came.timestamps_ms[rows].tolist(),
+        _take(came.answers, rows.tolist()),
+        repeat(b""),
+        _take(packed, places),
+        repeat(""),
+    )
+    return {place: [change] for place, change in zip(places, map(Change._make, columns), strict=True)}
 
 
 def _one_by_one(
@@ -178,5 +196,5 @@ def _rows(places: list[int], of_rows: Longs) -> defaultdict[int, list[int]]:
     return rows
 
 
-def _take(items: list[bytes], rows: Longs) -> list[bytes]:
-    return [items[row] for row in rows.tolist()]
+def _take(items: Sequence[Item], rows: list[int]) -> list[Item]:
+    return [items[row] for row in rows]

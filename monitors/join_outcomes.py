@@ -62,45 +62,55 @@ def encode_changes(changes: Sequence[Change], digests: Mapping[bytes, str]) -> t
     """Association IDs and values for the topic; UnknownModelError as `outcome_of`."""
     if not changes:
         return [], []
+    keys = [change.key.partition(b"\0") for change in changes]
     laid = lay([change.predictions for change in changes])
     counts, places = bodies(laid)
     counts[laid.starts == laid.ends] = 0
     values = [b""] * len(changes)
     for count in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == count)
-        some = [changes[row] for row in rows.tolist()] if rows.size < len(changes) else changes
+        some = changes if rows.size == len(changes) else [changes[row] for row in rows.tolist()]
         if count == RARE:
             encoded = encode_outcomes([outcome_of(change, digests) for change in some])
         else:
             said = _said(laid, laid.starts[rows], [at[rows] for at in places[:count]], digests)
-            *head, acted = _heads(some)
+            theirs = keys if some is changes else [keys[row] for row in rows.tolist()]
+            *head, acted = _heads(some, theirs)
             encoded = encoding.assemble([*head, *said, encoding.END, acted], len(some))
         if len(encoded) == len(values):
             values = encoded
         else:
             for row, value in zip(rows.tolist(), encoded, strict=True):
                 values[row] = value
-    return [change.key.partition(b"\0")[2] for change in changes], values
+    return [association_id for _, _, association_id in keys], values
 
 
-def _heads(changes: Sequence[Change]) -> Iterator[Piece]:
-    """The fields before the predictions, and at last the one after them."""
-    keys, kinds, revisions, times_ms, answers, previous, _, reasons = zip(*changes, strict=True)
-    names, _, ids = zip(*[key.partition(b"\0") for key in keys], strict=True)
+def _heads(changes: Sequence[Change], keys: Sequence[tuple[bytes, bytes, bytes]]) -> Iterator[Piece]:
+    """The fields before the predictions, and at last the one after them; `keys` are theirs in parts."""
+    _, kinds, revisions, times_ms, answers, previous, _, reasons = zip(*changes, strict=True)
+    names, _, ids = zip(*keys, strict=True)
     yield CONTRACT.framing
     yield _lengths(ids)
     yield list(ids)
     yield _lengths(names)
     yield _same(names)
-    yield _same([_KINDS[kind] for kind in kinds])
+    yield _KINDS[kinds[0]] if kinds.count(kinds[0]) == len(kinds) else [_KINDS[kind] for kind in kinds]
     yield _same([zigzag(revision) for revision in revisions]) if any(revisions) else zigzag(0)
     yield _same([encoding.string(reason) for reason in reasons]) if any(reasons) else encoding.END
     yield encoding.longs(np.array(times_ms, np.int64))
-    said, acted = zip(*map(split_answer, answers), strict=True)
-    before = [split_answer(answer)[0] for answer in previous] if any(previous) else previous
-    yield _same([answer or _NO_ANSWER for answer in said])
-    yield _same([answer or _NO_ANSWER for answer in before])
-    yield _same(acted)
+    said, acted = _answers(answers)
+    yield said
+    yield _answers(previous)[0] if any(previous) else _NO_ANSWER
+    yield acted
+
+
+def _answers(answers: Sequence[bytes]) -> tuple[Piece, Piece]:
+    """Value and label of actuals, and was_acted_on; classes are few, so that each distinct one is looked into once."""
+    known = {answer: split_answer(answer) for answer in set(answers)}
+    if not any(acted != encoding.NULL for _, acted in known.values()):
+        return _same([answer or _NO_ANSWER for answer in answers]), encoding.NULL
+    said, acted = zip(*map(known.__getitem__, answers), strict=True)
+    return _same([answer or _NO_ANSWER for answer in said]), _same(acted)
 
 
 def _said(laid: Laid, starts: Longs, places: list[Longs], digests: Mapping[bytes, str]) -> Iterator[Piece]:
