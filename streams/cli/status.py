@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from schemas.deployment import MINUTE_MS
 from streams.cli import NO_ANSWER
 from streams.cli._health import Standing, standing_of, unwatched
-from streams.cli._shared import STALE_S, as_json, load, say, show, views, when
+from streams.cli._shared import STALE_S, as_json, connection, load, say, show, views, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,17 +27,23 @@ COLOURS = {"passing": "green", "at_risk": "yellow", "failing": "red", "unknown":
 
 @click.command()
 @click.option("--workers", is_flag=True, help="The workers instead of the deployments.")
+@click.option("--lag", is_flag=True, help="How far each role is behind, by partition, as the broker knows it.")
 @click.option("--servers", is_flag=True, help="Kafka and Redis: where they are and whether they answer.")
 @as_json
-def status(*, workers: bool, servers: bool, json: bool) -> None:
+def status(*, workers: bool, lag: bool, servers: bool, json: bool) -> None:
     """How every deployment is: drift, data quality, health, accuracy, alerts; or how the workers or servers are."""
     if servers:
         _servers(json=json)
+        return
+    if lag:
+        _lag(json=json)
         return
     found = views()
     if workers:
         _workers(found.workers(), json=json)
         return
+    for sentence in silent(found.workers(), time.time_ns() // 1_000_000):
+        click.echo(sentence, err=True)
     alerts = found.alerts()
     deployments = found.deployments()
     features = found.features(one.champion.digest for one in deployments.values())
@@ -86,6 +92,25 @@ def status(*, workers: bool, servers: bool, json: bool) -> None:
             )
 
 
+def silent(workers: Iterable[Heartbeat], now_ms: int) -> list[str]:
+    """Sentences about roles of which no worker is heard any more: what a status says is as old as they are silent.
+
+    Without a projector nothing is known of the others either, so that only it is named.
+    """
+    heard: dict[str, int] = {}
+    for one in workers:
+        heard[one.role] = max(one.at_ms, heard.get(one.role, 0))
+    ages_s = {
+        role: (now_ms - at_ms) // 1000 for role, at_ms in sorted(heard.items()) if now_ms - at_ms > STALE_S * 1000
+    }
+    if "projector" in ages_s:
+        ages_s = {"projector": ages_s["projector"]}
+    return [
+        f"no {role} was heard of for {age_s:,} s: what is said here may be as old (`watchkeeper status --workers`)"
+        for role, age_s in ages_s.items()
+    ]
+
+
 def _rolled_up(found: Views, deployment: Deployment, small: list[Metric]) -> list[Metric | None]:
     from streams.cli._windows import rolled_up  # noqa: PLC0415 - no other status needs the metrics themselves
 
@@ -106,6 +131,23 @@ def _servers(*, json: bool) -> None:
         raise SystemExit(NO_ANSWER)
 
 
+def _lag(*, json: bool) -> None:
+    from streams.cli._lag import lags, totals  # noqa: PLC0415 - no other status needs Kafka's client
+
+    found = lags(connection())
+    if json:
+        say(found)
+        return
+    show("lag", ("role", "records"), ((role, f"{total:,}") for role, total in totals(found).items()))
+    behind = sorted((one for one in found if one.lag), key=lambda one: -one.lag)
+    columns = ("role", "topic", "partition", "committed", "end", "lag")
+    show(
+        "lag by partition",
+        columns,
+        ((one.role, one.topic, one.partition, f"{one.committed:,}", f"{one.end:,}", f"{one.lag:,}") for one in behind),
+    )
+
+
 def _workers(found: list[Heartbeat], *, json: bool) -> None:
     now_ms = time.time_ns() // 1_000_000
     recent = [one for one in found if now_ms - one.at_ms < GONE_MS] or found
@@ -124,9 +166,20 @@ def _worker_row(one: Heartbeat, now_ms: int) -> tuple[object, ...]:
     heard = f"[red]stale, {age_s:,.0f} s ago[/]" if stale else f"{age_s:.0f} s ago"
     restoring = f"{min(one.restoring.values()):.0%} of {len(one.restoring)}" if one.restoring else "no"
     revisions = ", ".join(f"{name}: {number}" for name, number in sorted(one.revisions.items()))
-    lag = f"{sum(one.partitions.values()):,}"
+    lag = _lag_of(one.partitions)
     counted = f"{one.records:,}", f"{one.skipped:,}"
     return f"{one.role}/{one.worker}", heard, _partitions(one.partitions), lag, restoring, revisions, *counted
+
+
+def _lag_of(partitions: dict[str, int]) -> str:
+    """All of it, and the partition with the most.
+
+    >>> _lag_of({"requests-0": 3, "requests-1": 1_200}), _lag_of({"requests-0": 0})
+    ('1,203 (requests-1: 1,200)', '0')
+    """
+    name = max(partitions, key=lambda one: partitions[one], default="")
+    most = f" ({name}: {partitions[name]:,})" if name and partitions[name] else ""
+    return f"{sum(partitions.values()):,}{most}"
 
 
 def _partitions(names: Iterable[str]) -> str:
