@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from infra.demo.findings import Explained, Quality, Stage
+from infra.demo.truth import Diagnosed, Hindsight, Judged
 from schemas.deployment import MATERIAL_DRIFT
 from schemas.observation import AccuracyState, AlertPhase, Status
 from schemas.package import TargetType
@@ -120,6 +121,7 @@ class Watched(msgspec.Struct, frozen=True):
     closed week. `unanswered`: requests less answers over all weeks, and what challengers owe. `quiet`: watched features
     for which the rule of material drift has never rung; `silent`: those with no alert at all. `baseline_unstable`:
     features that wandered too much in training to be watched for change, where a rule asks for that; null where none.
+    `hindsight`: of one deployment, a day as it was known and as it turned out.
     """
 
     name: str
@@ -143,6 +145,9 @@ class Watched(msgspec.Struct, frozen=True):
     weighted_drift: float | None = None
     quality: tuple[Quality, ...] = ()
     segments: tuple[Explained, ...] = ()
+    verdicts: tuple[Judged, ...] = ()
+    diagnoses: tuple[Diagnosed, ...] = ()
+    hindsight: Hindsight | None = None
 
 
 def watched(

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.demo.show_data import coloured, drift, noticed, number, quality, segments
+from infra.demo.show_truth import diagnoses, hindsight, verdicts
 from schemas.observation import AlertPhase, Status
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def accuracy(found: Watched) -> Table:
             name.removeprefix(f"{found.name}-") + (" *" if name == found.champion else ""), justify="right"
         )
     table.add_column("state")
-    for column in ("coverage", "revision", "* estimated", "* at month's close", "coverage then"):
+    for column in ("coverage", "revision", "* estimate, no labels", "* partial, at close", "coverage then"):
         table.add_column(column, justify="right")
     table.add_row("holdout", *(number(found.holdout.get(name)) for name in names), style="dim")
     table.add_section()
@@ -113,6 +114,9 @@ def everything(
     yield noticed(changes, found)
     yield quality(found)
     yield from (accuracy(one) for one in found)
+    yield from (hindsight(one.name, one.hindsight) for one in found if one.hindsight is not None)
+    yield verdicts(found)
+    yield from (diagnoses(one) for one in found)
     yield from (segments(one.name, each) for one in found for each in one.segments)
     yield drift_alerts(told)
     yield other_alerts(told, ours)

@@ -29,6 +29,7 @@ from streams.cli._demo_acts import (
 from streams.cli._demo_chain import Chain, StuckError
 from streams.cli._demo_findings import with_findings
 from streams.cli._demo_setup import deploy
+from streams.cli._demo_truth import with_truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,7 +166,8 @@ def _summary(
     for name in (question.deployment for question in QUESTIONS):
         deployment, metrics = deployments[name], stage.views.metrics(name)
         seen = report.watched(deployment, known, metrics, told, closings)
-        found.append(with_findings(seen, deployment, known[deployment.champion.digest], metrics, stage.views))
+        seen = with_findings(seen, deployment, known[deployment.champion.digest], metrics, stage.views)
+        found.append(with_truth(seen, deployment, known, stage.views, stage.connection))
     phases = next((tuple(change.phase for change in one.changes) for one in told if one.id == correction.alert), ())
     return Summary(
         prefix,

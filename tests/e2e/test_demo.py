@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import psutil
 import pytest
 from numpy.typing import NDArray
@@ -147,6 +149,29 @@ def test_features_that_wandered_too_much_in_training_are_named_and_ring_by_mater
     (one,) = (one for one in summary["noticed"] if (one["deployment"], one["feature"]) == (found["name"], "adr"))
     assert one["changed_ms"] is None
     assert one["drifted_ms"] is not None
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.deployment)
+def test_something_is_said_of_every_challenger(summary: dict[str, Any], question: Question) -> None:
+    found = of(summary, question)
+    said = {one["challenger"] for one in found["verdicts"] if one["champion"] == found["champion"] and one["serves"]}
+    assert said == set(found["challengers"])
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.deployment)
+def test_only_closed_months_are_diagnosed(summary: dict[str, Any], question: Question) -> None:
+    assert of(summary, question)["diagnoses"] == []  # 3,000 bookings do not reach the end of December
+
+
+def test_a_day_is_shown_as_it_was_known_and_as_it_turned_out(summary: dict[str, Any]) -> None:
+    rows = live(BOOKINGS)
+    known = rows.filter(pl.col("outcome") <= date(2016, 2, 29))["is_canceled"] == "true"
+    later = rows.filter(pl.col("outcome") > date(2016, 2, 29))["is_canceled"] == "true"
+    found = of(summary, CANCELLATION)["hindsight"]
+    assert (found["day"], found["expected"], found["matched"]) == ("2016-02-29", BOOKINGS, known.len())
+    rate = found["metrics"][0]
+    assert (rate["metric"], rate["then"], rate["pending"]) == ("positive_rate", known.mean(), later.mean())
+    assert of(summary, PRICE)["hindsight"] is None
 
 
 def test_an_alert_is_acknowledged_where_one_is_open(summary: dict[str, Any]) -> None:
