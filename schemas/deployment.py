@@ -68,6 +68,7 @@ class JointStatistic(StrEnum):
 
     DOMAIN_AUC = "domain_auc"
     RECONSTRUCTION_ERROR = "reconstruction_error"
+    ATTRIBUTION_DRIFT = "attribution_drift"
 
 
 class ChangeDetector(StrEnum):
@@ -215,11 +216,13 @@ class Settings(msgspec.Struct, frozen=True):
     are "other". A request that took longer than `slow_ms` is slow. `quality`, `timeliness` and `custom_metrics` say
     what else is expected. `row_sample`: keep a sample of rows (the bins of their features, at most 1,000 for each model
     and bucket), which the domain classifier needs. `by_outcome_time`: keep accuracy by the time of the actual, too (as
-    much again as by the time of the prediction, where both fall into as many buckets). A challenger must be better or
-    worse by more than `challenger_margin`, in units of the loss, and is equivalent within it. `detectors` of concept
-    drift ("adwin", ...) read the losses of single rows, which are kept for them only. `resolved_after_ms`: the age from
-    which on the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and the
-    horizon where that is not possible. `triggers` tell programs to retrain, to roll back or to pause.
+    much again as by the time of the prediction, where both fall into as many buckets). `explanations`: every prediction
+    that is served says what each feature moved it by, where the model can tell (a linear one). A challenger must be
+    better or worse by more than `challenger_margin`, in units of the loss, and is equivalent within it. `detectors` of
+    concept drift ("adwin", ...) read the losses of single rows, which are kept for them only. `resolved_after_ms`: the
+    age from which on the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and
+    the horizon where that is not possible. `triggers` tell programs to retrain, to roll back or to pause. `fairness`
+    names the features between whose values metrics are compared, and which class is good to get.
     """
 
     importance: Importance = Importance.LOW
@@ -235,6 +238,7 @@ class Settings(msgspec.Struct, frozen=True):
     excluded: tuple[str, ...] = ()
     starred: tuple[str, ...] = ()
     row_sample: bool = False
+    explanations: bool = False
     by_outcome_time: bool = False
     thresholds: Thresholds = Thresholds()
     drift_statistics: tuple[str, ...] = (DriftStatistic.PSI.value,)

@@ -168,6 +168,21 @@ class Losses(msgspec.Struct, frozen=True):
     square_variance: tuple[float, ...]
 
 
+class Attributions(msgspec.Struct, frozen=True):
+    """What the features of a model moved its predictions by, on `rows` holdout rows.
+
+    `centres`: by feature, the mean of its term in each output of the model (one, or one for each class), which an
+    attribution is measured from. By feature the mean of its attributions as they are (`signed`), of their size
+    (`absolute`) and of their squares.
+    """
+
+    rows: int
+    centres: dict[str, tuple[float, ...]]
+    signed: dict[str, float]
+    absolute: dict[str, float]
+    squares: dict[str, float]
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was normal: counts per frozen bin in the training data, and the model's metrics on holdout.
 
@@ -180,6 +195,7 @@ class Baseline(msgspec.Struct, frozen=True):
     a feature without has the noise of theory. `target`: bins of the actuals of the holdout rows. `pca`: where there
     are two numeric or boolean features that vary. `sample`: an encoded `monitors.sample.Sample` of training rows, its
     features by name. `loss_scale`: the .999 quantile of the squared error of a number on holdout, 0 for other targets.
+    `attributions`: of a model that explains itself.
 
     What estimates before labels rest on, empty in a package that is older than they are: `calibration`, of a binary
     target that of the positive class, of a multiclass one that of each class; `losses`, of a regression;
@@ -204,6 +220,7 @@ class Baseline(msgspec.Struct, frozen=True):
     calibration: tuple[Calibration, ...] = ()
     losses: Losses | None = None
     joint: tuple[tuple[int, ...], ...] = ()
+    attributions: Attributions | None = None
     groups: dict[str, bytes] = {}
 
     @property

@@ -1,25 +1,33 @@
-"""What the scorer answers: a prediction, or a typed error, the caller's (data) or ours (system)."""
+"""What the scorer answers: a prediction, or a typed error, the caller's (data) or ours (system).
+
+A prediction with explanations is of a contract of its own, with one field more: whoever has none neither writes nor
+reads it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from schemas import encoding
-from schemas.columnar import Decoded, decode
-from schemas.contract import Contract, zigzag
+import numpy as np
+import polars as pl
+
+from schemas import encoding, explanations
+from schemas.columnar import Decoded, decode, decode_framed, framings, joined
+from schemas.contract import FRAME_BYTES, Contract, zigzag
 from schemas.contracts import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from schemas.records import Records
 
 CONTRACT = Contract(load("prediction"))
+EXPLAINED = Contract(load("prediction-explained"))
+"""The same with `explanations`, the last field."""
 _NO_ERROR = encoding.NULL * 3
 
 
@@ -72,6 +80,7 @@ class PredictionColumns:
     segments: Sequence[tuple[str, ...]] | None = None
     request_ids: Sequence[str | None] | None = None
     consumers: Sequence[str | None] | None = None
+    explanations: explanations.Explanations | None = None
 
     def __len__(self) -> int:
         return len(self.association_ids)
@@ -81,7 +90,7 @@ def encode_predictions(columns: PredictionColumns) -> list[bytes]:
     """The values for the topic, row by row."""
     tail = encoding.string(columns.deployment) + encoding.string(columns.model) + zigzag(columns.revision) + _NO_ERROR
     pieces = (
-        CONTRACT.framing,
+        CONTRACT.framing if columns.explanations is None else EXPLAINED.framing,
         encoding.strings(columns.association_ids),
         encoding.longs(columns.timestamps_ms),
         encoding.longs(columns.source_partitions.astype("i8")),
@@ -95,6 +104,7 @@ def encode_predictions(columns: PredictionColumns) -> list[bytes]:
         encoding.optional_strings(columns.request_ids),
         encoding.optional_strings(columns.consumers),
         tail,
+        b"" if columns.explanations is None else explanations.explanation_arrays(columns.explanations),
     )
     return encoding.assemble(pieces, len(columns))
 
@@ -140,5 +150,49 @@ def encode_error(
 
 
 def decode_predictions(records: Records) -> Decoded:
-    """Columns of the contract's fields, `timestamp_ms` for `timestamp`."""
-    return decode(records.values, records.keys, CONTRACT)
+    """Columns of the contract's fields, `timestamp_ms` for `timestamp`.
+
+    Where a row has explanations there is a column `explanations`, too: a struct with a number for each feature.
+    """
+    found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
+    if found == {CONTRACT.framing}:
+        return decode_framed(cast("list[bytes]", records.values), records.keys, CONTRACT)
+    explained = np.array([bool(value and value.startswith(EXPLAINED.framing)) for value in records.values], np.bool_)
+    places = [np.flatnonzero(~explained), np.flatnonzero(explained)]
+    if not places[1].size:
+        return decode(records.values, records.keys, CONTRACT)
+    with_them = _explained(records.take(places[1]))
+    if not places[0].size:
+        return with_them
+    others = records.take(places[0])
+    without = decode(others.values, others.keys, CONTRACT)
+    if explanations.COLUMN in with_them.frame.columns:
+        dtype = with_them.frame[explanations.COLUMN].dtype
+        without = _with_column(without, pl.Series([None] * without.frame.height, dtype=dtype))
+    return joined([without, with_them], places)
+
+
+def _explained(records: Records) -> Decoded:
+    """Values with explanations; in one call where all are of the same features."""
+    if framings(records.values, records.keys) == {EXPLAINED.framing} and (found := _alike(records)) is not None:
+        return found
+    read = decode(records.values, records.keys, EXPLAINED)
+    column = explanations.columns_of(read.frame.drop_in_place(explanations.COLUMN))
+    return read if column is None else _with_column(read, column)
+
+
+def _alike(records: Records) -> Decoded | None:
+    values = cast("list[bytes]", records.values)
+    first = decode_framed(values[:1], records.keys[:1], EXPLAINED).frame[explanations.COLUMN]
+    names = [each["feature"] for each in first[0]] if len(first) else []
+    cut = explanations.cut_alike(values, names) if names else None
+    if cut is None:
+        return None
+    heads, column = cut
+    read = decode_framed([CONTRACT.framing + head[FRAME_BYTES:] for head in heads], records.keys, CONTRACT)
+    return None if read.slow_rows or read.unreadable else _with_column(read, column)
+
+
+def _with_column(read: Decoded, column: pl.Series) -> Decoded:
+    frame = read.frame.with_columns(column.alias(explanations.COLUMN))
+    return Decoded(frame, read.rows, read.mismatched, read.unreadable, read.slow_rows)

@@ -18,6 +18,7 @@ from schemas.package import (
     Target,
     TargetType,
 )
+from scorers.attribution_checks import attributions_fault
 from scorers.formats import formats
 from scorers.noise_checks import clipped_fault, quiet_fault
 
@@ -42,6 +43,7 @@ def fault_of(package: Package) -> str:
         or _features_fault(package.features)
         or _baseline_fault(package)
         or quiet_fault(package.baseline)
+        or attributions_fault(package)
     )
 
 

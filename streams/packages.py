@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from monitors.attribution import with_attributions
 from monitors.baseline import build_baseline, holdout_outcomes
 from monitors.fair_holdout import holdout_groups
 from monitors.noise import with_noise
 from schemas.deployment import Deployment, Model, RegisterPackage, Settings
 from schemas.package import FeatureType, TargetType
+from scorers.explanations import centres_of, explain
 from scorers.package import build, load, read_package
 from scorers.permutation import with_importance
 from scorers.scoring import score
@@ -61,6 +63,8 @@ def build_package(
         metadata.features, metadata.target, training, np.asarray(actuals), np.asarray(said, np.float64)
     )
     features = metadata.features
+    if (centres := centres_of(loaded, holdout)) is not None and (told := explain(loaded, holdout, scores, centres)):
+        baseline = with_attributions(baseline, told, centres)
     if not any(feature.importance for feature in features):
         features = with_importance(loaded, holdout, actuals, rng)
     known = msgspec.structs.replace(metadata, features=features, baseline=with_noise(baseline, training, rng, times))

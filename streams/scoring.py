@@ -6,13 +6,16 @@ Each readable request becomes exactly one prediction record for each model that 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from schemas.deployment import Settings
 from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encode_predictions
-from scorers.scoring import score
+from schemas.topics import Topic
+from scorers.explanations import explain
+from scorers.scoring import Scores, score
 from scorers.segments import caller_segments, segments_of
 
 if TYPE_CHECKING:
@@ -21,11 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from schemas.deployment import Deployment, Model
+    from schemas.explanations import Explanations
     from schemas.records import Records
     from schemas.requests import Refused, RequestRows
-    from schemas.topics import Topic
     from scorers.package import LoadedPackage
-    from scorers.scoring import Scores
     from streams.batch import Effects
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ MOST_CHARS = 1_024  # of what a bad request says of itself
 def predict(
     effects: Effects, topic: Topic, records: Records, group: RequestRows, model: Model, loaded: LoadedPackage | None
 ) -> None:
-    """Score the rows of one deployment with one of its models."""
+    """Score the rows of one deployment with one of its models; what is served is explained, where that is asked for."""
     if loaded is None:
         _all_failed(effects, topic, records, group, model)
         return
@@ -48,6 +50,8 @@ def predict(
     keep = None if good.all() else np.flatnonzero(good)
     segments = segments_of(group.deployment, loaded.package, group.features, group.callers)
     columns = _columns(group, scores, model, records, execution_ms, keep, segments)
+    if topic is Topic.PREDICTIONS and group.deployment.settings.explanations:
+        columns = replace(columns, explanations=_explanations(loaded, group, scores, keep))
     rows = _rows(group, keep)
     keys = records.keys if len(rows) == len(records) else [records.keys[row] for row in rows.tolist()]
     effects.send_all(topic, keys, encode_predictions(columns))
@@ -122,6 +126,16 @@ def _columns(
         request_ids=group.request_ids and _kept(group.request_ids, keep),
         consumers=group.consumers and _kept(group.consumers, keep),
     )
+
+
+def _explanations(
+    loaded: LoadedPackage, group: RequestRows, scores: Scores, keep: NDArray[np.int64] | None
+) -> Explanations | None:
+    """What moved the predictions that are kept: a row that the model failed on is not asked about."""
+    if keep is None:
+        return explain(loaded, group.features, scores)
+    probabilities = None if scores.probabilities is None else scores.probabilities[keep]
+    return explain(loaded, group.features[keep], Scores(scores.values[keep], probabilities, None))
 
 
 def _kept(column: Sequence[T], keep: NDArray[np.int64] | None) -> Sequence[T]:

@@ -8,6 +8,7 @@ import polars as pl
 from monitors.bins import LATENCY_BINS, bin_count, bin_rows, package_prediction_bins
 from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import predicted_outputs, present
+from monitors.folds.attributed import attributed
 from monitors.folds.groups import Groups, SummaryKey, group_rows, summaries
 from monitors.folds.load import consumer_counts, minute_counts
 from monitors.folds.scored import scored
@@ -25,8 +26,9 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
 
     Predictions: "rows" answered, "error:data", "error:system" and "code:<code>" for the others; of the answered also
     "prediction", "execution_ms" and "response_ms" in bins, with the sums of these times and "timed:<name>", the rows
-    in them. All rows by minute and by consumer: see `monitors.folds.load`. Accuracy: "expected", the answered rows, and
-    what an estimate needs of them (`monitors.folds.scored`).
+    in them, and what moved those with explanations (`monitors.folds.attributed`). All rows by minute and by consumer:
+    see `monitors.folds.load`. Accuracy: "expected", the answered rows, and what an estimate needs of them
+    (`monitors.folds.scored`).
     """
     groups = group_rows(frame["timestamp_ms"].to_numpy(), frame["segments"], bucket)
     answered = ~present(frame["error_kind"])
@@ -46,7 +48,8 @@ def fold_predictions(frame: pl.DataFrame, package: Package, bucket: Span) -> dic
         counts[f"timed:{name}"] = groups.tally(known & ~terms.overflow)
         sums[name] = groups.totals(terms)
     counts |= consumer_counts(groups, frame["consumer"])
-    health = summaries(Kind.PREDICTIONS, package.digest, groups, counts, sums)
+    explained, moved = attributed(frame, package, groups)
+    health = summaries(Kind.PREDICTIONS, package.digest, groups, counts | explained, sums | moved)
     for group, hour, minutes in minute_counts(groups, frame["timestamp_ms"].to_numpy()):
         health[Kind.PREDICTIONS, package.digest, *groups.keys[group]].counts[hour] = minutes
     return health | summaries(Kind.ACCURACY, package.digest, groups, {"expected": rows} | expected, expected_sums)

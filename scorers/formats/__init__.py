@@ -10,12 +10,12 @@ other file, and the contract tests pick it up without its name. Rules that every
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -38,6 +38,18 @@ class Predictor(Protocol):
 
         `features` has a column for each feature of the package (more do no harm): numeric Float64, where null and NaN
         are missing, categorical and text String, boolean Boolean, where null is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class Additive(Protocol):
+    """A loaded model whose prediction is a function of a sum of terms, each of one feature."""
+
+    def terms_of(self, features: pl.DataFrame) -> Iterator[tuple[str, Predictions]]:
+        """By feature its term in each output of the model, shape (outputs, n); features without a term are left out.
+
+        The same bits in whatever batches the rows come.
         """
         ...
 

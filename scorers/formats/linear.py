@@ -14,7 +14,7 @@ this does not, so a row's prediction is the same bit for bit wherever batches ar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -121,6 +121,12 @@ class _Linear:
                     return np.stack([1 / (1 + np.exp(eta[0])), 1 / (1 + np.exp(-eta[0]))], axis=1)
             case Link.SOFTMAX:
                 return _softmax(eta).T
+
+    def terms_of(self, features: pl.DataFrame) -> Iterator[tuple[str, Predictions]]:
+        for term in self.terms:
+            found = np.zeros((self.intercept.size, features.height))
+            term.add(features[term.feature], found)
+            yield term.feature, found
 
 
 def _softmax(eta: Predictions) -> Predictions:

@@ -23,6 +23,7 @@ from monitors.join import Joined, join, sweep
 from monitors.join_columns import prefix_of
 from monitors.join_outcomes import encode_changes
 from schemas.actual import decode_actuals
+from schemas.explanations import COLUMN as EXPLANATIONS
 from schemas.outcome import encode_outcomes
 from schemas.partitioner import partitions_of
 from schemas.prediction import decode_predictions
@@ -106,7 +107,7 @@ class Joiner(PlainRole):
         here = self._placed(effects, topic, records)
         decoded = (decode_actuals if topic is Topic.ACTUALS else decode_predictions)(here)
         self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
-        frame = decoded.frame.with_columns(
+        frame = decoded.frame.drop(EXPLANATIONS, strict=False).with_columns(
             partition=pl.Series(here.partitions[decoded.rows]),
             received_ms=pl.Series(here.timestamps_ms[decoded.rows]),
             shadow=pl.lit(topic is Topic.SHADOW_PREDICTIONS),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 
 from schemas.actual import CONTRACT as ACTUAL
 from schemas.actual import encode_actual
 from schemas.contract import schema_id
+from schemas.explanations import Explanations
 from schemas.outcome import CONTRACT as OUTCOME
 from schemas.outcome import EARLIER, Outcome, OutcomeKind, OutcomePrediction, decode_outcomes, encode_outcomes
 from schemas.prediction import CONTRACT as PREDICTION
-from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encode_predictions
+from schemas.prediction import EXPLAINED, ErrorCode, PredictionColumns, encode_error, encode_predictions
 from schemas.request_schema import request_contract, request_schema_id
 from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields, batch, loan
 
 
 def test_schema_ids() -> None:
-    ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME, EARLIER)]
-    assert ids == [1643322355, 620570651, 631173481, 976226443]
+    ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME, EARLIER, EXPLAINED)]
+    assert ids == [1643322355, 620570651, 631173481, 976226443, 1600143484]
     assert [request_schema_id(LOANS), request_schema_id(PRICES)] == [2127540049, 6630320]
 
 
@@ -49,6 +52,14 @@ def test_a_prediction() -> None:
         "0869642d3180a0abfef9620680897a000000000000e03f000000000000114002000000000000e83f0400000000"
         "0000d03f000000000000e83f0002067965730218726567696f6e3d6e6f7274680000000a6c6f616e7308646464"
         "640e000000"
+    )
+    explained = replace(columns, explanations=Explanations(("age", "plan"), np.array([[0.5, -0.25]])))
+    assert encode_predictions(explained)[0].hex() == (
+        "005f60407c"
+        "0869642d3180a0abfef9620680897a000000000000e03f000000000000114002000000000000e83f0400000000"
+        "0000d03f000000000000e83f0002067965730218726567696f6e3d6e6f7274680000000a6c6f616e7308646464"
+        "640e000000"
+        "0406616765000000000000e03f08706c616e000000000000d0bf00"
     )
 
 

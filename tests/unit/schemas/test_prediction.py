@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.explanations import Explanations
 from schemas.prediction import (
     CONTRACT,
+    EXPLAINED,
     ErrorCode,
     ErrorKind,
     PredictionColumns,
@@ -14,7 +19,10 @@ from schemas.prediction import (
     encode_error,
     encode_predictions,
 )
-from tests.unit.schemas.examples import batch, unavro
+from tests.unit.schemas.examples import avro, batch, unavro
+
+if TYPE_CHECKING:
+    from random import Random
 
 longs = st.integers(-(1 << 63), (1 << 63) - 1)
 texts = st.none() | st.text(max_size=6)
@@ -114,3 +122,98 @@ def test_an_error_stands_beside_predictions_with_its_kind(code: ErrorCode) -> No
     assert decoded.frame["error_kind"].to_list() == [code.kind]
     assert decoded.frame["timestamp_ms"].to_list() == [-5]
     assert code.kind in ErrorKind
+
+
+names = st.lists(st.text(max_size=70), min_size=1, max_size=6, unique=True).map(tuple)
+
+
+@st.composite
+def explained_columns(draw: st.DrawFn) -> PredictionColumns:
+    columns = draw(prediction_columns())
+    features = draw(names)
+    numbers = st.lists(st.floats(), min_size=len(features), max_size=len(features))
+    rows = draw(st.lists(numbers, min_size=len(columns), max_size=len(columns)))
+    return replace(columns, explanations=Explanations(features, np.array(rows).reshape(len(columns), len(features))))
+
+
+@settings(deadline=None)
+@given(explained_columns())
+def test_any_avro_library_reads_what_moved_each_prediction(columns: PredictionColumns) -> None:
+    said = columns.explanations
+    assert said is not None
+    without = encode_predictions(replace(columns, explanations=None))
+    for row, value in enumerate(encode_predictions(columns)):
+        read = unavro(EXPLAINED, value)
+        found = [(one["feature"], one["attribution"]) for one in read.pop("explanations")]
+        finite = np.isfinite(said.attributions[row]).all()
+        assert found == (list(zip(said.features, said.attributions[row], strict=True)) if finite else [])
+        assert read == unavro(CONTRACT, without[row])
+
+
+@settings(deadline=None)
+@given(explained_columns(), st.integers(0, 3), st.randoms())
+def test_explanations_are_read_back_beside_rows_that_have_none(
+    columns: PredictionColumns, errors: int, order: Random
+) -> None:
+    said = columns.explanations
+    assert said is not None
+    values = list(zip(columns.association_ids, encode_predictions(columns), strict=True))
+    rows: list[tuple[str, bytes, int | None]] = [(key, value, row) for row, (key, value) in enumerate(values)]
+    rows += [(str(number), failed(str(number)), None) for number in range(errors)]
+    order.shuffle(rows)
+    decoded = decode_predictions(batch([(key, value) for key, value, _ in rows]))
+    assert not decoded.unreadable
+    assert decoded.frame["association_id"].to_list() == [key for key, _, _ in rows]
+    finite = [bool(np.isfinite(row).all()) for row in said.attributions]
+    if not any(finite):
+        assert "explanations" not in decoded.frame.columns
+        return
+    found = decoded.frame["explanations"].struct.unnest().select(said.features).to_numpy()
+    for (_, _, row), numbers in zip(rows, found, strict=True):
+        if row is None or not finite[row]:
+            assert np.isnan(numbers.astype(np.float64)).all()
+        else:
+            assert numbers.tolist() == said.attributions[row].tolist()
+
+
+def failed(association_id: str) -> bytes:
+    return encode_error(
+        ErrorCode.WRONG_TYPE,
+        "",
+        association_id=association_id,
+        deployment="loans",
+        timestamp_ms=0,
+        source_partition=0,
+        source_offset=0,
+        response_ms=1.0,
+    )
+
+
+def explained(association_id: str, *said: tuple[str, float]) -> bytes:
+    record = unavro(CONTRACT, failed(association_id)) | {"error_kind": None, "error_code": None, "error_message": None}
+    listed = [{"feature": name, "attribution": number} for name, number in said]
+    return avro(EXPLAINED, record | {"explanations": listed})
+
+
+def test_a_few_features_and_another_order_are_read_by_name() -> None:
+    rows = [("a", explained("a", ("age", 1.0), ("plan", 2.0))), ("b", explained("b", ("plan", 3.0)))]
+    rows += [("c", explained("c")), ("d", explained("d", ("plan", 4.0), ("age", 5.0))), ("e", failed("e"))]
+    frame = decode_predictions(batch(rows)).frame
+    assert frame["explanations"].struct.field("age").to_list() == [1.0, None, None, 5.0, None]
+    assert frame["explanations"].struct.field("plan").to_list() == [2.0, 3.0, None, 4.0, None]
+
+
+def test_a_damaged_explanation_costs_its_own_row_and_no_other() -> None:
+    rows = [(key, explained(key, ("age", 1.0), ("plan", 2.0))) for key in "abcd"]
+    rows[1] = ("b", rows[1][1][:-3])
+    rows[2] = ("c", rows[2][1] + b"x")
+    decoded = decode_predictions(batch(rows))
+    assert decoded.frame["association_id"].to_list() == ["a", "d"]
+    assert [bad.row for bad in decoded.unreadable] == [1, 2]
+    assert decoded.frame["explanations"].struct.field("plan").to_list() == [2.0, 2.0]
+
+
+def test_where_none_is_explained_nothing_is_decoded_for_it() -> None:
+    decoded = decode_predictions(batch([("a", failed("a")), ("b", failed("b"))]))
+    assert "explanations" not in decoded.frame.columns
+    assert decode_predictions(batch([])).frame.columns == decoded.frame.columns
