@@ -1,0 +1,210 @@
+"""What is exported is the final truth: each labelled case once, with the features that were asked, in order of time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from schemas.actual import decode_actuals, encode_actual, encode_forget
+from schemas.deployment import Deployment, Settings
+from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
+from schemas.package import Feature, FeatureType, Target, TargetType
+from schemas.prediction import decode_predictions
+from schemas.records import Records
+from schemas.topics import Topic
+from streams import labelled
+from streams.batch import Send
+from streams.labelled import LabelledRows
+from streams.replay import Log, Recorder, batches, memory_table, run
+from streams.roles.joiner import Joiner
+from streams.tables import DiskStore, MemoryStore, Store
+from tests.laws.replay_scene import LAYOUT, NOW, REQUESTS, Scene, record
+from tests.laws.test_replay import JOIN_TABLE, JOINED, cuts
+
+FORGOTTEN = [f"id-{number}" for number in range(0, REQUESTS, 14)]
+AGAIN, NO_CLASS = "id-28", "id-4"
+"""One that is forgotten and comes true again, which meets no prediction; one that comes true as no class."""
+EVER = 0, 1 << 50
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return record(tmp_path_factory.mktemp("artifacts"))
+
+
+def last_words() -> Log:
+    """What comes when all else was read: associations to be forgotten, and actuals that are corrected."""
+    recorder = Recorder(LAYOUT)
+    values = [encode_forget("flights", key, NOW + 500_000) for key in FORGOTTEN]
+    values += [encode_actual("flights", AGAIN, NOW + 500_000, label="yes")]
+    values += [encode_actual("flights", NO_CLASS, NOW + 500_000, label="?")]
+    recorder.take([Send(Topic.ACTUALS, [key.encode() for key in (*FORGOTTEN, AGAIN, NO_CLASS)], values)], NOW + 600_000)
+    return recorder.log(Topic.ACTUALS)
+
+
+def joined(scene: Scene, seed: int) -> Log:
+    """The outcomes of the joiner, which read the log in some interleaving."""
+    log = scene.part(*JOINED)
+    table = memory_table(*JOIN_TABLE)
+    role = Joiner(scene.catalog(), table, LAYOUT.partitions)
+    recorder = Recorder(LAYOUT)
+    given = [*batches(log, cuts(log, random.Random(seed))), *batches(last_words(), [])]
+    recorder.take(run(role, given, table), NOW)
+    return recorder.log(Topic.OUTCOMES)
+
+
+def gathered(
+    store: Store, deployment: Deployment, outcomes: Log, requests: Log, between: tuple[int, int] = EVER, **how: bool
+) -> LabelledRows:
+    rows = LabelledRows(store, deployment, *between, **how)
+    for records in outcomes.values():
+        rows.take_outcomes(records)
+    rows.settle()
+    for records in requests.values():
+        rows.take_requests(records)
+    return rows
+
+
+def truth(scene: Scene) -> list[dict[str, Any]]:
+    """By hand, from what was sent: the first good request, the first answer and the last actual of each case."""
+    asked: dict[str, dict[str, Any]] = {}
+    for records in scene.part(Topic.REQUESTS).values():
+        for value in records.values:
+            if value != b"\xff" and "carrier" in (body := msgspec.json.decode(value or b""))["features"]:
+                asked.setdefault(body["association_id"], {"timestamp": body["timestamp"], **body["features"]})
+    answers: dict[str, dict[str, Any]] = {}
+    for records in scene.part(Topic.PREDICTIONS).values():
+        for row in decode_predictions(records).frame.to_dicts():
+            if row["error_kind"] is None:
+                answers.setdefault(row["association_id"], {"model": row["model"], "probability": row["value"]})
+    actuals: dict[str, str | None] = {}
+    for records in scene.part(Topic.ACTUALS).values():
+        actuals |= {row["association_id"]: row["label"] for row in decode_actuals(records).frame.to_dicts()}
+    rows = [
+        {"association_id": name, **asked[name], **answers[name], "actual": label}
+        for name, label in actuals.items()
+        if label and name in asked and name not in {*FORGOTTEN, NO_CLASS}
+    ]
+    return sorted(rows, key=lambda row: (row["timestamp"], row["association_id"]))
+
+
+def plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    wanted = ("association_id", "timestamp", "hour", "carrier", "model", "probability", "actual")
+    return frame.select(wanted).with_columns(pl.col("timestamp").dt.epoch("ms")).to_dicts()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_law_the_export_is_the_final_truth_however_the_join_came_to_it(
+    scene: Scene, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelled, "CHUNK", 17)
+    outcomes = joined(scene, seed)
+    store = DiskStore(tmp_path / "rows") if seed % 2 else MemoryStore()
+    rows = gathered(store, scene.deployments[-1], outcomes, scene.part(Topic.REQUESTS))
+    frames = list(rows.frames())
+    store.close()
+    assert plain(pl.concat(frames)) == truth(scene)
+    assert len(frames) > 2
+    assert (rows.gone, rows.invalid) == (0, 1)
+
+
+def test_a_range_takes_the_predictions_made_in_it(scene: Scene) -> None:
+    outcomes, requests, wanted = joined(scene, 0), scene.part(Topic.REQUESTS), truth(scene)
+    between = wanted[10]["timestamp"], wanted[30]["timestamp"]
+    rows = gathered(MemoryStore(), scene.deployments[-1], outcomes, requests, between)
+    assert plain(pl.concat(rows.frames())) == wanted[10:30]
+
+
+def test_rows_whose_requests_have_gone_are_counted_and_left_out_unless_no_features_are_wanted(scene: Scene) -> None:
+    outcomes, requests, wanted = joined(scene, 0), scene.part(Topic.REQUESTS), truth(scene)
+    kept = {place: records.take(np.arange(40, len(records))) for place, records in requests.items()}
+    rows = gathered(MemoryStore(), scene.deployments[-1], outcomes, kept)
+    found = plain(pl.concat(rows.frames()))
+    assert 0 < rows.gone == len(wanted) - len(found)
+    assert all(row in wanted for row in found)
+    without = gathered(MemoryStore(), scene.deployments[-1], outcomes, {}, features=False)
+    frame = pl.concat(without.frames())
+    assert frame["association_id"].to_list() == [row["association_id"] for row in wanted]
+    assert not {"hour", "carrier"} & set(frame.columns)
+
+
+def test_all_models_lists_what_each_said_in_types_that_never_change(scene: Scene) -> None:
+    rows = gathered(MemoryStore(), scene.deployments[-1], joined(scene, 0), scene.part(Topic.REQUESTS), all_models=True)
+    frame = pl.concat(rows.frames())
+    listed = frame["predictions"].list.eval(pl.element().struct.field("model")).list.n_unique()
+    assert listed.to_list() == [3] * frame.height
+    assert frame.schema["predictions"] == pl.List(
+        pl.Struct(
+            {
+                "model": pl.String,
+                "shadow": pl.Boolean,
+                "timestamp": pl.Datetime("ms", "UTC"),
+                "value": pl.Float64,
+                "label": pl.String,
+                "probabilities": pl.List(pl.Float64),
+            }
+        )
+    )
+
+
+# ---------------------------------------------------------------- other kinds of targets
+FEATURES = (
+    Feature("actual", nullable=True),
+    Feature("actual_", FeatureType.BOOLEAN),
+    Feature("note", FeatureType.TEXT),
+)
+
+
+def exported(target: Target, said: Sequence[Outcome], features: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Outcomes of cases "0", "1", ..., and their requests."""
+    names = [outcome.association_id for outcome in said]
+    deployment = Deployment("prices", 1, target, FEATURES, champion=None, settings=Settings())  # type: ignore[arg-type]
+    asked = [
+        {"deployment": "prices", "association_id": name, "timestamp": NOW, "features": each}
+        for name, each in zip(names, features, strict=True)
+    ]
+    outcomes, requests = (
+        Records([name.encode() for name in names], list(values), np.zeros(len(names), np.int32), at, at + NOW)
+        for at in [np.arange(len(names), dtype=np.int64)]
+        for values in (encode_outcomes(said), map(msgspec.json.encode, asked))
+    )
+    place = Topic.OUTCOMES, 0
+    rows = gathered(MemoryStore(), deployment, {place: outcomes}, {place: requests})
+    return pl.concat(rows.frames())
+
+
+def outcome(name: str, prediction: OutcomePrediction, **truth: Any) -> Outcome:  # noqa: ANN401  # a value or a label
+    return Outcome(name, "prices", OutcomeKind.MATCHED, 0, NOW + 5, predictions=(prediction,), **truth)
+
+
+def test_numbers_are_numbers_and_features_with_our_names_get_their_own() -> None:
+    said = [
+        outcome("0", OutcomePrediction("m", False, NOW, 1.5), value=2.0, was_acted_on=True),  # noqa: FBT003
+        outcome("1", OutcomePrediction("m", True, NOW, 1.5), value=3.0),  # noqa: FBT003  # none was served
+        outcome("2", OutcomePrediction("m", False, NOW, 1.5), label="much"),  # noqa: FBT003
+    ]
+    asked: list[dict[str, Any]] = [
+        {"actual": None, "actual_": True, "note": "a"},
+        {"actual": 1.0, "actual_": False, "note": "b"},
+    ]
+    frame = exported(Target("price", TargetType.REGRESSION), said, [*asked, asked[0]])
+    assert frame.select("actual__", "actual_", "note", "prediction", "model", "actual", "was_acted_on").rows() == [
+        (None, True, "a", 1.5, "m", 2.0, True),
+        (1.0, False, "b", None, None, 3.0, None),
+    ]
+    kinds = [frame.schema[name] for name in ("actual__", "actual_", "note", "prediction", "actual")]
+    assert kinds == [pl.Float64, pl.Boolean, pl.String, pl.Float64, pl.Float64]
+
+
+def test_of_many_classes_the_likeliest_and_all_probabilities_are_given() -> None:
+    target = Target("fruit", TargetType.MULTICLASS, ("apple", "pear", "plum"))
+    said = [outcome("0", OutcomePrediction("m", False, NOW, None, None, (0.2, 0.5, 0.3)), label="plum")]  # noqa: FBT003
+    frame = exported(target, said, [{"actual": 0.0, "actual_": True, "note": ""}])
+    assert frame.select("prediction", "probabilities", "actual").rows() == [("pear", [0.2, 0.5, 0.3], "plum")]
