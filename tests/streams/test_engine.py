@@ -189,7 +189,7 @@ def test_a_worker_killed_while_it_restores_or_is_assigned_starts_again(toy: Call
     made.send(1_000)
     for count, point in enumerate(("restore", "rebalance")):
         made.signal("0", signal.SIGKILL, **{FAIL_POINT: f"{point}:1"})
-        wait_until(lambda count=count: len(made.child("0").exits) == 2 * count + 2)  # type: ignore[misc]
+        wait_until(lambda count=count: len(made.child("0").exits) == 2 * count + 2)  # type: ignore[misc]  # a default binds the loop's variable
         made.send(500)
     assert made.child("0").exits == [-signal.SIGKILL] * 4
     assert made.faults() == set()

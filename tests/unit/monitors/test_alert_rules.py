@@ -187,7 +187,7 @@ def test_alerts_kept_in_the_format_before_go_on_with_the_same_identity() -> None
     plain = [ERRORS, Span.HOUR, -(1 << 62), fired.since_ms, told]
     old.set(key_of(b"a", "churn", "errors", ""), bytes([1]) + msgspec.msgpack.encode(plain))
     moved = load(old, "churn")
-    assert [each.path for each in moved.told[("errors", "", "")]] == [Path.FIRING]  # type: ignore[index]
+    assert [each.path for each in moved.told[("errors", "", "")]] == [Path.FIRING]  # type: ignore[index]  # loaded, so it is there
     run.table, run.evaluator = old, Evaluator(old, DEFINITIONS)
     hours_of_errors(run, [20, 0], start_hour=1)
     run.commit()

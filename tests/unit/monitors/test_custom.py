@@ -97,7 +97,9 @@ def test_a_bad_report_is_counted_and_its_neighbours_are_too(body: bytes, fault: 
     ((key, found),) = fold_reports(reports, SETTINGS).items()
     assert key == (Kind.CUSTOM, "", "", 0)
     assert (found.count(f"refused:{fault}"), found.count("reports:cost")) == (1, 2)
-    assert METRICS["custom_refused"].compute(found, Run().view.package("m1"), "").value == 1  # type: ignore[arg-type]
+    package = Known().package("m1")
+    assert package is not None
+    assert METRICS["custom_refused"].compute(found, package, "").value == 1
 
 
 @pytest.mark.parametrize("value", [None, b"", b"cost 5", b"\xff", b"[]", b'{"metric":"cost","value":1}', b"[" * 5_000])
@@ -141,10 +143,11 @@ def test_a_window_of_buckets_has_the_sum_and_the_mean_of_the_numbers(reports: li
     total = Summary()
     for delta in fold_reports(reports, asked).values():
         total.add(delta)
-    compute = METRICS["custom"].computed_by(asked)
+    compute, package = METRICS["custom"].computed_by(asked), Known().package("m1")
+    assert package is not None
     for name in ("cost", "mood"):
         numbers = [Fraction(one.value) for one in reports if one.metric == name]
-        found = compute(total, Run().view.package("m1"), name)  # type: ignore[arg-type]
+        found = compute(total, package, name)
         if numbers:
             exact = float(sum(numbers) / (len(numbers) if name == "mood" else 1))
             assert found.value == pytest.approx(exact, rel=1e-12, abs=len(numbers) * 128 * 2.0**-32)

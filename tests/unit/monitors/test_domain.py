@@ -180,7 +180,7 @@ def test_any_cut_of_a_stream_gives_the_same_area() -> None:
     live = rows(np.random.default_rng(8), 5000, 0.5)
     total: dict[int, Summary] = {}
     for start in range(0, 5000, 700):
-        merge_into(total, [(0, folded(live[start : start + 700], start=start))])  # type: ignore[list-item, arg-type]
+        merge_into(total, [(0, folded(live[start : start + 700], start=start))])  # type: ignore[list-item, arg-type]  # any key will do
     whole = folded(live)
     assert total[0] == whole
     value = METRIC.compute(whole, LIVE, "")
@@ -217,7 +217,7 @@ def test_degenerate_windows_have_a_value_or_a_reason() -> None:
     constant = package(PRICE, Baseline(features={"n0": BASELINE.features["n0"]}))
     constant = replace(
         constant,
-        baseline=replace(constant.baseline, sample=folded(live.with_columns(n0=1.0), of=constant).sample.encode()),  # type: ignore[union-attr]
+        baseline=replace(constant.baseline, sample=folded(live.with_columns(n0=1.0), of=constant).sample.encode()),  # type: ignore[union-attr]  # rows were folded, so it is there
     )
     value = METRIC.compute(folded(live.with_columns(n0=1.0), of=constant), constant, "")
     assert value == Value(0.5, None, None, 300)

@@ -36,7 +36,7 @@ class Life:
         baseline = build_baseline((), BINARY, pl.DataFrame(), labels, holdout)
         self.package: Package = package(BINARY, baseline, "m1")
         view = Known(settings=msgspec.structs.replace(SETTINGS, alert_rules=rules), package_baseline=baseline)
-        view.package = lambda digest: self.package  # type: ignore[method-assign] # noqa: ARG005
+        view.package = lambda digest: self.package  # type: ignore[method-assign]  # a view of this test's package alone # noqa: ARG005
         self.run = Run(view)
         self.run.evaluator = Evaluator(self.run.table, METRICS.values())
         self.flipped = flipped
@@ -194,7 +194,7 @@ def test_an_alert_rule_reads_an_estimate_only_while_it_is_believed() -> None:
     for hour in range(3):
         life.predict(hour)
     life.come_true(0, 2)
-    windows = life.run.evaluator._books["churn"].windows.windows  # type: ignore[index]
+    windows = life.run.evaluator._books["churn"].windows.windows  # type: ignore[index]  # it has stepped, so it is there
     readings = {key.start_ms // HOUR_MS: one.readings for key, one in windows.items() if one.readings}
     assert readings[1]["accuracy/"].value is None
     assert readings[0]["accuracy/"].value is not None

@@ -11,7 +11,7 @@ from monitors.metrics import METRICS
 from monitors.summary import Summary as Counts
 from schemas.deployment import HOUR_MS, Span
 from schemas.observation import Entry, Kind, Metric, Reason, Status
-from tests.unit.monitors.evaluator_scene import Run, progress, summary
+from tests.unit.monitors.evaluator_scene import Known, Run, progress, summary
 
 FLOW = [METRICS[name] for name in ("unanswered", "rejected_actuals", "missing_shadows")]
 CLOSED = True
@@ -72,10 +72,11 @@ def test_where_the_challengers_changed_a_difference_is_not_resolved() -> None:
 def test_pending_is_what_no_outcome_has_come_for_and_never_below_nothing() -> None:
     counts = {"expected": np.array([9]), "matched": np.array([4]), "expired": np.array([2])}
     metric = METRICS["pending"]
-    value = metric.compute(Counts(counts), Run().view.package("m1"), "")  # type: ignore[arg-type]
+    package = Known().package("m1")
+    assert package is not None
+    value = metric.compute(Counts(counts), package, "")
     assert (value.value, metric.kind) == (3, Kind.ACCURACY)
+    below = metric.compute(Counts({"matched": np.array([4])}), package, "")
     assert metric.judge is not None
-    settings = Run().view.settings
-    assert metric.judge(value, "", settings, CLOSED).status is Status.PASSING  # type: ignore[union-attr]
-    below = metric.compute(Counts({"matched": np.array([4])}), Run().view.package("m1"), "")  # type: ignore[arg-type]
-    assert metric.judge(below, "", settings, CLOSED).status is Status.FAILING  # type: ignore[union-attr]
+    judged = [metric.judge(one, "", Known().settings, CLOSED) for one in (value, below)]
+    assert [one and one.status for one in judged] == [Status.PASSING, Status.FAILING]

@@ -76,7 +76,7 @@ def test_binary_metrics_are_those_of_scikit_learn(seed: int, rate: float) -> Non
     assert close(found["accuracy"], judge.accuracy_score(actual, scores >= 0.5))
     assert close(found["positive_rate"], float(actual.mean()))
     area = found["auc"]
-    width = len(live.baseline.prediction.edges) + 1  # type: ignore[union-attr]
+    width = len(live.baseline.prediction.edges) + 1  # type: ignore[union-attr]  # a binary one has bins
     certificate = roc_area(summary.vector("positives", width), summary.vector("negatives", width)).certificate
     exact = judge.roc_auc_score(actual, scores)
     assert area.value is not None

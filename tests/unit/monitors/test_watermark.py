@@ -12,7 +12,7 @@ from tests.unit.monitors.evaluator_scene import progress
 def watermark(*records: msgspec.Struct) -> int | None:
     marks = Watermarks(MemoryTable())
     for record in records:
-        marks.update(record)  # type: ignore[arg-type]
+        marks.update(record)  # type: ignore[arg-type]  # records that are no progress, too
         marks.advance(["churn"])
     return marks.get("churn")
 

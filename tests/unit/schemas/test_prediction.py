@@ -51,10 +51,10 @@ def prediction_columns(draw: st.DrawFn) -> PredictionColumns:
         numbers(),
         draw(st.none() | st.just(np.array(column(st.floats()), np.float64))),
         draw(st.none() | st.just(np.array([numbers() for _ in range(classes)]).reshape(classes, count).T)),
-        draw(st.none() | st.just(column(texts))),  # type: ignore[arg-type]
-        draw(st.none() | st.just(column(st.lists(st.text(max_size=4), max_size=3).map(tuple)))),  # type: ignore[arg-type]
-        draw(st.none() | st.just(column(texts))),  # type: ignore[arg-type]
-        draw(st.none() | st.just(column(texts))),  # type: ignore[arg-type]
+        draw(st.none() | st.just(column(texts))),  # type: ignore[arg-type]  # the same
+        draw(st.none() | st.just(column(st.lists(st.text(max_size=4), max_size=3).map(tuple)))),  # type: ignore[arg-type]  # the same
+        draw(st.none() | st.just(column(texts))),  # type: ignore[arg-type]  # the same
+        draw(st.none() | st.just(column(texts))),  # type: ignore[arg-type]  # the same
     )
 
 

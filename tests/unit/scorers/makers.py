@@ -50,7 +50,7 @@ def package(name: str = "delays", digest: str = "", **changed: object) -> Packag
         "training_data": "flights-2024.parquet",
         "hyperparameters": {"C": "1e-3"},
     }
-    return Package(name, digest=digest, **{**fields, **changed})  # type: ignore[arg-type]
+    return Package(name, digest=digest, **{**fields, **changed})  # type: ignore[arg-type]  # what a test changes may be wrong on purpose
 
 
 def archive() -> bytes:

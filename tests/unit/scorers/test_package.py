@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -36,7 +37,7 @@ def with_metadata(**changed: object) -> bytes:
     return repacked(change)
 
 
-def with_golden(change: Callable[[dict[str, list[object]]], object]) -> bytes:
+def with_golden(change: Callable[[dict[str, Any]], object]) -> bytes:
     def rewrite(files: dict[str, bytes]) -> None:
         golden = json.loads(files["golden.json"])
         change(golden)
@@ -123,7 +124,7 @@ def test_a_cut_off_archive_is_refused(left: int) -> None:
 
 
 def test_a_changed_golden_prediction_is_named() -> None:
-    def change(golden: dict[str, list[object]]) -> None:
+    def change(golden: dict[str, Any]) -> None:
         golden["predictions"][1] = [0.5, 0.5]
 
     said = refusal(with_golden(change))
@@ -137,10 +138,10 @@ def test_a_changed_model_does_not_pass_its_golden_rows() -> None:
 
 
 def test_golden_rows_of_another_type_or_without_a_feature_are_named() -> None:
-    assert "'age'" in refusal(with_golden(lambda golden: golden["rows"][0].update({"age": "old"})))  # type: ignore[attr-defined]
-    assert "'age'" in refusal(with_golden(lambda golden: golden["rows"][0].update({"age": True})))  # type: ignore[attr-defined]
-    assert "'holiday'" in refusal(with_golden(lambda golden: golden["rows"][0].update({"holiday": None})))  # type: ignore[attr-defined]
-    assert "'carrier'" in refusal(with_golden(lambda golden: golden["rows"][2].pop("carrier")))  # type: ignore[attr-defined]
+    assert "'age'" in refusal(with_golden(lambda golden: golden["rows"][0].update({"age": "old"})))
+    assert "'age'" in refusal(with_golden(lambda golden: golden["rows"][0].update({"age": True})))
+    assert "'holiday'" in refusal(with_golden(lambda golden: golden["rows"][0].update({"holiday": None})))
+    assert "'carrier'" in refusal(with_golden(lambda golden: golden["rows"][2].pop("carrier")))
     assert "1 to 10000 golden rows" in refusal(with_golden(lambda golden: golden.update(rows=[], predictions=[])))
     assert "prediction(s) for each" in refusal(with_golden(lambda golden: golden.update(predictions=[[1.0]] * 3)))
 

@@ -19,7 +19,7 @@ def deployment(*rules: AlertRule) -> Deployment:
 
 def metric(name: str, *, feature: str = "", n: int = 100, value: float | None = 0.01, **more: object) -> Metric:
     fields: dict[str, object] = {"closed": True, "value": value, "feature": feature, **more}
-    return Metric("churn", "m", name, 0, 1, n, **fields)  # type: ignore[arg-type]
+    return Metric("churn", "m", name, 0, 1, n, **fields)  # type: ignore[arg-type]  # fields by name, of different types
 
 
 def standing(metrics: list[Metric], *rules: AlertRule, alerts: tuple[Alert, ...] = ()) -> Standing:

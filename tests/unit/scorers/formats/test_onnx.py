@@ -77,7 +77,7 @@ def test_a_forest_of_three_classes_predicts_as_scikit_learn_does() -> None:
 )
 def test_boosted_trees_predict_as_scikit_learn_does(kind: Callable[..., object], target: Target) -> None:
     y = X[:, 0] * X[:, 1] + X[:, 2]
-    model = kind(n_estimators=30, random_state=1).fit(X, y > 0 if target is BINARY else y)  # type: ignore[attr-defined]
+    model = kind(n_estimators=30, random_state=1).fit(X, y > 0 if target is BINARY else y)  # type: ignore[attr-defined]  # scikit-learn has no types
     expected = model.predict_proba(X) if target is BINARY else model.predict(X)
     predicted = load(onnx_of(model, 3), package(target)).predict(ROWS)
     assert predicted.shape == expected.shape
