@@ -27,6 +27,7 @@ WORST = (Status.FAILING, Status.AT_RISK, Status.PASSING)
 STAGES = ("drift", "quality", "health", "accuracy")
 DISTANCES = frozenset(statistic.value for statistic in DriftStatistic)
 JOINT = frozenset(statistic.value for statistic in JointStatistic)
+OF_ATTRIBUTION = frozenset({"attribution_share", "attribution_mean", "attribution_ndcg"})
 OF_FLOW = frozenset(
     {
         "unanswered",
@@ -135,7 +136,7 @@ def unwatched(deployment: Deployment, package: Package | None) -> tuple[str, ...
 
 def stage_of(one: Metric) -> str:
     """Which stage a metric speaks for; told by the record alone, so that a status needs no metric to be loaded."""
-    if one.metric.removeprefix("prediction_") in DISTANCES or one.metric in JOINT:
+    if one.metric.removeprefix("prediction_") in DISTANCES or one.metric in JOINT | OF_ATTRIBUTION:
         return "drift"
     if one.metric in OF_FLOW:
         return "quality"

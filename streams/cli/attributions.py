@@ -1,0 +1,65 @@
+"""`watchkeeper attributions`: what moves a champion's predictions, beside holdout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from monitors.attribution_ranking import ranked
+from schemas.deployment import JointStatistic
+from streams.cli._shared import as_json, must_be, say, show, views, when
+
+if TYPE_CHECKING:
+    from monitors.attribution_ranking import Ranked
+    from schemas.observation import Metric
+
+DRIFT = JointStatistic.ATTRIBUTION_DRIFT.value
+
+
+@click.command()
+@click.argument("deployment")
+@click.option("--segment", default="", help='This segment only, as "country=PT"; default: all rows.')
+@as_json
+def attributions(deployment: str, *, segment: str, json: bool) -> None:
+    """What moves the predictions of DEPLOYMENT's champion, and how that shifted since holdout, in the newest window.
+
+    The newest closed window, if one is closed. The setting `explanations` must be on, and the model linear.
+    """
+    kept = views()
+    deployments = kept.deployments()
+    must_be(deployment, deployments, "deployment")
+    digest = deployments[deployment].champion.digest
+    mine = [
+        one
+        for one in kept.metrics(deployment)
+        if one.model == digest and one.segment == segment and one.metric.startswith("attribution_")
+    ]
+    pool = [one for one in mine if one.closed] or mine
+    newest_ms = max((one.window_start_ms for one in pool), default=0)
+    newest = [one for one in pool if one.window_start_ms == newest_ms]
+    drift = next((one for one in newest if one.metric == DRIFT), None)
+    if json:
+        say({"window_start_ms": newest_ms, "drift": drift, "features": ranked(newest)} if newest else None)
+        return
+    columns = ("feature", "share", "on holdout", "rank", "moves by (mean)")
+    show(f"what moves the predictions of {deployment}", columns, map(_row, ranked(newest)))
+    if drift is not None:
+        click.echo(_said(drift))
+
+
+def _row(one: Ranked) -> tuple[object, ...]:
+    share = f"{one.share:.1%}"
+    if one.low is not None and one.high is not None:
+        share += f" ({one.low:.1%} to {one.high:.1%})"
+    before = "" if one.before is None else f"{one.before:.1%}"
+    was = "" if one.rank_before in (None, one.rank) else f" (was {one.rank_before})"
+    return one.feature, share, before, f"{one.rank}{was}", "" if one.mean is None else f"{one.mean:+.4g}"
+
+
+def _said(drift: Metric) -> str:
+    if drift.value is None:
+        return f"no drift of attributions: {drift.reason.value.replace('_', ' ') if drift.reason else 'no value'}"
+    status = drift.status.value.replace("_", " ") if drift.status else "no status"
+    shifted = f"{max(drift.value, 0.0):.1%} of all attribution is on other features than on holdout"
+    return f"window of {when(drift.window_start_ms)} UTC, {drift.n:,} rows: {shifted}: {status}"
