@@ -25,7 +25,7 @@ from schemas.observation import AlertEvent, Entry, Verdict
 from schemas.trigger import Ground, Trigger, TriggerAction, TriggerEvent, TriggerPhase, TriggerRule
 
 TRIGGER = b"r"
-_KEPT = 50
+_KEPT = 20
 _BEGINNING_MS = -(1 << 62)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -64,7 +64,7 @@ class TriggerBook:
         self._adopt(deployment, watermark, resolved_ms)
         for name in sorted(self._states):
             state = self._states[name]
-            if not (alerts or verdicts or state.waiting or state.is_due(watermark)):
+            if not (alerts or verdicts or state.is_due(watermark)):
                 continue
             before = _encode(state)
             overturned = state.read_alerts(alerts) | state.read_verdicts(verdicts, deployment.champion.digest)

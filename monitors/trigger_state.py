@@ -69,10 +69,10 @@ class TriggerState(msgspec.Struct, array_like=True):
         return self.last_ms is None or watermark >= self.last_ms + cooldown_ms
 
     def is_due(self, watermark: int) -> bool:
-        """Whether the time, or the count of rows, has come."""
-        if self.rule.every:
-            return watermark // length_ms(self.rule.every) > self.slot
-        return 0 < self.rule.new_labels <= self.labels
+        """Whether there is something to do though nothing was told: by the time, by rows, by the end of a cooldown."""
+        if self.rule.every and watermark // length_ms(self.rule.every) > self.slot:
+            return True
+        return (bool(self.waiting) or 0 < self.rule.new_labels <= self.labels) and self.is_free(watermark)
 
     def read_alerts(self, alerts: Iterable[AlertEvent]) -> set[str]:
         """Take alerts in their order; which are retracted."""
@@ -108,8 +108,10 @@ class TriggerState(msgspec.Struct, array_like=True):
 
     def read_time(self, watermark: int) -> None:
         """Take note of a new slot of the schedule."""
-        if self.rule.every and self.is_due(watermark):
-            slot_ms = length_ms(self.rule.every)
+        if not self.rule.every:
+            return
+        slot_ms = length_ms(self.rule.every)
+        if watermark // slot_ms > self.slot:
             self.slot = watermark // slot_ms
             start_ms = self.slot * slot_ms
             self._stands(Ground(_SLOT, f"another {self.rule.every} began at {rfc3339(start_ms)}", start_ms))
