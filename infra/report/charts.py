@@ -1,4 +1,4 @@
-"""Pictures in SVG: values over time, two histograms over each other, drift against importance.
+"""Pictures in SVG: two histograms over each other, drift against importance, differences (over time: `timeline`).
 
 Each is drawn in units of its own view box and scales with its place; colours are the page's, so that both schemes fit.
 Every mark says its number when it is pointed at, and each picture has a title for those who do not see it.
@@ -15,14 +15,13 @@ from infra.report.markup import Markup, element
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from infra.report.content import FeatureSection, Histogram, Line, Point
+    from infra.report.content import Beside, FeatureSection, Histogram, Point
 
 WIDTH, HEIGHT = 340.0, 140.0
 QUADRANTS = 480.0, 320.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 8.0, 10.0, 20.0
-DOT = 2.4
-_MANY = 60  # from so many points on the dots would be a second line
-_LEAST_GAP = 12.0
+LEAST_GAP = 12.0
+_ROW = 44.0
 
 
 def day(at_ms: int) -> str:
@@ -48,61 +47,6 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def over_time(line: Line) -> Markup:
-    """Values of windows in time order, their intervals as a band, levels dashed; gaps where there is no value."""
-    points = line.points
-    known = [point for point in points if point.value is not None]
-    bottom, top = _range(line, known)
-    first, last = points[0].start_ms, points[-1].start_ms
-
-    def x(at_ms: int) -> float:
-        share = (at_ms - first) / (last - first) if last > first else 0.5
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
-
-    def y(value: float) -> float:
-        share = (min(max(value, bottom), top) - bottom) / (top - bottom)
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-    marks: list[Markup] = [*_frame(bottom, top, y)]
-    taken: list[float] = []
-    for name, level in line.levels:
-        at = y(level)
-        marks.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="level"))
-        if all(abs(at - other) >= _LEAST_GAP for other in taken):
-            clear = at + 11 if at - TOP < _LEAST_GAP else at - 3
-            marks.append(element("text", f"{name} {number(level)}", x=WIDTH - RIGHT, y=clear, class_="end faint"))
-            taken.append(at)
-    for run in _runs(points):
-        banded = [(point, point.low, point.high) for point in run if point.low is not None and point.high is not None]
-        if len(banded) > 1:
-            upper = [f"{x(point.start_ms):.1f},{y(high):.1f}" for point, _, high in banded]
-            lower = [f"{x(point.start_ms):.1f},{y(low):.1f}" for point, low, _ in reversed(banded)]
-            marks.append(element("polygon", points=" ".join(upper + lower), class_="band"))
-        path = " ".join(f"{x(point.start_ms):.1f},{y(point.value or 0.0):.1f}" for point in run)
-        marks.append(element("polyline", points=path, class_="line"))
-    for point in known:
-        status = point.status or "plain"
-        if len(known) > _MANY and status in ("plain", "passing"):
-            continue
-        said = element("title", f"{day(point.start_ms)}: {number(point.value)} {interval(point)} {point.note}".strip())
-        radius = DOT if len(known) <= _MANY else DOT * 0.7
-        marks.append(
-            element(
-                "circle",
-                said,
-                cx=x(point.start_ms),
-                cy=y(point.value or 0.0),
-                r=radius,
-                class_=f"dot {status.replace(' ', '-')}",
-            )
-        )
-    base = HEIGHT - 6
-    marks.append(element("text", day(first), x=LEFT, y=base, class_="faint"))
-    if last > first:
-        marks.append(element("text", day(last), x=WIDTH - RIGHT, y=base, class_="end faint"))
-    return _picture(f"{line.name} over time", marks, HEIGHT)
-
-
 def histograms(name: str, found: Histogram) -> Markup:
     """Training as an outline behind, the window in front, bin by bin."""
     count = len(found.labels)
@@ -113,7 +57,7 @@ def histograms(name: str, found: Histogram) -> Markup:
     def y(share: float) -> float:
         return HEIGHT - BOTTOM - share / most * high
 
-    marks = [*_frame(0.0, most, y, percent=True)]
+    marks = [*frame(0.0, most, y, percent=True)]
     for place, (label, before, now) in enumerate(zip(found.labels, found.baseline, found.window, strict=True)):
         left = LEFT + place * step
         said = element("title", f"{label}: {before:.1%} in training, {now:.1%} in the window")
@@ -135,7 +79,7 @@ def histograms(name: str, found: Histogram) -> Markup:
     if count:
         marks.append(element("text", _cut(found.labels[0]), x=LEFT, y=HEIGHT - 6, class_="faint"))
         marks.append(element("text", _cut(found.labels[-1]), x=WIDTH - RIGHT, y=HEIGHT - 6, class_="end faint"))
-    return _picture(f"{name}: training and window", marks, HEIGHT)
+    return picture(f"{name}: training and window", marks, HEIGHT)
 
 
 def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
@@ -171,10 +115,36 @@ def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
         marks.append(
             element("circle", said, cx=at_x, cy=at_y, r=5, class_=f"dot {(one.status or 'plain').replace(' ', '-')}")
         )
-        if all(abs(at_y - other_y) > _LEAST_GAP or abs(at_x - other_x) > 90 for other_x, other_y in labelled):  # noqa: PLR2004  # the width of a label
+        if all(abs(at_y - other_y) > LEAST_GAP or abs(at_x - other_x) > 90 for other_x, other_y in labelled):  # noqa: PLR2004  # the width of a label
             marks.append(element("text", _cut(one.name, 22), x=at_x + 9, y=at_y + 4, class_="label"))
             labelled.append((at_x, at_y))
-    return _picture("Drift by importance", marks, tall, wide)
+    return picture("Drift by importance", marks, tall, wide)
+
+
+def differences(found: Sequence[Beside]) -> Markup:
+    """The loss that each challenger saves, with its interval, to the right of nothing where it is better."""
+    known = [one for one in found if one.saved.value is not None]
+    ends = [end for one in known for end in (one.saved.value, one.saved.low, one.saved.high) if end is not None]
+    reach = max((abs(end) for end in ends), default=1.0) or 1.0
+    wide, tall = QUADRANTS[0], _ROW * len(known) + TOP + BOTTOM
+
+    def x(value: float) -> float:
+        return wide / 2 + value / reach * (wide / 2 - 30)
+
+    marks = [
+        element("line", x1=x(0), x2=x(0), y1=TOP, y2=tall - BOTTOM, class_="level"),
+        element("text", "worse than the champion", x=4, y=tall - 6, class_="faint"),
+        element("text", "better", x=wide - 4, y=tall - 6, class_="end faint"),
+    ]
+    for place, one in enumerate(known):
+        at, middle = TOP + _ROW * place + _ROW * 0.7, x(one.saved.value or 0.0)
+        said = element("title", f"{one.challenger}: {number(one.saved.value)} {interval(one.saved)}".strip())
+        if one.saved.low is not None and one.saved.high is not None:
+            marks.append(element("line", x1=x(one.saved.low), x2=x(one.saved.high), y1=at, y2=at, class_="line"))
+        marks.append(element("circle", said, cx=middle, cy=at, r=5, class_=f"dot {one.saved.status}"))
+        side = "end label" if middle > wide / 2 else "label"
+        marks.append(element("text", f"{one.challenger}: {one.saved.status}", x=middle, y=at - 10, class_=side))
+    return picture("Challengers beside their champion", marks, tall, wide)
 
 
 def interval(point: Point) -> str:
@@ -182,44 +152,21 @@ def interval(point: Point) -> str:
     return "" if point.low is None or point.high is None else f"[{number(point.low)}, {number(point.high)}]"
 
 
-def _picture(title: str, marks: Sequence[Markup], height: float, width: float = WIDTH) -> Markup:
+def picture(title: str, marks: Sequence[Markup], height: float, width: float = WIDTH) -> Markup:
+    """A drawing with its title."""
     return element(
         "svg", element("title", title), marks, viewBox=f"0 0 {width:.0f} {height:.0f}", role="img", aria_label=title
     )
 
 
-def _frame(bottom: float, top: float, place: Callable[[float], float], *, percent: bool = False) -> list[Markup]:
+def frame(bottom: float, top: float, place: Callable[[float], float], *, percent: bool = False) -> list[Markup]:
+    """The axis at the bottom, and what bottom and top stand for."""
     said = "{:.0%}".format if percent else number
     return [
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=place(bottom), y2=place(bottom), class_="axis"),
         element("text", said(bottom), x=LEFT - 4, y=place(bottom), class_="end faint"),
         element("text", said(top), x=LEFT - 4, y=place(top) + 6, class_="end faint"),
     ]
-
-
-def _range(line: Line, known: Sequence[Point]) -> tuple[float, float]:
-    values = [point.value for point in known if point.value is not None]
-    if not line.from_zero:
-        values += [end for point in known for end in (point.low, point.high) if end is not None]
-    values += [level for _, level in line.levels]
-    bottom, top = min(values, default=0.0), max(values, default=1.0)
-    if line.from_zero:
-        reach = max((point.high for point in known if point.high is not None), default=top)
-        top = min(max(top, reach), 2 * top) if top > 0 else max(top, reach)  # a wild interval may not flatten the line
-        bottom = min(bottom, 0.0) if bottom < -0.05 * abs(top) else 0.0
-    gap = (top - bottom) or abs(top) or 1.0
-    return (bottom if line.from_zero else bottom - 0.06 * gap), top + 0.06 * gap
-
-
-def _runs(points: Sequence[Point]) -> list[list[Point]]:
-    """Points with a value that follow each other."""
-    runs: list[list[Point]] = [[]]
-    for point in points:
-        if point.value is None:
-            runs.append([])
-        else:
-            runs[-1].append(point)
-    return [run for run in runs if run]
 
 
 def _cut(text: str, most: int = 18) -> str:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value of one window; None with a reason where there is none. `note` is said beside it (coverage, state)."""
+    """A value of one window; None with a reason where there is none. `note` is said beside it (coverage, state).
+
+    `state` of accuracy: estimate, partial or final. `estimate`: what was to be expected without any outcome.
+    """
 
     start_ms: int
     value: float | None
@@ -15,6 +18,8 @@ class Point:
     high: float | None = None
     status: str = ""
     note: str = ""
+    state: str = ""
+    estimate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,62 @@ class AlertRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreeWays:
+    """A metric of all that is matched (naive), of what is old enough (resolved), and what a rate may still become."""
+
+    metric: str
+    naive: Point
+    naive_rows: int
+    resolved: Point
+    resolved_rows: int
+    lowest: float | None
+    highest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LateLabels:
+    """How many outcomes are in, how long they take (share, age, interval, age of the matched alone), and the bias."""
+
+    sentences: tuple[str, ...]
+    delays: tuple[tuple[str, str, str, str], ...]
+    metrics: tuple[ThreeWays, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A challenger beside a champion: the loss that it saves, of `rows` resolved predictions made before a day.
+
+    `saved.status` is the finding in a word (better, worse, equivalent, undecided), `saved.note` what is to be added.
+    """
+
+    challenger: str
+    champion: str
+    loss: str
+    saved: Point
+    rows: int
+    until: str
+    known: float | None
+    known_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """What may have been the matter in a window, what else, and what speaks for it."""
+
+    start_ms: int
+    model: str
+    cause: str
+    also: str
+    known: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One deployment in one range of windows. `facts` are pairs for the head of the page.
 
-    `has_importances`: whether features weigh differently; where not, there is nothing to cross drift with.
+    `has_importances`: whether features weigh differently; where not, there is nothing to cross drift with. `labels` are
+    None where nothing was predicted; challengers are compared, and windows diagnosed, as of now whatever the range.
     """
 
     deployment: str
@@ -96,3 +153,6 @@ class Report:
     accuracy: tuple[Line, ...]
     quality: tuple[Line, ...]
     alerts: tuple[AlertRow, ...]
+    labels: LateLabels | None = None
+    challengers: tuple[Beside, ...] = ()
+    diagnoses: tuple[Diagnosed, ...] = ()

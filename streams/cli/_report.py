@@ -183,7 +183,7 @@ def _point(one: Metric) -> Point:
         "" if one.closed else "still open",
     ]
     note = ", ".join(filter(None, words))
-    return Point(one.window_start_ms, one.value, one.low, one.high, _word(one), note)
+    return Point(one.window_start_ms, one.value, one.low, one.high, _word(one), note, one.state or "", one.estimate)
 
 
 def _word(one: Metric | None) -> str:

@@ -154,7 +154,7 @@ def _show(one: Coverage, name: str, wanted: str | None) -> None:
         f"predictions of {_day(labels.start_ms)} to {_day(labels.end_ms)}: {labels.expected:,} expected, "
         f"{labels.matched:,} matched, {labels.pending:,} pending, {labels.expired:,} expired, "
         f"{labels.invalid:,} invalid: coverage {_number(labels.coverage)}\n"
-        f"{_cohort(one.resolved)}"
+        f"{cohort_sentence(one.resolved)}"
     )
     columns = ("outcomes in", "age", "95 % interval", "of the matched alone")
     show("delay after the bucket", columns, map(_delay, one.delays))
@@ -164,7 +164,8 @@ def _show(one: Coverage, name: str, wanted: str | None) -> None:
     click.echo()
 
 
-def _cohort(found: Cohort | None) -> str:
+def cohort_sentence(found: Cohort | None) -> str:
+    """Which predictions are old enough for their outcomes to be in."""
     if found is None:
         return "resolved: not_resolved, no 1,000 predictions are old enough"
     labels = found.labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from monitors.periods import Period, Range
 from streams.cli import Ended
 from streams.cli._health import JOINT, WHOLE, standing_of
 from streams.cli._report import content_of
+from streams.cli._report_truth import beside, diagnosed, late_labels
 from streams.cli._shared import Moment, must_be, views
-from streams.cli._windows import reader_of, rolled_up
+from streams.cli._windows import reader_of, rolled_up, watermark_of
 
 
 @click.command()
@@ -31,7 +33,10 @@ from streams.cli._windows import reader_of, rolled_up
     help="Length of the windows; without: those of the deployment's settings. The newest 400 are shown.",
 )
 def report(deployment: str, file: Path, since: int | None, until: int | None, window: str | None) -> None:
-    """Write one HTML page of DEPLOYMENT that stands alone: drift, predictions, accuracy, health, quality, alerts."""
+    """Write one HTML page of DEPLOYMENT that stands alone.
+
+    Drift, predictions, accuracy while outcomes come in, challengers, what may be the matter, health, quality, alerts.
+    """
     kept = views()
     deployments = kept.deployments()
     must_be(deployment, deployments, "deployment")
@@ -61,6 +66,13 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         over=over,
         period=Period(window) if window else None,
         now_ms=time.time_ns() // 1_000_000,
+    )
+    names = {digest: f"{one.name} {one.version}" for digest, one in kept.packages().items()}
+    content = replace(
+        content,
+        labels=late_labels(reader.buckets, chosen, package, watermark_of(kept, deployment)),
+        challengers=beside(kept.verdicts(deployment), names, package.digest),
+        diagnoses=diagnosed(kept.diagnoses(deployment), names),
     )
     file.write_text(document(content), encoding="utf-8")
     click.echo(f"{file}, {file.stat().st_size:,} bytes")

@@ -10,9 +10,21 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.report.charts import over_time
-from infra.report.content import AlertRow, FeatureSection, Histogram, Line, Point, Report, StatusTile
+from infra.report.content import (
+    AlertRow,
+    Beside,
+    Diagnosed,
+    FeatureSection,
+    Histogram,
+    LateLabels,
+    Line,
+    Point,
+    Report,
+    StatusTile,
+    ThreeWays,
+)
 from infra.report.page import document
+from infra.report.timeline import over_time
 
 EVIL = """"><script>alert('x')</script><img src=//evil.example/x onerror=alert(1)>&lt;"""
 HOUR = 3_600_000
@@ -91,6 +103,34 @@ REPORT = Report(
     quality=(),
     alerts=(AlertRow(0, HOUR, "firing", "warning", "age drifts", (Point(0, 0.4, 0.3, note="(100 rows)"),)),),
 )
+STATES = ("estimate", "partial", "final")
+LATE = replace(
+    REPORT,
+    labels=LateLabels(
+        ("44.9 % are in.",),
+        (("50%", "46 d", "45 d to 47 d", "22 d"), ("90%", "138 d", "", "103 d")),
+        (
+            ThreeWays("rate", Point(0, 0.44, note="delay bias"), 900, Point(0, 0.395, 0.38, 0.41), 700, 0.282, 0.642),
+            ThreeWays("loss", Point(0, 0.7), 900, Point(0, None, note="not resolved"), 0, None, None),
+        ),
+    ),
+    challengers=(
+        Beside(
+            EVIL, "old", "brier", Point(0, 0.02, 0.01, 0.03, "better", "after 800 rows"), 900, "2016-02-29", 0.1, 950
+        ),
+        Beside(
+            "weak",
+            "old",
+            "brier",
+            Point(0, None, status="undecided", note="no rows are old enough yet"),
+            0,
+            "",
+            None,
+            0,
+        ),
+    ),
+    diagnoses=(Diagnosed(0, "old 1", "concept drift", "label shift", "90%", "psi of adr 0.9 (0.1)"),),
+)
 NOTHING = replace(
     REPORT,
     weighted_drift=None,
@@ -131,6 +171,41 @@ def test_what_a_picture_shows_is_in_a_table_too() -> None:
         "(100 rows)",
     ):
         assert said in text
+
+
+def test_outcomes_that_come_late_are_told_with_what_they_hide() -> None:
+    page = Page(document(LATE))
+    text = " ".join(page.text)
+    for said in ("44.9 % are in", "138 d", "delay bias", "0.282 to 0.642", "[0.38, 0.41]", "not resolved"):
+        assert said in text
+    assert "While outcomes come in" not in " ".join(Page(document(REPORT)).text)
+
+
+def test_challengers_are_drawn_and_told_whatever_their_names_are() -> None:
+    page = Page(document(LATE))
+    assert "Challengers beside their champion" in [value for name, value in page.attributes if name == "aria-label"]
+    text = " ".join(page.text)
+    for said in (EVIL, "better", "after 800 rows", "[0.01, 0.03]", "no rows are old enough yet"):
+        assert said in text
+    assert page.tags.keys() <= Page(document(REPORT)).tags.keys()
+    undecided = replace(LATE, challengers=LATE.challengers[1:])
+    assert "Challengers beside their champion" not in document(undecided)
+
+
+def test_a_window_s_causes_stand_beside_their_evidence() -> None:
+    text = " ".join(Page(document(LATE)).text)
+    for said in ("What may be the matter", "concept drift", "label shift", "psi of adr 0.9 (0.1)"):
+        assert said in text
+
+
+def test_what_was_expected_is_dashed_and_what_is_not_final_is_hollow() -> None:
+    points = [Point(place * HOUR, 0.5, state=state, estimate=0.4) for place, state in enumerate(STATES)]
+    drawn = over_time(Line("x", tuple(points)))
+    assert drawn.count('class="expected"') == 1
+    assert drawn.count("dot plain open") == 2
+    plain = over_time(line())
+    assert "expected" not in plain
+    assert " open" not in plain
 
 
 def test_links_lead_to_a_feature_and_ids_are_unique() -> None:

@@ -1,0 +1,55 @@
+"""What a report says of outcomes: of real bookings under label delay, of challengers, of causes."""
+
+from __future__ import annotations
+
+from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
+from schemas.observation import Decision, Finding, Reason, Verdict
+from streams.cli._report_truth import MOST_WINDOWS, beside, diagnosed, late_labels
+from tests.unit.monitors.test_resolved import AS_OF_MS, DEPLOYMENT, PACKAGE, evaluated
+
+NAMES = {"a" * 64: "old 1", "b" * 64: "new 1"}
+OLD, NEW = NAMES
+
+
+def test_real_bookings_are_told_with_their_coverage_their_delay_and_the_bias() -> None:
+    found = late_labels(evaluated()[0], DEPLOYMENT, PACKAGE, AS_OF_MS)
+    assert found is not None
+    assert found.sentences[0].startswith("Of 40,055 predictions of 2015-07-01 to 2016-03-01 the outcomes of 25,")
+    assert "(64.0%)" in found.sentences[0]
+    assert found.sentences[1].startswith("Resolved: of the 14,578 predictions")
+    assert (found.delays[0][1], found.delays[0][3]) == ("46 d", "22 d")
+    (rate,) = (one for one in found.metrics if one.metric == "positive rate")
+    assert (rate.naive_rows, rate.resolved_rows, rate.naive.note) == (25_639, 12_403, "delay bias")
+    assert late_labels(evaluated()[0], DEPLOYMENT, PACKAGE, None) is None
+
+
+def verdict(champion: str, finding: Finding, n: int, window: int = 0, decision: Decision | None = None) -> Verdict:
+    mean = 0.1 if n else None
+    return Verdict(
+        "d", champion, NEW, window, window + 1, 86_400_000, "brier", finding, n, mean, mean and 0.05, decision=decision
+    )
+
+
+def test_the_last_verdict_beside_the_champion_that_serves_is_shown() -> None:
+    decision = Decision(Finding.BETTER, 0, 800, 0.1, 0.05)
+    said = [verdict(OLD, Finding.UNDECIDED, 0), verdict(OLD, Finding.BETTER, 900, 1, decision)]
+    (found,) = beside([*said, verdict("c" * 64, Finding.WORSE, 5, 2)], NAMES, OLD)
+    assert (found.challenger, found.champion, found.rows, found.until) == ("new 1", "old 1", 900, "1970-01-02")
+    assert (found.saved.low, found.saved.high, found.saved.status) == (0.05, 0.15000000000000002, "better")
+    assert found.saved.note == "after 800 rows"
+    (early,) = beside(said[:1], NAMES, OLD)
+    assert (early.saved.value, early.until, early.saved.note) == (None, "", "no rows are old enough yet")
+
+
+def test_the_newest_diagnoses_come_first_with_what_speaks_for_them() -> None:
+    sign = Sign(Evidence.IMPORTANT_DRIFT, "psi", "adr", 0.9, 0.1, speaks=True)
+    said = [
+        Diagnosis("d", OLD, place, place + 1, Cause.CONCEPT_DRIFT, (Cause.LABEL_SHIFT,), 9, 0.5, signs=(sign,))
+        for place in range(MOST_WINDOWS)
+    ]
+    last = Diagnosis("d", OLD, 99, 100, Cause.NONE, reason=Reason.NOT_RESOLVED)
+    found = diagnosed([*said, last], NAMES)
+    assert (len(found), found[0].start_ms, found[-1].start_ms) == (MOST_WINDOWS, 99, 1)
+    assert (found[0].cause, found[0].known) == ("none (not resolved)", "")
+    assert (found[1].cause, found[1].also, found[1].known) == ("concept drift", "label shift", "50%")
+    assert found[1].evidence == "psi of adr 0.9 (0.1)"
