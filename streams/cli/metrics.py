@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from infra.views import Views
+    from monitors.metrics import Metric as Definition
     from monitors.rollup import Reader
     from monitors.windows import Series
     from schemas.deployment import Deployment
@@ -116,8 +117,7 @@ def metrics(
         rests = reader_of(found, chosen, wanted=is_read, definitions=()).rolled_up if small else _on_its_own
         _show(deployment, [Comparison(one, None, None) for one in said], None, rests, json=json)
         return
-    # a classifier is trained for each window: only where it is asked for by name
-    definitions = [METRICS[metric]] if metric else [one for one in METRICS.values() if not one.at_close]
+    definitions = _definitions(metric)
     if threshold is not None:
         window = window or chosen.settings.accuracy_window.value
         if chosen.target.type is not TargetType.BINARY:
@@ -137,6 +137,16 @@ def metrics(
 def _say_if_unstable(found: Views, chosen: Deployment, feature: str) -> None:
     if feature and feature in (unwatched(chosen, found.package(chosen.champion.digest)) or ()):
         click.echo(f"{feature}: baseline_unstable, so not watched for change but only for material drift")
+
+
+def _definitions(metric: str | None) -> list[Definition]:
+    """What can be read of a window on its own."""
+    if metric is None:
+        # a classifier is trained for each window: only where it is asked for by name
+        return [one for one in METRICS.values() if not one.at_close]
+    if METRICS[metric].among:
+        raise Ended(f"{metric} compares groups: `watchkeeper fairness` reads it for any range.")
+    return [METRICS[metric]]
 
 
 def _ranges(

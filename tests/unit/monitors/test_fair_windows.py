@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 
 from monitors.bins import bin_count, package_prediction_bins
 from monitors.evaluator import Effects, Evaluator
+from monitors.fairness import Fairness as Fair
+from monitors.fairness import fairness
 from monitors.metrics import METRICS
 from monitors.metrics.parity import QUANTITIES
-from schemas.deployment import HOUR_MS, AlertRule, Compare
+from monitors.rollup import Buckets
+from monitors.summary import Summary as Counts
+from monitors.windows import Series
+from schemas.deployment import HOUR_MS, AlertRule, Compare, Span
 from schemas.fairness import Fairness
 from schemas.observation import Entry, Kind, Metric, Reason, Status, SummaryRecord
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, delta, phases, progress, summary
@@ -198,3 +203,55 @@ def test_in_any_order_of_the_deltas_the_last_words_are_the_same(data: st.DataObj
             }
         )
     assert words[0] == words[1]
+
+
+def buckets() -> Buckets:
+    """Five hours: all predictions, and outcomes of the first three as far as they are in."""
+    rows = [
+        asked(hour, group, 200, favoured)
+        for hour in range(5)
+        for group, favoured in (("plan=free", 60), ("plan=gold", 90))
+    ]
+    rows += [told(hour, "plan=free", [60, 40, 60, 40], 200) for hour in range(3)]
+    rows += [told(hour, "plan=gold", [60, 40, 20, 80], 200) for hour in range(3)]
+    rows += [told(hour, group, [1, 1, 1, 97], 200) for hour in (3, 4) for group in ("plan=free", "plan=gold")]
+    return Buckets((Series(one.kind, one.model, one.segment), one.bucket_ms, Counts.decode(one.body)) for one in rows)
+
+
+def read(of: Buckets, **changed: object) -> Fair:
+    view = Known(msgspec.structs.replace(PROTECTED, bucket=Span.HOUR, resolved_after_ms=2 * HOUR_MS, **changed))
+    deployment, package = view.deployment("churn"), view.package("m1")
+    assert deployment is not None
+    assert package is not None
+    (found,) = fairness(of, "m1", deployment=deployment, package=package, as_of_ms=5 * HOUR_MS)
+    return found
+
+
+def test_a_range_is_read_with_the_outcomes_of_those_predictions_that_are_old_enough() -> None:
+    found = read(buckets())
+    assert found.resolved_until_ms == 3 * HOUR_MS
+    assert [(one.segment, one.predicted, one.expected, one.matched, one.coverage) for one in found.groups] == [
+        ("plan=free", 1_000, 600, 600, 1.0),
+        ("plan=gold", 1_000, 600, 600, 1.0),
+    ]
+    ratios = {(one.metric, one.segment): one for one in found.parities}
+    free = ratios["proportional_parity", "plan=free"]
+    assert (free.rate, free.reference, free.status) == (0.3, "plan=gold", Status.FAILING)
+    rates = ratios["true_favourable_rate_parity", "plan=free"]
+    assert (rates.rate, rates.value, rates.n) == (0.4, 0.5, 300)
+    assert len(ratios) == 2 * len(QUANTITIES)
+
+
+def test_a_range_is_read_as_the_windows_of_it_would_be() -> None:
+    run = FairRun()
+    run.step(summary(asked(0, "plan=free", 1_000, 300), asked(0, "plan=gold", 1_000, 450)), progress(1_000, HOUR_MS))
+    said = last(run.said, "proportional_parity")["plan=free"]
+    one = next(one for one in read(buckets()).parities if one.metric == "proportional_parity")
+    assert (one.value, one.low, one.high, one.n, one.status) == (said.value, said.low, said.high, said.n, said.status)
+
+
+def test_a_declared_reference_and_class_are_those_that_a_range_is_read_by() -> None:
+    found = read(buckets(), fairness=Fairness(("plan",), "no", reference={"plan": "free"}))
+    assert found.favourable == "no"
+    gold = next(one for one in found.parities if (one.metric, one.segment) == ("proportional_parity", "plan=gold"))
+    assert (gold.reference, round(gold.value or 0, 3)) == ("plan=free", 0.786)

@@ -22,7 +22,7 @@ from monitors.fair_holdout import holdout_groups, holdout_tallies
 from monitors.folds import fold_outcomes, fold_predictions
 from monitors.folds.groups import SummaryKey
 from monitors.metrics import METRICS
-from monitors.metrics.parity import QUANTITIES, Groups, Parity, fair_status, parity, proportion, ratio
+from monitors.metrics.parity import QUANTITIES, Groups, Parity, amount, fair_status, mean_score, parity, proportion, ratio
 from monitors.metrics.protocol import Value
 from monitors.metrics.tallies import MeanScore, Tally, tally
 from monitors.summary import Summary
@@ -210,6 +210,20 @@ def test_an_interval_holds_the_true_ratio_in_about_95_of_100_windows(n: int, sha
     assert 0.935 <= held / draws <= 0.975
 
 
+def test_intervals_of_ratios_of_numbers_and_of_mean_scores_hold_the_truth_as_often() -> None:
+    rng = np.random.default_rng(0)
+    draws, held = 2_000, np.zeros(2)
+    for numbers in rng.multinomial(2_000, [0.1, 0.15, 0.75], draws).tolist():
+        scores = rng.beta(1, 3, 80), rng.beta(1, 1, 80)
+        means = [mean_score(MeanScore(80, float(each.mean()), float(each.std()), 0.0)) for each in scores]
+        for place, (one, two) in enumerate((map(amount, numbers[:2], (500, 500)), means)):
+            assert one is not None
+            assert two is not None
+            _, low, high = ratio(one, two)
+            held[place] += low <= (2 / 3, 0.5)[place] <= high
+    assert ((held / draws >= 0.93) & (held / draws <= 0.975)).all()
+
+
 def test_a_group_that_gets_nothing_has_a_ratio_of_0_and_an_upper_limit() -> None:
     nothing, some = proportion(0, 500), proportion(200, 500)
     assert nothing is not None
@@ -277,15 +291,35 @@ def test_a_status_says_unfair_only_where_the_interval_is_sure(
     assert (found.status, found.borderline) == (status, borderline)
 
 
+some = st.sampled_from([0, 1, 29, 30, 100, 10**9])
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["sex=f", "sex=m", "sex=other", "sex=missing"]),
         st.builds(
-            lambda cells, scores, pending: Tally(
-                sum(cells), cells[0] + cells[2], *cells, MeanScore(*scores), MeanScore(*scores), pending
+            lambda hits, misses, false_alarms, rejections, score, pending: Tally(
+                hits + misses + false_alarms + rejections,
+                hits + false_alarms,
+                hits,
+                misses,
+                false_alarms,
+                rejections,
+                score,
+                score,
+                pending,
             ),
-            st.tuples(*[st.sampled_from([0, 1, 29, 30, 100, 10**9])] * 4),
-            st.tuples(st.sampled_from([0, 30, 10**6]), st.floats(6e-5, 1 - 6e-5), st.floats(0, 0.5), st.floats(0, 0.01)),
+            some,
+            some,
+            some,
+            some,
+            st.builds(
+                MeanScore,
+                st.sampled_from([0, 30, 10**6]),
+                st.floats(6e-5, 1 - 6e-5),
+                st.floats(0, 0.5),
+                st.floats(0, 0.01),
+            ),
             st.integers(0, 3),
         ),
     ),

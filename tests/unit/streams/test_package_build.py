@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from monitors.fair_holdout import holdout_tallies
+from schemas.fairness import Fairness
 from scorers.formats.linear import LinearModel, Link, NumericTerm
 from scorers.package import read_package
 from streams.cli.package import package
@@ -60,3 +62,37 @@ def test_a_time_column_that_is_none_is_refused_with_a_sentence(data: Path) -> No
     assert "has no column 'time'" in run(data, "--time-column", "time")[1]
     pl.read_csv(data / "rows.csv").with_columns(when=pl.lit("soon")).write_csv(data / "rows.csv")
     assert "no times as ISO 8601 writes them" in run(data, "--time-column", "when")[1]
+
+
+def protected(tmp_path: Path, name: str) -> tuple[int, str]:
+    rng = np.random.default_rng(0)
+    sex, age = rng.choice(["f", "m"], ROWS), rng.normal(size=ROWS)
+    truth = np.where(rng.random(ROWS) < 1 / (1 + np.exp(-age)), "yes", "no")
+    pl.DataFrame({"sex": sex, "age": age + (sex == "m"), "hired": truth}).write_csv(tmp_path / "rows.csv")
+    (tmp_path / "model.json").write_bytes(LinearModel(Link.LOGIT, -0.5, {"age": NumericTerm(2.0)}).artifact())
+    given = ["--name", "hire", "--version", "1", "--target", "hired", "--type", "binary", "--actual", "hired"]
+    classes = ["--class", "no", "--class", "yes", "--protected", name]
+    files = ["--model", "model.json", "--training", "rows.csv", "--holdout", "rows.csv", "-o", "hire.wk"]
+    placed = [str(tmp_path / word) if "." in word else word for word in files]
+    result = CliRunner().invoke(package, ["build", *given, *classes, *placed])
+    return result.exit_code, result.output + str(result.exception or "")
+
+
+def test_what_protected_groups_got_on_holdout_is_kept(tmp_path: Path) -> None:
+    code, said = protected(tmp_path, "sex")
+    assert code == 0, said
+    built = read_package((tmp_path / "hire.wk").read_bytes())
+    rows = pl.read_csv(tmp_path / "rows.csv")
+    found = holdout_tallies(built, "sex", Fairness(("sex",)))
+    assert found is not None
+    for one in ("f", "m"):
+        group = rows.filter(sex=one)
+        assert found[f"sex={one}"].predicted == group.height
+        assert found[f"sex={one}"].favoured == group.filter(pl.col("age") * 2 >= 0.5).height
+        assert found[f"sex={one}"].hits == group.filter(pl.col("age") * 2 >= 0.5, hired="yes").height
+
+
+def test_a_number_cannot_be_protected(tmp_path: Path) -> None:
+    code, said = protected(tmp_path, "age")
+    assert code == 1
+    assert "age cannot be protected: it is not a categorical, boolean or text feature" in said
