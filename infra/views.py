@@ -66,7 +66,7 @@ class Views:
 
     def put(self, rows: Iterable[Row]) -> None:
         """Write newest values in one go; of several under one key only the last."""
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._redis.pipeline(transaction=True)  # who reads sees a bucket or what it was added to, not both
         for (name, field), value in {(name, field): value for name, field, value in rows}.items():
             if value is None:
                 pipeline.hdel(self._key(name), field)
@@ -138,12 +138,15 @@ class Views:
     def buckets(self, deployment: str, series: str, since_ms: int, until_ms: int) -> list[tuple[int, bytes]]:
         """Start and stored value of the base buckets of a series that start in a range, in time order."""
         name = self._key(f"buckets:{deployment}|{series}")
-        starts = sorted(map(int, cast("list[bytes]", self._redis.hkeys(name))))
-        wanted = [start_ms for start_ms in starts if since_ms <= start_ms < until_ms]
-        if not wanted:
-            return []
-        values = cast("list[bytes | None]", self._redis.hmget(name, list(map(str, wanted))))
-        return [(start_ms, value) for start_ms, value in zip(wanted, values, strict=True) if value is not None]
+        while True:
+            starts = sorted(map(int, cast("list[bytes]", self._redis.hkeys(name))))
+            wanted = [start_ms for start_ms in starts if since_ms <= start_ms < until_ms]
+            if not wanted:
+                return []
+            values = cast("list[bytes | None]", self._redis.hmget(name, list(map(str, wanted))))
+            found = [(start_ms, value) for start_ms, value in zip(wanted, values, strict=True) if value is not None]
+            if len(found) == len(wanted):
+                return found  # else some were just added up into a longer one
 
     def watermark(self, deployment: str) -> bytes | None:
         """The stored value of how far a deployment's event time has come."""

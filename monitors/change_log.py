@@ -6,6 +6,7 @@ Rules:
 - A bucket with fewer than 20 rows is not judged but carried into the next. Neither carrying nor pooling goes beyond a
   change of champion: other bins, another baseline.
 - The bucket is read of the model that served it, as windows are.
+- What was added up with age (`monitors.ageing`) is not judged again, nor pooled with what is younger.
 """
 
 from __future__ import annotations
@@ -96,12 +97,14 @@ class ChangeLog:
         boundary_ms = max(self._cursor.boundary_ms, window_of(watermark - settings.grace_ms, settings.bucket)[0])
         due: dict[str, set[int]] = {segment: set() for segment in segments}
         for segment, start_ms in self._cursor.held:
-            due.get(segment, set()).add(start_ms)
+            if windows.is_as_counted(start_ms):
+                due.get(segment, set()).add(start_ms)
         chosen = frozenset(models)
         for series, start_ms in changed:
             if series.kind is Kind.FEATURES and series.model in chosen and start_ms < self._cursor.boundary_ms:
                 self._stacked.pop((series.model, series.segment, start_ms), None)
-                due.get(series.segment, set()).add(start_ms)
+                if windows.is_as_counted(start_ms):
+                    due.get(series.segment, set()).add(start_ms)
         held: list[tuple[str, int]] = []
         first: dict[str, int] = {}
         for segment in sorted(due):
@@ -263,7 +266,7 @@ class _Judge:
     def _carried(self, model: str, start_ms: int) -> tuple[int, int]:
         """Where the small buckets begin that are carried into this one, and how many rows they have."""
         for _, found in self._log.before(self._segment, start_ms):
-            if found.model == model and not found.log_e:
+            if found.model == model and not found.log_e and self._windows.is_as_counted(found.first_ms):
                 return found.first_ms, found.rows
             break
         return start_ms, 0
@@ -272,7 +275,7 @@ class _Judge:
         """Where the fifth judged bucket before this one begins; None where a champion has not served so many."""
         units = 1
         for _, found in self._log.before(self._segment, first_ms):
-            if found.model != model:
+            if found.model != model or not self._windows.is_as_counted(found.first_ms):
                 return None
             if found.log_e:
                 units += 1

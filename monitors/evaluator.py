@@ -10,16 +10,14 @@ Rules:
   start, or, where that one has under half of the rows (it was replaced early), of the champion with the most.
 - A rule looks at the windows that close after it came into force: a new or changed rule does not ring for the past, and
   what the old one had open is over.
-- Buckets of features and predictions are kept for 400 days of the watermark, those of accuracy as long as the join
-  waits and one window more; what was said of windows for the longer of the two, as alerts outlive labels. That, and the
-  change detector's evidence, go by whole months, as all folds begin anew when their oldest windows do.
+- How long what is kept is the business of `monitors.retention`; old buckets age (`monitors.ageing`).
 
 `flush` writes the state to the table: call it before each commit. After an abort call `forget`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Protocol
@@ -34,6 +32,7 @@ from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
 from monitors.pace import TURNS
 from monitors.resolved_age import ResolvedAge
+from monitors.retention import buckets_before, evidence_before, windows_before
 from monitors.table import StateFormatError, TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
 from monitors.trigger_book import TriggerBook
@@ -42,8 +41,8 @@ from monitors.valuation import content_digest, counted, metrics_of_window, revis
 from monitors.verdict_book import VERDICT, VerdictBook
 from monitors.watermark import Watermarks
 from monitors.whole import package_of
-from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of, window_span
-from schemas.deployment import DAY_MS, Deployment, Settings, Span
+from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of
+from schemas.deployment import Deployment, Settings
 from schemas.diagnosis import Diagnosis
 from schemas.observation import (
     AccuracyState,
@@ -61,10 +60,8 @@ from schemas.topics import Topic
 from schemas.trigger import TriggerEvent
 
 EMIT_EVERY_MS = 1_000
-KEPT_MS = 400 * DAY_MS
 _FOR_EVER_MS = 1 << 62
-
-_OF_OUTCOMES = (Kind.ACCURACY, Kind.OUTCOMES, Kind.PAIRS, Kind.LOSSES)
+_ARRIVE_IN = {Kind.PREDICTION_ARRIVALS: Topic.PREDICTIONS, Kind.ACTUAL_ARRIVALS: Topic.OUTCOMES}
 
 
 class View(Protocol):
@@ -199,11 +196,7 @@ class Evaluator:
             book.expired_at = watermark, deployment.revision
         changed = book.windows.settle(deployment.settings)
         book.diagnoses.mark(book.windows, deployment.settings, changed)
-        marks = self._watermarks or Watermarks(self._table)
-        read_ms = {kind: marks.read_ms(topic) for kind, topic in _ARRIVE_IN.items()}
-        for kind, until_ms in read_ms.items():
-            if until_ms is not None:
-                book.windows.expect(deployment.settings, kind, until_ms)
+        read_ms = self._expected(book.windows, deployment.settings)
         age_ms = 0 if watermark is None else book.age.of(book.windows, deployment, watermark)
         old_ms = None if watermark is None else watermark - age_ms
         book.fair.touch(changed, deployment.settings, old_ms)
@@ -237,6 +230,8 @@ class Evaluator:
             )
         effects.alerts += book.alerts.evaluate(book.windows.windows, told, news)
         if watermark is not None:
+            book.windows.age(deployment.settings.bucket, watermark)  # when all that closed now was judged
+        if watermark is not None:
             effects.triggers += book.triggers.evaluate(
                 deployment,
                 watermark,
@@ -245,6 +240,15 @@ class Evaluator:
                 effects.alerts[alerts:],
                 effects.verdicts[verdicts:],
             )
+
+    def _expected(self, windows: Windows, settings: Settings) -> dict[Kind, int | None]:
+        """Until when all that came was read, by kind of arrivals; the slots in which nothing came are there then."""
+        marks = self._watermarks or Watermarks(self._table)
+        read_ms = {kind: marks.read_ms(topic) for kind, topic in _ARRIVE_IN.items()}
+        for kind, until_ms in read_ms.items():
+            if until_ms is not None:
+                windows.expect(settings, kind, until_ms)
+        return read_ms
 
     def _emit(
         self,
@@ -325,12 +329,15 @@ def _doubted(book: _Book, window_id: WindowId, package: Package) -> list[WindowI
     return found
 
 
-def _is_over(window_id: WindowId, deployment: Deployment, watermark: int | None, read_ms: int | None) -> bool:
-    """By event time, or, of arrivals, by the time until which all was read."""
+def _is_over(
+    window_id: WindowId, deployment: Deployment, watermark: int | None, read_ms: Mapping[Kind, int | None]
+) -> bool:
+    """By event time, or, of arrivals, by the time until which all of their topic was read."""
     settings = deployment.settings
     if window_id.series.kind in ARRIVALS:
+        until_ms = read_ms[window_id.series.kind]
         wait_ms = allowance_ms(settings, window_id.end_ms - window_id.start_ms)
-        return read_ms is not None and read_ms >= window_id.end_ms + wait_ms
+        return until_ms is not None and until_ms >= window_id.end_ms + wait_ms
     return watermark is not None and watermark >= window_id.end_ms + settings.grace_ms
 
 
@@ -358,21 +365,18 @@ def _silent_ms(window: Window, tick_ms: int) -> int:
 
 
 def _expire(book: _Book, settings: Settings, watermark: int) -> None:
-    accuracy_start, accuracy_end = window_of(watermark, settings.accuracy_window)
-    accuracy_ms = settings.horizon_ms + accuracy_end - accuracy_start
     cuts_ms = {}
     for kind in Kind:
-        kept_ms = accuracy_ms if kind in _OF_OUTCOMES else KEPT_MS
-        cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
+        cut_ms = buckets_before(kind, settings, watermark)
         cuts_ms[kind] = cut_ms
         book.windows.expire_buckets(kind, cut_ms)
         if kind is Kind.LOSSES:
             book.concept.expire(cut_ms)
         if kind is Kind.FEATURES:
-            book.alerts.expire(window_of(cut_ms, Span.MONTH)[0])
+            book.alerts.expire(evidence_before(settings, watermark))
     book.diagnoses.expire(max(cuts_ms[kind] for kind in RESTS_ON))
-    oldest_ms, _ = window_of(watermark - max(KEPT_MS, accuracy_ms), Span.MONTH)
-    if book.windows.expire_windows(min(window_of(oldest_ms, window_span(settings, kind))[0] for kind in Kind)):
+    gone = [book.windows.expire_windows(kind, windows_before(kind, settings, watermark)) for kind in Kind]
+    if any(gone):
         book.alerts.refold()
 
 

@@ -3,6 +3,8 @@
 Rules:
 - A window is the sum of the buckets that start inside it. Sums are of integers, so the way to it does not matter: a
   month of hours, of days, or of one big bucket are the same bytes, and so the same values.
+- Old buckets were added up (`monitors.ageing`): a window that cuts one is widened to all of it, and a shorter earlier
+  period is not compared with.
 - Nothing here is state: what the evaluator said of its own windows stays as it said it, with its revisions.
 - Against an earlier period, that period's counts take the place of the training baseline's, bin by bin: distances are
   then distances from it. All other metrics have its value as their baseline.
@@ -21,6 +23,7 @@ import msgspec
 import numpy as np
 
 from monitors import whole
+from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, placed
 from monitors.bins import bin_count
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
@@ -134,25 +137,23 @@ class Reader:
 
     def metrics(self, windows: Iterable[Range]) -> Iterator[Metric]:
         """Every metric of every series that has rows in a window."""
-        for window in windows:
-            for series in self.buckets.series:
-                package = self._package_of(series.model)
-                if package is not None and self.buckets.holds(series, window):
-                    yield from self._values(series, window, package)
+        for series, window in self._places(windows):
+            package = self._package_of(series.model)
+            if package is not None and self.buckets.holds(series, window):
+                yield from self._values(series, window, package)
 
     def compared(self, windows: Iterable[Range], ago: Ago) -> Iterator[Comparison]:
         """Every metric against the period before, or the same one some time ago."""
-        for window in windows:
+        for series, window in self._places(windows):
             earlier = before(window, ago)
-            for series in self.buckets.series:
-                package = self._package_of(series.model)
-                if package is None or not self.buckets.holds(series, window):
-                    continue
-                then = {_name(one): one for one in self._values(series, earlier, package)}
-                known = self.buckets.holds(series, earlier)
-                against = self._rebased(package, series, earlier) if known else package
-                for metric in self._values(series, window, against):
-                    yield _comparison(metric, then[_name(metric)] if known and _name(metric) in then else None)
+            package = self._package_of(series.model)
+            if package is None or not self.buckets.holds(series, window):
+                continue
+            then = {_name(one): one for one in self._values(series, earlier, package)}
+            known = self.buckets.holds(series, earlier) and self.whole(series, earlier) == earlier
+            against = self._rebased(package, series, earlier) if known else package
+            for metric in self._values(series, window, against):
+                yield _comparison(metric, then[_name(metric)] if known and _name(metric) in then else None)
 
     def rolled_up(self, metric: Metric) -> Metric | None:
         """The same drift metric on the roll-up that its status rests on; None where it is its own window, or none.
@@ -165,7 +166,7 @@ class Reader:
         series = Series(definition.kind, metric.model, metric.segment)
         for length_ms in ROLL_UPS_MS.values():
             window = Range(metric.window_end_ms - length_ms, metric.window_end_ms)
-            if window.start_ms >= metric.window_start_ms:
+            if window.start_ms >= metric.window_start_ms or self.whole(series, window) != window:
                 continue
             place = definition.name, series, window
             if place not in self._rolled:
@@ -175,6 +176,19 @@ class Reader:
             if found is not None and found.status not in (None, Status.UNKNOWN):
                 return found
         return None
+
+    def whole(self, series: Series, window: Range) -> Range:
+        """The window with all of the buckets that it cuts, as long as these are by now."""
+        if self._watermark_ms is None or series.kind not in AGED_KINDS:
+            return window
+        cuts = cuts_ms(self._deployment.settings.bucket, self._watermark_ms)
+        start_ms, last_ms = placed(np.array([window.start_ms, window.end_ms - 1]), cuts).tolist()
+        length_ms = least_ms(window.end_ms - 1, cuts)
+        return Range(start_ms, last_ms + length_ms if length_ms else window.end_ms)
+
+    def _places(self, windows: Iterable[Range]) -> Iterator[tuple[Series, Range]]:
+        places = ((series, self.whole(series, window)) for window in windows for series in self.buckets.series)
+        yield from dict.fromkeys(places)
 
     def _values(
         self, series: Series, window: Range, package: Package, definitions: Iterable[Definition] | None = None

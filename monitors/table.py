@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-FORMAT = 2  # 1 had an alert for each rule and feature
+FORMAT = 3  # 1 had an alert for each rule and feature, 2 no buckets that were added up with age
 _SIGN = 1 << 63
 
 

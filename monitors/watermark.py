@@ -2,7 +2,7 @@
 
 Rules:
 - A source is one partition of `requests`, `predictions` or `shadow-predictions`. Outcomes carry the time of what came
-  true and say nothing about whether predictions are still to come.
+  true and say nothing about whether predictions are still to come: of them only how far they are read is kept.
 - A source takes part in a deployment's watermark from its first event time of that deployment on, with the greatest.
 - The watermark is the least over the sources, leaving out the idle: those caught up for whose deployment event time has
   not advanced for 30 s of ticks. If all are idle it is the greatest: whatever is known has been read.
@@ -65,14 +65,15 @@ class Watermarks:
 
     def update(self, progress: Progress) -> None:
         """Take in what a source says. Records of other topics change nothing."""
-        if progress.topic not in CLOSING_TOPICS:
+        if progress.topic not in CLOSING_TOPICS | {Topic.OUTCOMES}:
             return
         key = key_of(_SOURCE, progress.topic, progress.partition)
         source = self._sources.setdefault(key, Source())
         source.tick_ms = progress.tick_ms
         source.caught_up = progress.caught_up
         source.next_offset = progress.next_offset
-        for deployment, event_ms in progress.event_ms.items():
+        closes = progress.topic in CLOSING_TOPICS
+        for deployment, event_ms in progress.event_ms.items() if closes else ():
             known = source.advances.get(deployment)
             if known is None or event_ms > known.event_ms:
                 source.advances[deployment] = Advance(event_ms, progress.tick_ms)

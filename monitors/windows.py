@@ -5,6 +5,7 @@ Rules:
   Its record holds only what was said about it (closed, revision, what was emitted), never counts to drift apart.
 - A window is due while it is open or has changed since its last emission. Only due windows are looked at.
 - A delta for a deployment that is not known yet waits as a mark on its bucket: the window's length is a setting.
+- Buckets age (`monitors.ageing`). A window shorter than its buckets have become is not told again.
 - What is expired is deleted by tombstones. A delta for an expired window is dropped, as its other rows are gone.
 
 Everything here but the table itself is derived from it. `flush` writes what changed, once for all records of a batch.
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, placed
 from monitors.pace import Pace
 from monitors.spans import bucket_start, span_end
 from monitors.summary import Summary
@@ -33,6 +35,7 @@ READ_BY_BUCKET = frozenset({Kind.PAIRS, Kind.LOSSES})
 BUCKET = b"b"
 _WINDOW = b"w"
 _WAITING = b"p"
+_AGED = b"o"
 KEY_KINDS = (BUCKET, _WINDOW, _WAITING)
 _DECODED_BUCKETS = 4096
 _MERGED_WINDOWS = 256
@@ -126,8 +129,13 @@ class Windows:
         self._changed: set[WindowId] = set()
         self.windows: dict[WindowId, Window] = {}
         self.due: set[WindowId] = set()
+        self._slots: dict[Kind, set[WindowId]] = {}  # the windows of arrivals
         self._pace = Pace()
-        self._expired_ms = -(1 << 62)
+        self._cuts_ms: dict[Kind, int] = {}  # before which nothing is left of a kind,
+        self._stray: set[Kind] = set()  # but what came since
+        self._aged_ms: dict[Span, int] = {}
+        self._to_age, self._aged_changed = True, False
+        self._expired_ms: dict[Kind, int] = {}
         self._quiet_ms: dict[tuple[Kind, int], int] = {}  # until when no slot of a length can be due
         self._load()
 
@@ -141,8 +149,7 @@ class Windows:
         for key, value in self._table.scan(key_of(_WINDOW, self.deployment)):
             _, start_ms, end_ms, kind, model, segment = parts_of(key)
             window_id = WindowId(int(start_ms), int(end_ms), Series(Kind(str(kind)), str(model), str(segment)))
-            window = _window_decoder.decode(opened(value))
-            self.windows[window_id] = window
+            window = self._begin(window_id, _window_decoder.decode(opened(value)))
             self._count(window, 1)
             if window.dirty or not window.closed:
                 self.due.add(window_id)
@@ -150,6 +157,15 @@ class Windows:
         if stored is not None:
             waiting = msgspec.msgpack.decode(opened(stored), type=list[tuple[Kind, str, str, int]])
             self._waiting = {(Series(kind, model, segment), bucket_ms) for kind, model, segment, bucket_ms in waiting}
+        aged = self._table.get(key_of(_AGED, self.deployment))
+        if aged is not None:
+            self._aged_ms = dict(msgspec.msgpack.decode(opened(aged), type=list[tuple[Span, int]]))
+
+    def _begin(self, window_id: WindowId, window: Window) -> Window:
+        self.windows[window_id] = window
+        if window_id.series.kind in ARRIVALS:
+            self._slots.setdefault(window_id.series.kind, set()).add(window_id)
+        return window
 
     def add(self, entry: Entry) -> None:
         """Take in one delta."""
@@ -178,8 +194,8 @@ class Windows:
             if series.kind in READ_BY_BUCKET or not self._holds(series, bucket_ms):
                 continue  # of no window, or expired in between
             window_id = WindowId(*window_at(bucket_ms, settings, series.kind), series)
-            if self._begins(window_id, bucket_ms):
-                self.windows.setdefault(window_id, Window()).dirty = True
+            if self.is_whole(window_id) and self._begins(window_id, bucket_ms):
+                (self.windows.get(window_id) or self._begin(window_id, Window())).dirty = True
                 self.change(window_id)
         self._waiting.clear()
         self._waiting_changed = True
@@ -191,15 +207,15 @@ class Windows:
         if length_ms is None or read_ms < self._quiet_ms.get((kind, length_ms), read_ms):
             return
         series = Series(kind, "", "")
-        known = {window_id: window.closed for window_id, window in self.windows.items() if window_id.series == series}
+        known = self._slots.get(kind)
         if not known:
             return
-        judged = [window_id.start_ms for window_id, closed in known.items() if closed]
+        judged = [window_id.start_ms for window_id in known if self.windows[window_id].closed]
         last_ms = max(judged) if judged else min(known).start_ms
         for start_ms in slots_due(settings, kind, last_ms, read_ms):
             window_id = WindowId(start_ms, start_ms + length_ms, series)
             if window_id not in known:
-                self.windows[window_id] = Window()
+                self._begin(window_id, Window())
                 self.change(window_id)
             last_ms = start_ms
         self._quiet_ms[kind, length_ms] = last_ms + length_ms
@@ -214,6 +230,9 @@ class Windows:
         """Note that a window's record changed, and whether it is still due."""
         window = self.windows[window_id]
         self._changed.add(window_id)
+        is_over = window_id.start_ms < self._cuts_ms.get(window_id.series.kind, window_id.start_ms)
+        if window.dirty and (is_over or not self.is_whole(window_id)):
+            self._silence(window)
         if window.dirty or not window.closed:
             self.due.add(window_id)
         else:
@@ -231,6 +250,21 @@ class Windows:
         """How long a closed window that was told waits until it is told again (`monitors.pace`)."""
         return self._pace.wait_ms(tick_ms)
 
+    def is_whole(self, window_id: WindowId) -> bool:
+        """Whether the buckets of a window, by their age, are no longer than it is."""
+        length_ms = window_id.end_ms - window_id.start_ms
+        return window_id.series.kind not in AGED_KINDS or length_ms >= least_ms(window_id.start_ms, self._aged_ms)
+
+    def is_as_counted(self, bucket_ms: int) -> bool:
+        """Whether a bucket of a kind that ages is too young for it."""
+        return not least_ms(bucket_ms, self._aged_ms)
+
+    def _silence(self, window: Window) -> None:
+        """Nothing is left to say of a window."""
+        self._count(window, -1)
+        window.dirty, window.closed = False, True
+        self._count(window, 1)
+
     def _count(self, window: Window, change: int) -> None:
         if window.closed and window.tick_ms is not None:
             self._pace.count(window.tick_ms, change)
@@ -242,7 +276,7 @@ class Windows:
         span = window_id.start_ms, window_id.end_ms
         if span not in merged:
             total = Summary()
-            starts = self._starts.get(window_id.series, [])
+            starts = self._starts.get(window_id.series, []) if self.is_whole(window_id) else []
             for bucket_ms in starts[bisect_left(starts, span[0]) : bisect_left(starts, span[1])]:
                 total.add(self._bucket(window_id.series, bucket_ms))
             merged[span] = total
@@ -272,40 +306,76 @@ class Windows:
             for series, starts in self._starts.items()
             for bucket_ms in starts
             if series.kind not in READ_BY_BUCKET
-            and self._begins(window_id := WindowId(*window_at(bucket_ms, settings, series.kind), series), bucket_ms)
+            and self.is_whole(window_id := WindowId(*window_at(bucket_ms, settings, series.kind), series))
+            and self._begins(window_id, bucket_ms)
         }
         return sorted(found)
 
     def expire_buckets(self, kind: Kind, before_ms: int) -> None:
         """Delete the buckets of a kind that start before."""
         self._merge_fresh()
+        if before_ms <= self._cuts_ms.get(kind, before_ms - 1) and kind not in self._stray:
+            return  # asked with nearly every progress record
+        self._cuts_ms[kind] = before_ms
+        self._stray.discard(kind)
         for series in [series for series in self._starts if series.kind is kind]:
             starts = self._starts[series]
             if not (cut := bisect_left(starts, before_ms)):
-                continue  # asked with nearly every progress record, of a year of buckets
+                continue
             gone, self._starts[series] = starts[:cut], starts[cut:]
             for bucket_ms in gone:
-                self._decoded.pop((series, bucket_ms), None)
-                self._changed_buckets.discard((series, bucket_ms))
-                self._table.set(self._bucket_key(series, bucket_ms), None)
+                self._drop(series, bucket_ms)
             self._merged.pop(series, None)
             if not self._starts[series]:
                 del self._starts[series]
         for window_id in [each for each in self.due if each.series.kind is kind and each.start_ms < before_ms]:
-            window = self.windows[window_id]
-            self._count(window, -1)
-            window.dirty, window.closed = False, True  # nothing is left to say
-            self._count(window, 1)
+            self._silence(self.windows[window_id])
             self.change(window_id)
 
-    def expire_windows(self, before_ms: int) -> bool:
-        """Delete the records of windows that start before; whether there were any."""
-        if before_ms <= self._expired_ms:
+    def age(self, bucket: Span, watermark: int) -> None:
+        """Add up the buckets that are old enough, and end what is said of shorter windows."""
+        self._merge_fresh()
+        cuts = {
+            span: max(cut_ms, self._aged_ms.get(span, cut_ms)) for span, cut_ms in cuts_ms(bucket, watermark).items()
+        }
+        if cuts == self._aged_ms and not self._to_age:
+            return
+        self._aged_changed = self._aged_changed or cuts != self._aged_ms
+        self._aged_ms, self._to_age = cuts, False
+        for series in [series for series in self._starts if series.kind in AGED_KINDS]:
+            self._age(series, max(cuts.values(), default=0))
+        for window_id in [window_id for window_id in self.due if not self.is_whole(window_id)]:
+            self.change(window_id)
+
+    def _age(self, series: Series, before_ms: int) -> None:
+        starts = self._starts[series]
+        cut = bisect_left(starts, before_ms)
+        olds = np.array(starts[:cut], np.int64)
+        news = placed(olds, self._aged_ms)
+        moved = np.flatnonzero(news != olds)
+        if not moved.size:
+            return
+        for old_ms, new_ms in zip(olds[moved].tolist(), news[moved].tolist(), strict=True):
+            self._bucket(series, new_ms).add(self._bucket(series, old_ms))
+            self._changed_buckets.add((series, new_ms))
+            self._drop(series, old_ms)
+        self._starts[series] = [*sorted(set(news.tolist())), *starts[cut:]]
+        self._merged.pop(series, None)
+
+    def _drop(self, series: Series, bucket_ms: int) -> None:
+        self._decoded.pop((series, bucket_ms), None)
+        self._changed_buckets.discard((series, bucket_ms))
+        self._table.set(self._bucket_key(series, bucket_ms), None)
+
+    def expire_windows(self, kind: Kind, before_ms: int) -> bool:
+        """Delete the records of windows of a kind that start before; whether there were any."""
+        if before_ms <= self._expired_ms.get(kind, before_ms - 1):
             return False
-        self._expired_ms = before_ms
-        gone = [window_id for window_id in self.windows if window_id.start_ms < before_ms]
+        self._expired_ms[kind] = before_ms
+        gone = [each for each in self.windows if each.series.kind is kind and each.start_ms < before_ms]
         for window_id in gone:
             self._count(self.windows.pop(window_id), -1)
+            self._slots.get(kind, set()).discard(window_id)
             self.due.discard(window_id)
             self._changed.discard(window_id)
             self._table.set(self._window_key(window_id), None)
@@ -322,9 +392,12 @@ class Windows:
         if self._waiting_changed:
             marks = [(*series, bucket_ms) for series, bucket_ms in sorted(self._waiting)]
             self._table.set(key_of(_WAITING, self.deployment), sealed(_encoder.encode(marks)) if marks else None)
+        if self._aged_changed:
+            cuts = sealed(_encoder.encode(list(self._aged_ms.items())))
+            self._table.set(key_of(_AGED, self.deployment), cuts)
         self._changed_buckets.clear()
         self._changed.clear()
-        self._waiting_changed = False
+        self._waiting_changed = self._aged_changed = False
         if len(self._decoded) > _DECODED_BUCKETS:
             self._decoded.clear()
         if sum(map(len, self._merged.values())) > _MERGED_WINDOWS:
@@ -335,6 +408,9 @@ class Windows:
             if not self._holds(series, bucket_ms):
                 insort(self._starts.setdefault(series, []), bucket_ms)
                 self._decoded[series, bucket_ms] = Summary()
+                self._to_age = self._to_age or not self.is_as_counted(bucket_ms)
+                if bucket_ms < self._cuts_ms.get(series.kind, bucket_ms):
+                    self._stray.add(series.kind)
             self._bucket(series, bucket_ms).add(delta)
             self._changed_buckets.add((series, bucket_ms))
             for (start_ms, end_ms), total in self._merged.get(series, {}).items():

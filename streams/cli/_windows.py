@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
+from monitors.ageing import cuts_ms, placed
 from monitors.rollup import ROLL_UPS_MS, Buckets, Reader
 from monitors.summary import Summary
 from monitors.table import opened
@@ -33,6 +35,9 @@ def reader_of(
 ) -> Reader:
     """What reads a deployment's windows. `wanted` chooses the series, `between` the buckets by their start (ms)."""
     watermark_ms = watermark_of(views, deployment.name)
+    if watermark_ms is not None:  # what was added up with age begins before the time that is asked for
+        since = placed(np.array([between[0]]), cuts_ms(deployment.settings.bucket, watermark_ms))
+        between = int(since[0]), between[1]
     buckets = Buckets(_rows(views, deployment.name, wanted, between))
     return Reader(buckets, deployment, views.packages().get, watermark_ms=watermark_ms, definitions=definitions)
 

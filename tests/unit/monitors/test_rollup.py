@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitors.ageing import cuts_ms, placed
 from monitors.metrics.drift import Pair
 from monitors.metrics.psi import STATISTIC
 from monitors.periods import Ago, Period, Range, before, calendar, period_of, sliding
@@ -172,3 +173,44 @@ def test_a_low_rate_stream_that_drifts_has_a_status_by_its_roll_up() -> None:
     assert roll_up_of(rolled) is Period.SIX_HOURS
     empty = one(read.metrics([Range(47 * HOUR_MS, 2 * DAY_MS)]), "missing_rate")
     assert read.rolled_up(empty) is None
+
+
+NAMED = "psi"
+
+
+def aged(hours: int) -> Reader:
+    """A row of age 3 every hour, as the evaluator keeps it after so long."""
+    until_ms = hours * HOUR_MS
+    cuts = cuts_ms(DEPLOYMENT.settings.bucket, until_ms)
+    starts = placed(np.arange(0, until_ms, HOUR_MS), cuts).tolist()
+    return reader([(FEATURES, start_ms, ages(0, 0, 1, 0, 0)) for start_ms in starts], until_ms)
+
+
+def test_a_window_that_cuts_an_old_bucket_is_widened_to_all_of_it() -> None:
+    kept = aged(100 * 24)
+    hour = Range(5 * DAY_MS + 3 * HOUR_MS, 5 * DAY_MS + 4 * HOUR_MS)
+    found = [one(kept.metrics([hour]), NAMED), one(kept.metrics(calendar(hour, Period.HOUR)), NAMED)]
+    assert [(each.window_start_ms, each.window_end_ms, each.n) for each in found] == [(5 * DAY_MS, 6 * DAY_MS, 24)] * 2
+    young = Range(50 * DAY_MS + 3 * HOUR_MS, 50 * DAY_MS + 4 * HOUR_MS)
+    assert one(kept.metrics([young]), NAMED).n == 1
+    both = Range(9 * DAY_MS + 5 * HOUR_MS, 11 * DAY_MS + 5 * HOUR_MS)
+    assert one(kept.metrics([both]), NAMED).n == 48 + 5
+
+
+def test_hours_of_an_old_day_are_told_once_as_the_day() -> None:
+    told = list(aged(100 * 24).metrics(calendar(Range(5 * DAY_MS, 7 * DAY_MS), Period.HOUR)))
+    assert [each.window_start_ms for each in told if each.metric == NAMED] == [5 * DAY_MS, 6 * DAY_MS]
+
+
+def test_a_year_can_be_read_by_months() -> None:
+    over = Range(0, 360 * DAY_MS)
+    told = [each for each in aged(360 * 24).metrics(calendar(over, Period.MONTH)) if each.metric == NAMED]
+    assert sum(each.n for each in told) == 360 * 24
+
+
+def test_an_hour_is_not_compared_with_the_day_that_is_left_of_a_year_ago() -> None:
+    kept = aged(370 * 24)
+    now = Range(369 * DAY_MS, 369 * DAY_MS + HOUR_MS)
+    assert all(each.before is None for each in kept.compared([now], Ago.YEAR) if each.metric.metric == NAMED)
+    day = Range(369 * DAY_MS, 370 * DAY_MS)
+    assert any(each.before is not None for each in kept.compared([day], Ago.YEAR) if each.metric.metric == NAMED)

@@ -86,6 +86,23 @@ def test_what_is_found_afterwards_revises_what_was_missed() -> None:
     assert (revised.value, revised.status, revised.revision) == (0, Status.PASSING, 1)
 
 
+def test_actuals_are_judged_by_how_far_outcomes_are_read_not_predictions() -> None:
+    view = Known()
+    view.change(timeliness=Timeliness(actuals="PT1H", allowance="PT10M"))
+    run = Run(view)
+    run.evaluator = Evaluator(run.table, WATCHED)
+    folded = fold_arrivals(Kind.ACTUAL_ARRIVALS, np.array([5]), view.settings)
+    run.step(summary(*(Entry(*key, counts.encode()) for key, counts in folded.items())))
+    assert not [metric for metric in tick(run, 3 * HOUR_MS) if metric.closed], "nobody says that actuals were read"
+    found = run.step(progress(2 * HOUR_MS + 10 * MINUTE_MS, 99 * HOUR_MS, topic=Topic.OUTCOMES)).metrics
+    assert [(metric.window_start_ms, metric.value) for metric in found if metric.closed] == [(0, 0), (HOUR_MS, 2)]
+    assert run.evaluator.watermark("churn") is None, "outcomes are no sign that predictions are complete"
+    run.commit(restart=True)
+    run.evaluator = Evaluator(run.table, WATCHED)
+    late = run.step(progress(3 * HOUR_MS + 10 * MINUTE_MS, topic=Topic.OUTCOMES)).metrics
+    assert [metric.window_start_ms for metric in late if metric.closed] == [2 * HOUR_MS]
+
+
 def test_what_never_began_is_not_late_and_without_an_expectation_nothing_is_said() -> None:
     run = hourly_run()
     assert not tick(run, 9 * HOUR_MS)

@@ -63,8 +63,8 @@ def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() 
     windows.flush()
     assert windows.due == {WindowId(DAY_MS, 2 * DAY_MS, ROWS)}
     assert Windows(table, "churn").spans(DAILY) == [WindowId(DAY_MS, 2 * DAY_MS, ROWS)]
-    assert windows.expire_windows(DAY_MS)
-    assert not windows.expire_windows(DAY_MS)
+    assert windows.expire_windows(Kind.PREDICTIONS, DAY_MS)
+    assert not windows.expire_windows(Kind.PREDICTIONS, DAY_MS)
     windows.flush()
     assert len(list(table.scan(b"b"))) == len(list(table.scan(b"w"))) == 1
 
