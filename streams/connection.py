@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schemas.topics import Topic
 
 MAX_MESSAGE_BYTES = 4 << 20
+ALIGNED_FETCH_BYTES = 256 << 10  # of a partition; a larger batch of records comes whole all the same
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
 END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001  # public in librdkafka, underscored in its binding
 REQUEST_TIMEOUT_S = 15.0
@@ -67,20 +68,26 @@ class Connection:
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 20,
             "queued.max.messages.kbytes": 65_536,
+            "fetch.queue.backoff.ms": 10,  # of a full local queue; librdkafka waits 1 s: 100,000 records/s at most
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
             "error_cb": _say,
             **more,
         }
         return Consumer(QUIET | self.config | settings)
 
-    def member(self, role: str, worker: str, *, static: bool = True) -> Consumer:
-        """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs."""
+    def member(self, role: str, worker: str, *, static: bool = True, aligned: bool = False) -> Consumer:
+        """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs.
+
+        Where batches are aligned, an answer of the broker is to be a little of each partition.
+        """
         settings: dict[str, object] = {
             "session.timeout.ms": 6_000,
             "heartbeat.interval.ms": 1_500,
             "partition.assignment.strategy": "range",
             "enable.partition.eof": True,
         }
+        if aligned:
+            settings["fetch.message.max.bytes"] = ALIGNED_FETCH_BYTES
         if static:
             settings["group.instance.id"] = self.transactional_id(role, worker)
         return self.consumer(self.group(role), **settings)

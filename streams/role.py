@@ -19,11 +19,13 @@ class Role(Protocol):
     """One kind of worker.
 
     `gather_ms` is how long a batch is filled, `batch_rows` how many records it takes at most (None: as the settings
-    say), `tick_ms` how often one is made though there are no records.
+    say), `tick_ms` how often one is made though there are no records. `aligned`: the inputs belong together, so that a
+    batch is better of one stretch of time (`streams.alignment`); it may be larger than `batch_rows` then.
     """
 
     name: str
     inputs: tuple[Topic, ...]
+    aligned: bool
     gather_ms: int
     batch_rows: int | None
     tick_ms: int | None
@@ -50,6 +52,7 @@ class Role(Protocol):
 class PlainRole:
     """Answers for roles that need none of the hooks."""
 
+    aligned = False
     gather_ms = 100
     batch_rows: int | None = None
     tick_ms: int | None = None

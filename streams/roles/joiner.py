@@ -71,7 +71,8 @@ class Joiner(PlainRole):
 
     name = "joiner"
     inputs = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
-    batch_rows = 20_000  # champion, challengers and actual of one ID meet in one batch more often
+    aligned = True
+    batch_rows = 60_000  # of a backlog; under load champion, challengers and often the actual of one ID meet in a batch
     tick_ms = 1_000
 
     def __init__(

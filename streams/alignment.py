@@ -1,0 +1,68 @@
+"""Which of the records in hand make a batch, for a role whose inputs belong together: those of one stretch of time.
+
+Under a backlog one answer of the broker is thousands of records of one partition. Taken as they come, a prediction, its
+challengers and its actual are in different batches: each is a read and a write of the table, and an actual that is
+ahead of its predictions makes outcomes that are soon taken back. So of partitions of one number, those that are ahead
+wait for the others, by Kafka's timestamps.
+
+What is taken changes no result (a law of the join), only what it costs. So nothing waits for long: a partition at its
+end holds up nobody, and one that is silent for `PATIENCE_S` though not known to be at its end holds up nobody either
+until it speaks again. Of those that are not at their ends the one that is behind is taken whole: there is progress.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from streams.role import Place
+
+PATIENCE_S = 0.5
+Held = TypeVar("Held")
+
+
+class Alignment(Generic[Held]):
+    """Cuts what is in hand; `time_of` is a record's timestamp. It remembers since when which number waits."""
+
+    def __init__(self, time_of: Callable[[Held], int], patience_s: float = PATIENCE_S) -> None:
+        self._time_of, self._patience_s = time_of, patience_s
+        self._since: dict[int, float] = {}
+
+    def cuts(self, found: Mapping[Place, Sequence[Held]], growing: Collection[Place], now_s: float) -> dict[Place, int]:
+        """How many records of each of `found` to take, which are in log order; `growing` are not known to have ended.
+
+        >>> from schemas.topics import Topic
+        >>> alignment = Alignment[int](lambda time: time)
+        >>> ahead, behind = (Topic.ACTUALS, 0), (Topic.PREDICTIONS, 0)
+        >>> list(alignment.cuts({ahead: [1, 2, 3, 9], behind: [1, 3]}, {ahead, behind}, 0.0).values())
+        [3, 2]
+        >>> alignment.cuts({ahead: [9]}, {ahead, behind}, 0.0), alignment.cuts({ahead: [9]}, {ahead}, 0.1)
+        ({(<Topic.ACTUALS: 'actuals'>, 0): 0}, {(<Topic.ACTUALS: 'actuals'>, 0): 1})
+        """
+        numbers: defaultdict[int, list[Place]] = defaultdict(list)
+        for place in found:
+            numbers[place[1]].append(place)
+        lacking = {place[1] for place in growing if not found.get(place)}
+        counts: dict[Place, int] = {}
+        for number, places in numbers.items():
+            if number not in lacking:
+                self._since.pop(number, None)
+            elif now_s - self._since.setdefault(number, now_s) < self._patience_s:
+                counts |= dict.fromkeys(places, 0)
+                continue
+            counts |= self._cut({place: found[place] for place in places}, growing)
+        return counts
+
+    def _cut(self, found: dict[Place, Sequence[Held]], growing: Collection[Place]) -> dict[Place, int]:
+        lasts = {place: self._time_of(some[-1]) for place, some in found.items() if some and place in growing}
+        if not lasts:
+            return {place: len(some) for place, some in found.items()}
+        behind = min(lasts, key=lasts.__getitem__)
+        return {
+            place: len(some) if place == behind else bisect_right(some, lasts[behind], key=self._time_of)
+            for place, some in found.items()
+        }
