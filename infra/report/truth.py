@@ -31,7 +31,7 @@ def labels(report: Report) -> Markup:
     found = report.labels
     if found is None:
         return Markup("")
-    delays = table(("outcomes in", "age", "95 % interval", "of the matched alone"), found.delays, numbers=(1, 2, 3))
+    delays = table(("outcomes in", "age", "95 % interval", "matched alone"), found.delays, numbers=(1, 2, 3))
     columns = ("metric", "naive", "rows", "resolved", "95 % interval", "rows", "bounds", "said")
     ways = table(columns, [_three(one) for one in found.metrics], numbers=(1, 2, 3, 4, 5, 6))
     return section(
@@ -50,13 +50,13 @@ def challengers(report: Report) -> Markup:
     """Each challenger beside its champion, as a picture and in a table."""
     if not report.challengers:
         return Markup("")
-    loss = report.challengers[0].loss.replace("_", " ")
+    loss, champion = report.challengers[0].loss.replace("_", " "), report.challengers[0].champion
     note = (
-        f"Loss saved ({loss}), on the same rows, of predictions so old that their outcomes are in: it holds however "
-        "often one looks. What is known so far is no verdict."
+        f"Loss that each saves over {champion} ({loss}), on the same rows, of predictions so old that their outcomes "
+        "are in: it holds however often one looks. What is known so far is no verdict."
     )
-    columns = ("challenger", "champion", "verdict", "loss saved", "interval", "rows", "until", "known so far", "rows")
-    rows = table(columns, [_beside(one) for one in report.challengers], numbers=(3, 4, 5, 7, 8))
+    columns = ("challenger", "verdict", "loss saved", "interval", "rows", "known so far")
+    rows = table(columns, [_beside(one) for one in report.challengers], numbers=(2, 3, 4, 5))
     picture = None
     if any(one.saved.value is not None for one in report.challengers):
         picture = element("div", differences(report.challengers), class_="card")
@@ -73,7 +73,14 @@ def diagnoses(report: Report) -> Markup:
         return Markup("")
     columns = ("window", "model", "may be", "or also", "outcomes known", "evidence")
     rows = [
-        (day(one.start_ms), one.model, one.cause, one.also, one.known, element("div", one.evidence, class_="said"))
+        (
+            element("span", day(one.start_ms), class_="day"),
+            one.model,
+            one.cause,
+            one.also,
+            one.known,
+            element("div", one.evidence, class_="said"),
+        )
         for one in report.diagnoses
     ]
     note = "Candidates, named by rules from the evidence beside them; in parentheses what it would be without a cause."
@@ -101,12 +108,9 @@ def _three(one: ThreeWays) -> tuple[Child, ...]:
 def _beside(one: Beside) -> tuple[Child, ...]:
     return (
         one.challenger,
-        one.champion,
         [state(one.saved.status), element("div", one.saved.note, class_="soft") if one.saved.note else None],
         number(one.saved.value),
         interval(one.saved),
-        f"{one.rows:,}",
-        one.until,
-        number(one.known),
-        f"{one.known_rows:,}",
+        [f"{one.rows:,}", element("div", f"until {one.until}", class_="soft") if one.until else None],
+        [number(one.known), element("div", f"of {one.known_rows:,}", class_="soft") if one.known_rows else None],
     )

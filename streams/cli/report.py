@@ -67,7 +67,9 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         period=Period(window) if window else None,
         now_ms=time.time_ns() // 1_000_000,
     )
-    names = {digest: f"{one.name} {one.version}" for digest, one in kept.packages().items()}
+    names = {
+        digest: f"{one.name.removeprefix(f'{deployment}-')} {one.version}" for digest, one in kept.packages().items()
+    }
     content = replace(
         content,
         labels=late_labels(reader.buckets, chosen, package, watermark_of(kept, deployment)),
