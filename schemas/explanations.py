@@ -57,16 +57,19 @@ def explanation_arrays(said: Explanations | None) -> encoding.Piece:
     return rows
 
 
-def cut_alike(values: Sequence[bytes], features: Sequence[str]) -> tuple[list[bytes], pl.Series] | None:
-    """What is before the explanations, and their column, where all values end with those of these features in order.
+def read_alike(values: Sequence[bytes], features: Sequence[str]) -> tuple[int, pl.Series] | None:
+    """The column, and how many bytes of each value are its own, where all end with those of these features in order.
 
     None where one does not.
     """
     texts, places = _template(features)
     width = len(texts)
-    joined = b"".join([value[-width:] for value in values])
-    if len(joined) != width * len(values) or len(set(features)) != len(features):
+    ends = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
+    if min(map(len, values)) < width or len(set(features)) != len(features):
         return None
+    whole = b"".join(values)
+    rows: NDArray[np.void] = np.ndarray((len(whole) - width + 1,), f"V{width}", whole, strides=(1,))
+    joined = rows[ends - width].tobytes()
     begin = 0
     for end in (*places, width):
         for at, size in _words(begin, end):
@@ -74,7 +77,7 @@ def cut_alike(values: Sequence[bytes], features: Sequence[str]) -> tuple[list[by
                 return None
         begin = end + _DOUBLE_BYTES
     numbers = [_at(joined, place, "<f8", width).copy() for place in places]
-    return [value[:-width] for value in values], _struct(dict(zip(features, numbers, strict=True)))
+    return width, _struct(dict(zip(features, numbers, strict=True)))
 
 
 def columns_of(listed: pl.Series) -> pl.Series | None:

@@ -157,13 +157,15 @@ def decode_predictions(records: Records) -> Decoded:
     found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
     if found == {CONTRACT.framing}:
         return decode_framed(cast("list[bytes]", records.values), records.keys, CONTRACT)
+    if found == {EXPLAINED.framing}:
+        return _explained(records)
     explained = np.array([bool(value and value.startswith(EXPLAINED.framing)) for value in records.values], np.bool_)
     places = [np.flatnonzero(~explained), np.flatnonzero(explained)]
     if not places[1].size:
         return decode(records.values, records.keys, CONTRACT)
-    with_them = _explained(records.take(places[1]))
-    if not places[0].size:
-        return with_them
+    theirs = records.take(places[1])
+    usual = framings(theirs.values, theirs.keys) == {EXPLAINED.framing}  # with keys, and none too large
+    with_them = _explained(theirs) if usual else _one_by_name(theirs)
     others = records.take(places[0])
     without = decode(others.values, others.keys, CONTRACT)
     if explanations.COLUMN in with_them.frame.columns:
@@ -173,9 +175,12 @@ def decode_predictions(records: Records) -> Decoded:
 
 
 def _explained(records: Records) -> Decoded:
-    """Values with explanations; in one call where all are of the same features."""
-    if framings(records.values, records.keys) == {EXPLAINED.framing} and (found := _alike(records)) is not None:
-        return found
+    """Values of the contract with explanations; in one call where all are of the same features."""
+    found = _alike(records)
+    return _one_by_name(records) if found is None else found
+
+
+def _one_by_name(records: Records) -> Decoded:
     read = decode(records.values, records.keys, EXPLAINED)
     column = explanations.columns_of(read.frame.drop_in_place(explanations.COLUMN))
     return read if column is None else _with_column(read, column)
@@ -185,11 +190,12 @@ def _alike(records: Records) -> Decoded | None:
     values = cast("list[bytes]", records.values)
     first = decode_framed(values[:1], records.keys[:1], EXPLAINED).frame[explanations.COLUMN]
     names = [each["feature"] for each in first[0]] if len(first) else []
-    cut = explanations.cut_alike(values, names) if names else None
-    if cut is None:
+    alike = explanations.read_alike(values, names) if names else None
+    if alike is None:
         return None
-    heads, column = cut
-    read = decode_framed([CONTRACT.framing + head[FRAME_BYTES:] for head in heads], records.keys, CONTRACT)
+    width, column = alike
+    heads = [CONTRACT.framing + value[FRAME_BYTES:-width] for value in values]
+    read = decode_framed(heads, records.keys, CONTRACT)
     return None if read.slow_rows or read.unreadable else _with_column(read, column)
 
 

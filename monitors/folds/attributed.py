@@ -35,7 +35,8 @@ def attributed(frame: pl.DataFrame, package: Package, groups: Groups) -> tuple[d
         numbers = {name: np.where(usable, number, 0.0) for name, number in numbers.items()}
     sums, square_unit = {}, package.baseline.units.get(SQUARE_UNIT, 1.0)
     for name, number in numbers.items():
-        sums[SIGNED.format(name)] = groups.totals(fixed_terms(number, unit))
-        sums[SIZE.format(name)] = groups.totals(fixed_terms(np.abs(number), unit))
+        sizes = fixed_terms(np.abs(number), unit)
+        sums[SIGNED.format(name)] = groups.totals(sizes, np.where(number < 0, -1, 1))
+        sums[SIZE.format(name)] = groups.totals(sizes)
         sums[SQUARE.format(name)] = groups.totals(fixed_terms(number * number, square_unit))
     return counts, sums
