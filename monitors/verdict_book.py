@@ -8,6 +8,8 @@ Rules (STATISTICS section 10):
 - Sums are kept here, not read again: of what is resolved, of what was decided on, of all that is known. A delta is
   added to those that it is in. So nothing is lost when buckets expire.
 - Something is told when a verdict is given or retracted, and once in each accuracy window of the watermark.
+- A pair ends when its challenger is removed or its champion replaced: it is told on until all of its rows are resolved,
+  then only what corrections change, and it is forgotten when its last bucket expires.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from schemas.observation import Decision, Entry, Finding, Kind, Verdict
 from schemas.package import Package
 
 VERDICT = b"v"
-_BEGINNING_MS = -(1 << 62)
+_BEGINNING_MS, _END_MS = -(1 << 62), 1 << 62
 
 Packages = Callable[[str], Package | None]
 
@@ -119,7 +121,13 @@ class VerdictBook:
         window_ms = window_of(watermark, deployment.settings.accuracy_window)
         for series in sorted(self._pairs):
             beside = self._pairs[series]
-            if not (beside.revised or cut_ms > beside.resolved_ms or window_ms[0] > beside.said_ms):
+            serves = _serves(series, deployment)
+            if not (serves or windows.starts(series, _BEGINNING_MS, _END_MS)):
+                del self._pairs[series]
+                self._changed.add(series)
+                continue
+            goes_on = serves or bool(windows.starts(series, beside.resolved_ms, _END_MS))
+            if not (beside.revised or (goes_on and (cut_ms > beside.resolved_ms or window_ms[0] > beside.said_ms))):
                 continue
             champion, challenger = packages(series.segment), packages(series.model)
             if champion is None or challenger is None:
@@ -127,16 +135,22 @@ class VerdictBook:
             look = _Look(beside, deployment, pair_scale(champion, challenger))
             news = look.go_on(windows, series, max(cut_ms, beside.resolved_ms))
             self._changed.add(series)
-            if news or window_ms[0] > beside.said_ms:
+            ends = goes_on and not (serves or windows.starts(series, beside.resolved_ms, _END_MS))
+            if news or ends or (goes_on and window_ms[0] > beside.said_ms):
                 beside.said_ms, beside.sequence = window_ms[0], beside.sequence + 1
                 yield look.said(series, window_ms, NAMES[champion.target.type])
 
     def flush(self) -> None:
         """Write what changed to the table."""
         for series in sorted(self._changed):
-            key = key_of(VERDICT, self._deployment, series.model, series.segment)
-            self._table.set(key, sealed(self._pairs[series].encode()))
+            key, known = key_of(VERDICT, self._deployment, series.model, series.segment), self._pairs.get(series)
+            self._table.set(key, None if known is None else sealed(known.encode()))
         self._changed.clear()
+
+
+def _serves(pair: Series, deployment: Deployment) -> bool:
+    """Whether the two still work side by side."""
+    return pair.segment == deployment.champion.digest and pair.model in {one.digest for one in deployment.challengers}
 
 
 class _Look:

@@ -86,6 +86,7 @@ class Known:
     hidden: set[str] = field(default_factory=set)
     package_baseline: Baseline = field(default_factory=Baseline)
     acknowledged: tuple[Acknowledgement, ...] = ()
+    challengers: tuple[str, ...] = ()
 
     def deployment(self, name: str) -> Deployment | None:
         """The same deployment under every name."""
@@ -93,7 +94,8 @@ class Known:
             return None
         champion = model(self.champion)
         known = Deployment(name, self.revision, TARGET, FEATURES, champion, settings=self.settings)
-        return msgspec.structs.replace(known, acknowledged=self.acknowledged)
+        challengers = tuple(model(digest) for digest in self.challengers)
+        return msgspec.structs.replace(known, acknowledged=self.acknowledged, challengers=challengers)
 
     def package(self, digest: str) -> Package | None:
         """A package of any digest."""

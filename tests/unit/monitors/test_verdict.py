@@ -19,7 +19,7 @@ from monitors.folds import fold_outcomes
 from monitors.folds.pairs import pair_scale
 from monitors.summary import Summary as Counts
 from monitors.verdict import Pairs, judge, stands
-from monitors.verdict_book import pairs_of
+from monitors.verdict_book import VERDICT, pairs_of
 from schemas.deployment import HOUR_MS, Span
 from schemas.observation import Entry, Finding, Kind, Verdict
 from schemas.outcome import decode_outcomes, encode_outcomes
@@ -206,7 +206,8 @@ class Judging(Run):
     """An evaluator for which predictions are resolved after two hours."""
 
     def __init__(self) -> None:
-        super().__init__(Known(settings=msgspec.structs.replace(SETTINGS, resolved_after_ms=AGE_HOURS * HOUR_MS)))
+        of = msgspec.structs.replace(SETTINGS, resolved_after_ms=AGE_HOURS * HOUR_MS)
+        super().__init__(Known(settings=of, challengers=("new",)))
         self.evaluator = Evaluator(self.table, ())
         self.verdicts: list[Verdict] = []
 
@@ -278,6 +279,31 @@ def test_each_window_says_once_how_it_stands() -> None:
     for tenth in range(80):
         run.look(*([pairs_entry(tenth // 10, 0.0)] if tenth % 10 == 0 else []), hour=tenth / 10)
     assert [one.window_start_ms // HOUR_MS for one in run.verdicts] == list(range(8))
+
+
+def test_a_removed_challenger_is_told_of_until_its_rows_are_resolved_and_then_forgotten() -> None:
+    run = Judging()
+    run.look(*(pairs_entry(hour, 0.0) for hour in range(4)), hour=4.0)
+    run.view.challengers = ()
+    run.view.change(horizon_ms=10 * HOUR_MS)
+    told = [one for tenth in range(41, 120) for one in run.look(hour=tenth / 10)]
+    assert [(one.n, one.window_start_ms // HOUR_MS) for one in told] == [(1_200, 5), (1_600, 6)], "and then no more"
+    (late,) = run.look(pairs_entry(0, 0.3, rows=4_000), hour=12.0)
+    assert late.finding is Finding.BETTER, "what is corrected is told all the same"
+    assert not run.look(hour=16.0)
+    run.restart()
+    assert not list(run.table.scan(VERDICT))
+    assert not run.look(pairs_entry(0, 0.3), hour=17.0), "its bucket expired, and so did the pair"
+
+
+def test_a_pair_whose_champion_was_replaced_ends_too_and_a_new_one_begins() -> None:
+    run = Judging()
+    run.look(*(pairs_entry(hour, 0.0) for hour in range(4)), hour=4.0)
+    run.view.champion = "m2"
+    run.view.revision += 1
+    beside = [msgspec.structs.replace(pairs_entry(hour, 0.0), segment="m2") for hour in range(4, 8)]
+    told = [*run.look(*beside, hour=7.9), *run.look(hour=12.0), *run.look(hour=15.0)]
+    assert [one.champion for one in told] == ["m1", "m2", "m2", "m2"]
 
 
 @settings(deadline=None)
