@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from schemas.actual import decode_actuals, encode_actual, encode_forget
-from schemas.deployment import Deployment, Settings
+from schemas.deployment import Deployment, Model
 from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
 from schemas.package import Feature, FeatureType, Target, TargetType
 from schemas.prediction import decode_predictions
@@ -154,47 +154,76 @@ def test_all_models_lists_what_each_said_in_types_that_never_change(scene: Scene
     )
 
 
-# ---------------------------------------------------------------- other kinds of targets
+# ---------------------------------------------------------------- cases made by hand
 FEATURES = (
     Feature("actual", nullable=True),
     Feature("actual_", FeatureType.BOOLEAN),
     Feature("note", FeatureType.TEXT),
 )
+PRICE = Target("price", TargetType.REGRESSION)
 
 
-def exported(target: Target, said: Sequence[Outcome], features: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    """Outcomes of cases "0", "1", ..., and their requests."""
-    names = [outcome.association_id for outcome in said]
-    deployment = Deployment("prices", 1, target, FEATURES, champion=None, settings=Settings())  # type: ignore[arg-type]
-    asked = [
-        {"deployment": "prices", "association_id": name, "timestamp": NOW, "features": each}
-        for name, each in zip(names, features, strict=True)
-    ]
-    outcomes, requests = (
-        Records([name.encode() for name in names], list(values), np.zeros(len(names), np.int32), at, at + NOW)
-        for at in [np.arange(len(names), dtype=np.int64)]
-        for values in (encode_outcomes(said), map(msgspec.json.encode, asked))
-    )
-    place = Topic.OUTCOMES, 0
-    rows = gathered(MemoryStore(), deployment, {place: outcomes}, {place: requests})
-    return pl.concat(rows.frames())
+def records_of(names: Sequence[str], values: Iterable[bytes]) -> Records:
+    at = np.arange(len(names), dtype=np.int64)
+    return Records([name.encode() for name in names], list(values), np.zeros(len(names), np.int32), at, at + NOW)
 
 
-def outcome(name: str, prediction: OutcomePrediction, **truth: Any) -> Outcome:  # noqa: ANN401  # a value or a label
-    return Outcome(name, "prices", OutcomeKind.MATCHED, 0, NOW + 5, predictions=(prediction,), **truth)
+def asked(name: str, **features: Any) -> bytes:  # noqa: ANN401  # features of any type
+    said = {"actual": 0.0, "actual_": True, "note": "", **features}
+    return msgspec.json.encode({"deployment": "prices", "association_id": name, "timestamp": NOW, "features": said})
+
+
+def exported(
+    target: Target, said: Sequence[Outcome], requests: Sequence[Records], between: tuple[int, int] = EVER
+) -> pl.DataFrame:
+    """The rows of some outcomes; the requests come batch by batch."""
+    deployment = Deployment("prices", 1, target, FEATURES, champion=Model("m", "m", "1"))
+    outcomes = records_of([outcome.association_id for outcome in said], encode_outcomes(said))
+    log = {(Topic.REQUESTS, number): records for number, records in enumerate(requests)}
+    rows = gathered(MemoryStore(), deployment, {(Topic.OUTCOMES, 0): outcomes}, log, between)
+    return pl.concat([*rows.frames()] or [pl.DataFrame()])
+
+
+def outcome(name: str, *predictions: OutcomePrediction, **truth: Any) -> Outcome:  # noqa: ANN401  # a value or a label
+    return Outcome(name, "prices", OutcomeKind.MATCHED, 0, NOW + 5, predictions=predictions, **truth)
+
+
+def said(
+    value: float | None = 1.5, *, shadow: bool = False, at_ms: int = NOW, each: tuple[float, ...] = ()
+) -> OutcomePrediction:
+    return OutcomePrediction("new" if shadow else "m", shadow, at_ms, value, probabilities=each)
+
+
+def test_of_requests_with_one_id_and_time_the_first_is_the_one() -> None:
+    batches_of = [["first", "second"], ["third"]]
+    requests = [records_of(["0"] * len(notes), [asked("0", note=note) for note in notes]) for notes in batches_of]
+    assert exported(PRICE, [outcome("0", said(), value=2.0)], requests)["note"].to_list() == ["first"]
+
+
+def test_a_case_is_of_the_time_of_what_was_served_whenever_challengers_were_asked() -> None:
+    case = outcome("0", said(at_ms=NOW + 10, shadow=True), said(), value=2.0)
+    requests = [records_of(["0"], [asked("0")])]
+    assert exported(PRICE, [case], requests, (NOW, NOW + 1)).height == 1
+    assert exported(PRICE, [case], requests, (NOW + 1, NOW + 20)).is_empty()
+
+
+def test_an_outcome_under_a_strange_key_is_nobodys() -> None:
+    good = outcome("0", said(), value=2.0)
+    deployment = Deployment("prices", 1, PRICE, FEATURES, champion=Model("m", "m", "1"))
+    rows = LabelledRows(MemoryStore(), deployment, *EVER, features=False)
+    rows.take_outcomes(records_of(["0", "1"], encode_outcomes([good, good])))
+    rows.settle()
+    assert rows.cases == 1
 
 
 def test_numbers_are_numbers_and_features_with_our_names_get_their_own() -> None:
-    said = [
-        outcome("0", OutcomePrediction("m", False, NOW, 1.5), value=2.0, was_acted_on=True),  # noqa: FBT003
-        outcome("1", OutcomePrediction("m", True, NOW, 1.5), value=3.0),  # noqa: FBT003  # none was served
-        outcome("2", OutcomePrediction("m", False, NOW, 1.5), label="much"),  # noqa: FBT003
+    cases = [
+        outcome("0", said(), value=2.0, was_acted_on=True),
+        outcome("1", said(shadow=True), value=3.0),  # none was served
+        outcome("2", said(), label="much"),
     ]
-    asked: list[dict[str, Any]] = [
-        {"actual": None, "actual_": True, "note": "a"},
-        {"actual": 1.0, "actual_": False, "note": "b"},
-    ]
-    frame = exported(Target("price", TargetType.REGRESSION), said, [*asked, asked[0]])
+    requests = [asked("0", actual=None, note="a"), asked("1", actual=1.0, actual_=False, note="b"), asked("2")]
+    frame = exported(PRICE, cases, [records_of(["0", "1", "2"], requests)])
     assert frame.select("actual__", "actual_", "note", "prediction", "model", "actual", "was_acted_on").rows() == [
         (None, True, "a", 1.5, "m", 2.0, True),
         (1.0, False, "b", None, None, 3.0, None),
@@ -205,6 +234,6 @@ def test_numbers_are_numbers_and_features_with_our_names_get_their_own() -> None
 
 def test_of_many_classes_the_likeliest_and_all_probabilities_are_given() -> None:
     target = Target("fruit", TargetType.MULTICLASS, ("apple", "pear", "plum"))
-    said = [outcome("0", OutcomePrediction("m", False, NOW, None, None, (0.2, 0.5, 0.3)), label="plum")]  # noqa: FBT003
-    frame = exported(target, said, [{"actual": 0.0, "actual_": True, "note": ""}])
+    case = outcome("0", said(None, each=(0.2, 0.5, 0.3)), label="plum")
+    frame = exported(target, [case], [records_of(["0"], [asked("0")])])
     assert frame.select("prediction", "probabilities", "actual").rows() == [("pear", [0.2, 0.5, 0.3], "plum")]
