@@ -7,12 +7,14 @@ Rules:
 - What was revised is read again at most once while a bucket comes to be resolved, and of any reading only so much with
   each progress record: labels that come late revise old buckets all the time, and there may be months to read after.
 - Detectors that need continuous losses are left out where losses are 0 or 1.
+- A champion that was replaced is read on as its labels come in and are corrected, after the one that serves; its states
+  are forgotten with its last bucket.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from hashlib import blake2b
 
 import msgspec
@@ -75,26 +77,39 @@ class ConceptDrift:
         changed: Iterable[tuple[Series, int]],
     ) -> Iterator[Detection]:
         """Read what is resolved (buckets before `resolved_ms`) and not read yet, or was `changed` since."""
-        model = deployment.champion.digest
-        package = packages(model)
-        if package is None or not deployment.settings.detectors:
+        champion, asked = deployment.champion.digest, deployment.settings.detectors
+        if not asked:
             return
-        names: list[str] = [
-            name for name in deployment.settings.detectors if name in DETECTORS and _fits(name, package)
-        ]
+        revised: dict[str, list[int]] = {}
+        for series, start_ms in changed:
+            if series.kind is Kind.LOSSES:
+                revised.setdefault(series.model, []).append(start_ms)
+        resolved_ms = window_of(resolved_ms, deployment.settings.bucket)[0]
+        left = MOST_UPDATES
+        known = {series.model for series in windows.of_kind(Kind.LOSSES)}
+        for model in sorted(known, key=lambda each: (each != champion, each)):
+            package = packages(model)
+            if package is not None:
+                names: list[str] = [name for name in asked if name in DETECTORS and _fits(name, package)]
+                left = yield from self._go_on(windows, model, names, resolved_ms, revised.get(model, []), left)
+        for model in self._starts.keys() - known - {champion}:
+            self._forget(model)
+
+    def _go_on(
+        self, windows: Windows, model: str, names: list[str], resolved_ms: int, changed: list[int], left: int
+    ) -> Generator[Detection, None, int]:
+        """Read one model's losses; answers how many updates are left."""
         series = Series(Kind.LOSSES, model, "")
         starts = self._starts.setdefault(model, [])
-        resolved_ms = window_of(resolved_ms, deployment.settings.bucket)[0]
         read_ms = starts[-1] + 1 if starts else _BEGINNING_MS
         until_ms = max(resolved_ms, read_ms)  # what was read stays read, also where the age has grown since
         before = self._readings.get(model, _Reading(read_ms))
         next_ms, again_ms, since_ms = before.next_ms, before.again_ms, before.since_ms
-        revised = [start_ms for each, start_ms in changed if each == series and start_ms < next_ms]
+        revised = [start_ms for start_ms in changed if start_ms < next_ms]
         if revised:
             again_ms = min(revised) if again_ms is None else min(again_ms, *revised)
         if again_ms is not None and resolved_ms != since_ms and not windows.starts(series, next_ms, until_ms):
             next_ms, again_ms, since_ms = again_ms, None, resolved_ms
-        left = MOST_UPDATES
         for start_ms in windows.starts(series, next_ms, until_ms):
             if left <= 0:
                 break
@@ -104,6 +119,16 @@ class ConceptDrift:
         if reading != before:
             self._readings[model] = reading
             self._moved.add(model)
+        return left
+
+    def _forget(self, model: str) -> None:
+        for start_ms in self._starts.pop(model):
+            self._changed.discard((model, start_ms))
+            self._table.set(key_of(CHECKPOINT, self._deployment, model, start_ms), None)
+        self._known.pop(model, None)
+        self._moved.discard(model)
+        if self._readings.pop(model, None) is not None:
+            self._table.set(key_of(_READING, self._deployment, model), None)
 
     def found(self, model: str, start_ms: int, end_ms: int) -> dict[str, int]:
         """How many changes each detector found in the buckets that start in a range; those that found none left out."""

@@ -293,6 +293,11 @@ class Windows:
         self._merge_fresh()
         return sorted(one for one in self._starts if one.kind is series.kind and one.model == series.model)
 
+    def of_kind(self, kind: Kind) -> list[Series]:
+        """The series of a kind that have buckets; sorted."""
+        self._merge_fresh()
+        return sorted(series for series in self._starts if series.kind is kind)
+
     def bucket(self, series: Series, bucket_ms: int) -> Summary:
         """What a bucket holds; not to be changed."""
         self._merge_fresh()

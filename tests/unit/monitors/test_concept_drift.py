@@ -153,6 +153,24 @@ def test_a_correction_reads_again_from_its_bucket_and_retracts_what_is_not_found
     assert dict(run.table.scan(b"k")) == dict(clean.table.scan(b"k"))
 
 
+def test_a_replaced_champion_is_read_on_and_corrected_and_forgotten_with_its_last_bucket() -> None:
+    run = Watching()
+    run.view.settings = msgspec.structs.replace(run.view.settings, horizon_ms=20 * HOUR_MS)
+    wrong, right = losses_entry(1, 0.6), losses_entry(1, 0.1)
+    found = run.look(losses_entry(0, 0.1), wrong, hour=2.5)
+    run.view.champion = "m2"
+    run.view.revision += 1
+    found += run.look(losses_entry(2, 0.1), hour=8.0, restart=True)
+    assert {(one.model, one.bucket_ms // HOUR_MS) for one in found} >= {("m1", 1)}, "its labels came while m2 serves"
+    told = run.look(taken_back(wrong), right, hour=9.0, restart=True)
+    told += run.look(hour=10.5)
+    retracted = {(one.detector, one.at_ms) for one in told if one.retracted}
+    assert {(one.detector, one.at_ms) for one in found if one.bucket_ms == HOUR_MS} <= retracted
+    assert list(run.table.scan(b"k"))
+    run.look(hour=40.0)
+    assert not [*run.table.scan(b"k"), *run.table.scan(b"j")]
+
+
 def test_a_correction_counts_also_while_predictions_are_resolved_later_than_before() -> None:
     run, clean = Watching(), Watching()
     wrong, right = losses_entry(1, 0.6), losses_entry(1, 0.1)
