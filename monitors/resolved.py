@@ -4,7 +4,8 @@ Rules (STATISTICS section 7):
 - *Naive* is what the matched rows say. Labels that come fast are not like those that come late, so it is biased.
 - *Resolved* is of all predictions at least `a*` old, `a*` the age by which a share x of labels is in (.95, else .9, .8;
   with fewer than 1,000 rows the next, and in the end `not_resolved`): whole buckets, by age alone. A cohort chosen by
-  its coverage would choose fast outcomes. It is right for its own time, not for today: its dates are part of it.
+  its coverage would choose fast outcomes. It is right for its own time, not for today: its dates are part of it. Where
+  no label is pending, all predictions are resolved, however few and young: x is then 1.
 - *Bounds* are what a share of all rows can still become: with no row that is pending counted, and with every one.
 - `delay_bias` is said of a metric where naive and resolved differ by more than two standard errors of the resolved
   value, or where under 90 % of labels are in.
@@ -123,8 +124,8 @@ def coverage(
     if not rows:
         return None
     curve = curve_of(rows, settings.bucket, as_of_ms)
-    cohort = resolved_cohort(rows, curve, settings.bucket, as_of_ms)
     everything = labels_in(rows, settings.bucket)
+    cohort = _all_in(everything, as_of_ms) or resolved_cohort(rows, curve, settings.bucket, as_of_ms)
     old = None
     if cohort is not None:
         old = buckets.total(series, Range(cohort.labels.start_ms, cohort.labels.end_ms))
@@ -177,6 +178,11 @@ def resolved_cohort(rows: list[tuple[int, Summary]], curve: Curve, bucket: Span,
         if labels is not None and labels.expected >= LEAST_ROWS:
             return Cohort(share, age_ms, labels)
     return None
+
+
+def _all_in(labels: Labels, as_of_ms: int) -> Cohort | None:
+    is_in = labels.expected > 0 and not labels.pending
+    return Cohort(1.0, max(0, as_of_ms - labels.end_ms), labels) if is_in else None
 
 
 def labels_in(rows: list[tuple[int, Summary]], bucket: Span) -> Labels:

@@ -169,6 +169,11 @@ def cohort_sentence(found: Cohort | None) -> str:
     if found is None:
         return "resolved: not_resolved, no 1,000 predictions are old enough"
     labels = found.labels
+    if found.x >= 1:
+        return (
+            f"resolved: all {labels.expected:,} predictions of {_day(labels.start_ms)} to {_day(labels.end_ms)}; no "
+            f"outcome is pending; coverage {_number(labels.coverage)}"
+        )
     return (
         f"resolved: of the {labels.expected:,} predictions of {_day(labels.start_ms)} to {_day(labels.end_ms)}, which "
         f"are at least {length(found.age_ms)} old, when {found.x:.0%} should be in; coverage {_number(labels.coverage)}"

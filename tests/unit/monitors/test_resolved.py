@@ -217,11 +217,19 @@ def test_nothing_is_said_of_a_model_without_predictions() -> None:
 
 
 def test_a_cohort_of_fewer_than_a_thousand_rows_is_not_resolved() -> None:
-    assert view(bucket(0, 999, d1=999), day=10).resolved is None
-    assert rate(view(bucket(0, 999, d1=999), day=10)).resolved is None
-    cohort = view(bucket(0, 1_000, d1=1_000), day=10).resolved
+    assert view(bucket(0, 999, d1=998), day=10).resolved is None
+    assert rate(view(bucket(0, 999, d1=998), day=10)).resolved is None
+    cohort = view(bucket(0, 1_000, d1=999), day=10).resolved
     assert cohort is not None
     assert (cohort.x, cohort.age_ms) == (0.95, DAY_MS)
+
+
+def test_where_nothing_is_pending_everything_is_resolved_however_few_there_are() -> None:
+    found = view(bucket(0, 3, d1=3), bucket(1, 4, d0=4), day=2)
+    assert found.resolved is not None
+    assert (found.resolved.x, found.resolved.age_ms, found.resolved.labels) == (1.0, 0, found.labels)
+    assert (rate(found).resolved, rate(found).resolved_n, rate(found).reason) == (rate(found).naive, 7, None)
+    assert view(bucket(0, 0), day=2).resolved is None
 
 
 def test_without_delay_bias_nothing_is_warned_of() -> None:
