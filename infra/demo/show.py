@@ -52,7 +52,7 @@ def accuracy(found: Watched) -> Table:
             name.removeprefix(f"{found.name}-") + (" *" if name == found.champion else ""), justify="right"
         )
     table.add_column("state")
-    for column in ("coverage", "revision", "* estimate, no labels", "* partial, at close", "coverage then"):
+    for column in ("coverage", "revision", "* estimate", "* partial, at close", "coverage then"):
         table.add_column(column, justify="right")
     table.add_row("holdout", *(number(found.holdout.get(name)) for name in names), style="dim")
     table.add_section()
@@ -116,7 +116,7 @@ def everything(
     yield from (accuracy(one) for one in found)
     yield from (hindsight(one.name, one.hindsight) for one in found if one.hindsight is not None)
     yield verdicts(found)
-    yield from (diagnoses(one) for one in found)
+    yield from map(diagnoses, found)
     yield from (segments(one.name, each) for one in found for each in one.segments)
     yield drift_alerts(told)
     yield other_alerts(told, ours)

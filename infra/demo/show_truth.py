@@ -26,10 +26,13 @@ def verdicts(found: Iterable[Watched]) -> Table:
     """Every challenger beside its champion: the finding, on which rows, and what is known without being a verdict."""
     title = "Challengers on the same rows as their champion (loss saved: above 0 speaks for the challenger)"
     table = Table(title=title, title_justify="left", caption_justify="left")
-    table.caption = "resolved: so old that their outcomes are in; it holds however often one looks. Known: no verdict"
+    table.caption = (
+        "resolved: so old that their outcomes are in; a verdict on them holds however often one looks, what was known "
+        "when it was told is none"
+    )
     for column in ("deployment", "challenger", "champion", "verdict"):
-        table.add_column(column)
-    for column in ("loss saved", "resolved rows", "until", "known so far", "rows"):
+        table.add_column(column, overflow="fold")
+    for column in ("loss saved", "resolved", "until", "known then", "rows"):
         table.add_column(column, justify="right")
     for one in found:
         for place, each in enumerate(one.verdicts):
@@ -37,7 +40,7 @@ def verdicts(found: Iterable[Watched]) -> Table:
             table.add_row(
                 "" if place else one.name,
                 short[0],
-                f"{short[1]}{'' if each.serves else ' (until replaced)'}",
+                f"{short[1]}{'' if each.serves else ', before'}",
                 *_verdict(each),
             )
         table.add_section()
@@ -51,15 +54,17 @@ def _verdict(one: Judged) -> tuple[Text | str, ...]:
     if one.retracted:
         word += Text(" (an earlier one was retracted)", style="magenta")
     if not one.n:
-        word += Text(": no rows are old enough yet")
+        word += Text(", no rows yet")
     saved = "" if one.mean is None else f"{one.mean:+.3g}" + ("" if one.radius is None else f" ± {one.radius:.2g}")
     until = "" if one.until_ms is None else day(one.until_ms)
     known = "" if one.known_mean is None else f"{one.known_mean:+.3g}"
     return word, saved, f"{one.n:,}", until, known, f"{one.known_n:,}"
 
 
-def diagnoses(found: Watched) -> Table:
+def diagnoses(found: Watched) -> Table | str:
     """What may have been the matter in the newest months; how often each cause was found in all of them."""
+    if not found.diagnoses:
+        return f"{found.name}: nothing is diagnosed, as no month is closed yet."
     title = f"{found.name}: what may have been the matter, by month (candidates with their evidence, no proofs)"
     table = Table(title=title, title_justify="left", caption_justify="left")
     for column in ("month", "model", "may be", "or also"):
@@ -75,7 +80,7 @@ def diagnoses(found: Watched) -> Table:
         table.add_row(one.month, model, said.replace("_", " "), also, f"{one.rows:,}", known, one.evidence)
     causes = Counter(one.cause.replace("_", " ") for one in found.diagnoses)
     counted = ", ".join(f"{cause} {count}" for cause, count in causes.most_common())
-    table.caption = f"all months: {counted}" if causes else "no month is closed yet"
+    table.caption = f"all months: {counted}"
     return table
 
 

@@ -90,10 +90,10 @@ def test_the_last_word_on_each_challenger_counts_and_the_champion_that_serves_co
 
 def test_a_challenger_without_resolved_rows_is_undecided_and_the_table_says_why() -> None:
     said = shown(show_truth.verdicts([watched(*judged(DEPLOYMENT, NAMES, []))]))
-    assert said.count("undecided: no rows are old enough yet") == 2
+    assert said.count("undecided, no rows yet") == 2
     decided = Judged("weak", "old", serves=False, finding="worse", mean=-0.0123, radius=0.004, n=900, decided_n=600)
     said = shown(show_truth.verdicts([watched(decided)]))
-    for words in ("worse after 600 rows", "-0.0123 ± 0.004", "old (until replaced)"):
+    for words in ("worse after 600 rows", "-0.0123 ± 0.004", "old, before"):
         assert words in said
 
 
