@@ -4,7 +4,7 @@ Rules (STATISTICS section 0): counts and sums are integers and linear, so mergin
 subtraction, and neither order nor batch cut matters, bit for bit. A vector of zeros and no vector are the same thing:
 adding a row and retracting it gives the empty summary, and equal summaries have equal bytes. The sample is not linear:
 it merges by its own rules (`monitors.sample`), order-free too, and a retraction leaves the mark of what was withdrawn.
-So does the list of losses (`monitors.loss_list`).
+So does the list of losses (`monitors.loss_list`). Names of unseen categories are for people: they are never taken back.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from monitors.loss_list import LossList
 from monitors.sample import Sample
 from monitors.table import StateFormatError
+from monitors.unseen_names import Unseen, decoded, encoded, merged
 
 Counts = NDArray[np.int64]
 
-_FORMAT = 3  # 1 had no sample, 2 no losses
+_FORMAT = 5  # 1 had no sample, 2 no losses, 3 no names
+_WITHOUT_NAMES = 3
 _NOTHING: Counts = np.zeros(0, np.int64)
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
 _CODES = "bhiq"  # the same for `struct`
@@ -39,6 +41,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     sums: dict[str, bytes]
     sample: bytes = b""
     losses: bytes = b""
+    unseen: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -52,7 +55,7 @@ class SummaryFormatError(StateFormatError):
 class Summary:
     """Counts (`int64` vectors) and sums (Python integers in units of a frozen power of two) by name; rows of their own.
 
-    `sample` and `losses` are of rows (`monitors.sample`, `monitors.loss_list`).
+    `sample` and `losses` are of rows (`monitors.sample`, `monitors.loss_list`), `unseen` names by feature.
 
     >>> one = Summary({"rows": np.array([2])}, {"loss": 7})
     >>> two = Summary({"rows": np.array([1])}, {"loss": -7})
@@ -61,7 +64,7 @@ class Summary:
     ([3], {})
     """
 
-    __slots__ = ("counts", "losses", "sample", "sums")
+    __slots__ = ("counts", "losses", "sample", "sums", "unseen")
 
     def __init__(
         self,
@@ -69,11 +72,13 @@ class Summary:
         sums: dict[str, int] | None = None,
         sample: Sample | None = None,
         losses: LossList | None = None,
+        unseen: Unseen | None = None,
     ) -> None:
         self.counts = {name: np.asarray(vector, dtype=np.int64) for name, vector in (counts or {}).items()}
         self.sums = {name: total for name, total in (sums or {}).items() if total}
         self.sample = sample
         self.losses = losses
+        self.unseen: Unseen = unseen or {}
 
     def add(self, other: Summary, sign: int = 1) -> None:
         """Merge `other` into this one (`sign` -1: take it out). Vectors of unequal length are padded with zeros."""
@@ -92,6 +97,8 @@ class Summary:
         if other.losses is not None:
             signed = other.losses.signed(sign)
             self.losses = signed if self.losses is None else self.losses.merged(signed)
+        if other.unseen and sign > 0:
+            self.unseen = merged(self.unseen, other.unseen)
 
     def count(self, name: str) -> int:
         """The sum over a vector; 0 where there is none."""
@@ -108,11 +115,11 @@ class Summary:
     def copy(self) -> Summary:
         """An independent copy."""
         counts = {name: vector.copy() for name, vector in self.counts.items()}
-        return Summary(counts, dict(self.sums), self.sample, self.losses)
+        return Summary(counts, dict(self.sums), self.sample, self.losses, self.unseen)
 
     def is_empty(self) -> bool:
-        """Whether nothing is counted or sampled."""
-        has_rows = self.sample is not None or self.losses is not None
+        """Whether nothing is counted, sampled or named."""
+        has_rows = self.sample is not None or self.losses is not None or bool(self.unseen)
         return not has_rows and not self.sums and not any(vector.any() for vector in self.counts.values())
 
     def __eq__(self, other: object) -> bool:
@@ -122,7 +129,7 @@ class Summary:
 
     def __repr__(self) -> str:
         counts = {name: vector.tolist() for name, vector in sorted(self.counts.items())}
-        return f"Summary({counts}, {dict(sorted(self.sums.items()))}, {self.sample}, {self.losses})"
+        return f"Summary({counts}, {dict(sorted(self.sums.items()))}, {self.sample}, {self.losses}, {self.unseen})"
 
     def encode(self) -> bytes:
         """Canonical bytes: names sorted, zeros elided, each vector in the least width that holds it."""
@@ -135,7 +142,8 @@ class Summary:
         sums = {name: _integer_bytes(self.sums[name]) for name in sorted(self.sums)}
         sample = b"" if self.sample is None else self.sample.encode()
         losses = b"" if self.losses is None else self.losses.encode()
-        return _encoder.encode(_Wire(_FORMAT, counts, sums, sample, losses))
+        version = _FORMAT if self.unseen else _WITHOUT_NAMES
+        return _encoder.encode(_Wire(version, counts, sums, sample, losses, encoded(self.unseen)))
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -153,6 +161,7 @@ class Summary:
             summary.counts = {name: _unpacked(*packed) for name, packed in wire.counts.items()}
             summary.sample = Sample.decode(wire.sample) if wire.sample else None
             summary.losses = LossList.decode(wire.losses) if wire.losses else None
+            summary.unseen = decoded(wire.unseen)
         except (ValueError, IndexError) as error:
             message = f"not a summary: {error}"
             raise SummaryFormatError(message) from error

@@ -44,7 +44,10 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSection:
-    """One feature: how it drifts in the newest window, how it looks, and how it came there."""
+    """One feature: how it drifts in the newest window, how it looks, and how it came there.
+
+    `unseen`: categories that training never saw, with their rows, in the newest window.
+    """
 
     name: str
     weight: float
@@ -57,6 +60,7 @@ class FeatureSection:
     histogram: Histogram | None
     drift: Line
     quality: tuple[tuple[str, Point], ...] = ()
+    unseen: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

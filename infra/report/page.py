@@ -131,6 +131,8 @@ def _feature(place: int, one: FeatureSection) -> Markup:
     if one.quality:
         rows = [(name, number(point.value), number(point.low), state(point.status)) for name, point in one.quality]
         parts.append(details("data quality as a table", ("metric", "now", "from", "status"), rows, numbers=(1, 2)))
+    if one.unseen:
+        parts.append(details("categories that training never saw", ("name", "rows"), one.unseen, numbers=(1,)))
     return element("section", parts, class_="card", id=f"feature-{place}")
 
 

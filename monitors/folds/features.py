@@ -16,10 +16,12 @@ from monitors.clipping import clipped_terms
 from monitors.folds.groups import Segments, SummaryKey, group_rows, summaries
 from monitors.folds.reconstructed import reconstructed
 from monitors.folds.sampled import samples
+from monitors.folds.unseen import unseen_names
 from monitors.summary import Counts, Summary
+from monitors.unseen_names import Names
 from schemas.deployment import Span
 from schemas.observation import Kind
-from schemas.package import Bins, NumericBins, Package
+from schemas.package import Bins, CategoricalBins, FeatureType, NumericBins, Package
 
 
 def fold_features(
@@ -35,20 +37,29 @@ def fold_features(
 
     "clipped:<name>" are the sums of a number's clipped values (`monitors.clipping`), where its baseline has them. One
     row of `features`, one event time (ms) and the segments (`group_rows`) for each request. A column that the frame
-    does not have is missing in every row. With `association_ids` (UTF-8) a sample of the rows is kept.
+    does not have is missing in every row. Categories that training never saw are named, for all rows only, unless they
+    are text. With `association_ids` (UTF-8) a sample of the rows is kept.
     """
     groups = group_rows(timestamps_ms, segments, bucket)
     counts: dict[str, Counts] = {"rows": groups.tally()}
+    texts = {feature.name for feature in package.features if feature.type is FeatureType.TEXT}
+    unseen: list[tuple[int, str, Names]] = []
     for name, bins in package.baseline.features.items():
         if name in excluded:
             continue
         positions, width = _binned(features, name, bins), bin_count(bins)
-        counts[f"feature:{name}"] = groups.histogram(positions, width)
+        table = counts[f"feature:{name}"] = groups.histogram(positions, width)
+        if isinstance(bins, CategoricalBins) and name not in texts and table[:, -2].any():
+            rows = np.flatnonzero(positions == width - 2)
+            unseen += [(start_ms, name, found) for start_ms, found in unseen_names(features[name], rows, groups)]
         if isinstance(bins, NumericBins) and bins.clipped is not None and name in features.columns:
             terms = clipped_terms(bins.clipped, numbers(features[name]))
             counts[f"clipped:{name}"] = groups.histogram(positions, width, signs=terms)[:, :-1]
     errors, sums = reconstructed(features, groups, package.baseline, excluded)
     found = summaries(Kind.FEATURES, package.digest, groups, counts | errors, sums)
+    for start_ms, name, names in unseen:
+        one = found[Kind.FEATURES, package.digest, "", start_ms]
+        one.unseen = {**one.unseen, name: names}
     if association_ids is not None:
         for start_ms, sample in samples(features, association_ids, groups, package.baseline, excluded):
             found[Kind.FEATURES, package.digest, "", start_ms].sample = sample

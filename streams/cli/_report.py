@@ -13,6 +13,7 @@ from monitors.metrics.drift import FEATURE, PREDICTION
 from monitors.periods import Period, Range, calendar, period_of
 from monitors.rollup import Reader
 from monitors.shares import shares_of
+from monitors.unseen_names import Names, listed
 from monitors.windows import Series
 from schemas.deployment import DriftStatistic
 from schemas.observation import Kind, Metric
@@ -138,6 +139,7 @@ def _feature(
         histogram=_histogram(package.baseline.features.get(one.feature), total, FEATURE.format(one.feature)),
         drift=Line("drift", tuple(map(_point, drift)), tuple(zip(("at risk", "failing"), limits, strict=True))),
         quality=tuple(quality),
+        unseen=tuple(listed(total.unseen.get(one.feature, Names()))),
     )
 
 

@@ -10,12 +10,14 @@ from monitors.metrics import METRICS
 from monitors.periods import Ago, Period, Range, calendar, sliding
 from monitors.rollup import Comparison, is_too_small, roll_up_of
 from monitors.thresholds import at_threshold
-from schemas.observation import AccuracyState
+from monitors.unseen_names import Names, listed
+from monitors.windows import Series
+from schemas.observation import AccuracyState, Kind
 from schemas.package import TargetType
 from streams.cli import Ended
 from streams.cli._health import unwatched
 from streams.cli._shared import SHORT, Duration, Moment, as_json, must_be, say, show, views, when
-from streams.cli._windows import reader_of
+from streams.cli._windows import EVER, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from infra.views import Views
     from monitors.metrics import Metric as Definition
     from monitors.rollup import Reader
-    from monitors.windows import Series
     from schemas.deployment import Deployment
     from schemas.observation import Metric
 
@@ -80,7 +81,8 @@ def metrics(
 ) -> None:
     """The metrics of DEPLOYMENT, window by window.
 
-    A drift status that too few rows leave unknown is followed by that of the shortest roll-up with enough rows.
+    A drift status that too few rows leave unknown is followed by that of the shortest roll-up with enough rows. With
+    --feature the categories that training never saw are named, up to 20 of a bucket.
 
     Without --window, --sliding, --compare and --threshold: as they were last said, with their revisions. With one of
     them: read from the base buckets now, for the windows that meet --from and --to, whole ones.
@@ -94,6 +96,7 @@ def metrics(
         must_be(feature, [one.name for one in deployments[deployment].features], "feature")
     chosen = deployments[deployment]
     _say_if_unstable(found, chosen, "" if json or feature is None else feature)
+    _say_unseen(found, chosen, "" if json or feature is None else feature, (since, until))
     ago = Ago(compare) if compare not in (None, BASELINE) else None
 
     def is_wanted(one: Metric) -> bool:
@@ -137,6 +140,19 @@ def metrics(
 def _say_if_unstable(found: Views, chosen: Deployment, feature: str) -> None:
     if feature and feature in (unwatched(chosen, found.package(chosen.champion.digest)) or ()):
         click.echo(f"{feature}: baseline_unstable, so not watched for change but only for material drift")
+
+
+def _say_unseen(found: Views, chosen: Deployment, feature: str, asked: tuple[int | None, int | None]) -> None:
+    """What training never saw of a feature, by name, in the range."""
+    if not feature:
+        return
+    series = Series(Kind.FEATURES, chosen.champion.digest, "")
+    since, until = asked
+    over = Range(EVER[0] if since is None else since, EVER[1] if until is None else until)
+    buckets = reader_of(found, chosen, wanted=lambda one: one == series, definitions=(), between=over).buckets
+    names = buckets.total(series, over).unseen.get(feature, Names())
+    if names.counts:
+        click.echo(f"{feature}: training never saw {', '.join(f'{name!r} ({rows})' for name, rows in listed(names))}")
 
 
 def _definitions(metric: str | None) -> list[Definition]:

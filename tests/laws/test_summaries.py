@@ -79,7 +79,7 @@ def test_bytes_that_are_no_summary_are_refused(body: bytes) -> None:
 
 def test_bytes_of_a_newer_format_are_refused_with_the_way_out() -> None:
     newer = bytearray(Summary({"rows": np.array([1])}).encode())
-    newer[1] = 4
+    newer[1] = 100
     with pytest.raises(SummaryFormatError, match="upgrade the worker"):
         Summary.decode(bytes(newer))
 

@@ -84,6 +84,7 @@ def section(name: str) -> FeatureSection:
         histogram=histogram,
         drift=Line("drift", line().points, (("at risk", 0.1), ("failing", 0.25))),
         quality=quality,
+        unseen=((f"new {name}", "5 to 7"),),
     )
 
 
@@ -196,6 +197,14 @@ def test_a_window_s_causes_stand_beside_their_evidence() -> None:
     text = " ".join(Page(document(LATE)).text)
     for said in ("What may be the matter", "concept drift", "label shift", "psi of adr 0.9 (0.1)"):
         assert said in text
+
+
+def test_categories_that_training_never_saw_are_named_with_their_rows() -> None:
+    text = " ".join(Page(document(replace(REPORT, features=(section(EVIL),)))).text)
+    for said in ("categories that training never saw", f"new {EVIL}", "5 to 7"):
+        assert said in text
+    known = replace(section("plan"), unseen=())
+    assert "never saw" not in document(replace(REPORT, features=(known,)))
 
 
 def test_what_was_expected_is_dashed_and_what_is_not_final_is_hollow() -> None:
