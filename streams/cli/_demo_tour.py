@@ -233,7 +233,8 @@ def _next(prefix: str) -> str:
         f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
         "the same setting: `watchkeeper report booking-cancellation --html report.html` (a page with histograms, drift "
         "over time, accuracy, alerts: open it in a browser), `watchkeeper status`, `watchkeeper alerts`, `watchkeeper "
-        "challengers booking-price`, `watchkeeper coverage booking-cancellation --metric positive_rate`, `watchkeeper "
+        "challengers booking-price`, `watchkeeper diagnosis booking-cancellation`, `watchkeeper coverage "
+        "booking-cancellation --as-of 2016-03-01 --metric positive_rate`, `watchkeeper "
         "metrics booking-price --window month --compare year --metric psi`, `watchkeeper segments booking-cancellation "
         "--compare year`, `watchkeeper tail predictions`."
     )
