@@ -64,6 +64,18 @@ class FeatureSection:
 
 
 @dataclass(frozen=True, slots=True)
+class Mover:
+    """A feature's share in what moves the predictions, its rank by it, and both on holdout where known."""
+
+    feature: str
+    share: Point
+    rank: int
+    before: float | None
+    rank_before: int | None
+    mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusTile:
     """A stage of monitoring: its status in a word, and why."""
 
@@ -160,3 +172,4 @@ class Report:
     labels: LateLabels | None = None
     challengers: tuple[Beside, ...] = ()
     diagnoses: tuple[Diagnosed, ...] = ()
+    movers: tuple[Mover, ...] = ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from infra.report.charts import day, histograms, interval, number, quadrants
 from infra.report.markup import Markup, element, joined
+from infra.report.movers import movers
 from infra.report.parts import (
     details,
     grid,
@@ -47,7 +48,7 @@ def document(report: Report) -> str:
         element("title", f"{report.deployment}: report"),
         element("style", Markup(style)),
     )
-    sections = (_drift, _predictions, series, labels, challengers, diagnoses, _health, _quality, _alerts)
+    sections = (_drift, movers, _predictions, series, labels, challengers, diagnoses, _health, _quality, _alerts)
     main = element("main", _head(report), [each(report) for each in sections], _foot())
     return f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n"
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from infra.report.charts import day
-from infra.report.content import AlertRow, FeatureSection, Histogram, Line, Point, Report, StatusTile
+from infra.report.content import AlertRow, FeatureSection, Histogram, Line, Mover, Point, Report, StatusTile
+from monitors.attribution_ranking import ranked
 from monitors.importance import quadrant, weighed, weighted_drift
 from monitors.metrics import METRICS
 from monitors.metrics.drift import FEATURE, PREDICTION
@@ -89,6 +90,22 @@ def content_of(
         accuracy=_told(found[Kind.ACCURACY], "accuracy"),
         quality=tuple(line for lines in found.values() for line in _told(lines, "quality")),
         alerts=tuple(map(_alert, sorted(alerts, key=lambda one: -one.since_ms))),
+        movers=_movers(found[Kind.PREDICTIONS], newest[Kind.PREDICTIONS]),
+    )
+
+
+def _movers(lines: Lines, window: Range) -> tuple[Mover, ...]:
+    newest = [one for line in lines.values() for one in line if one.window_start_ms == window.start_ms]
+    return tuple(
+        Mover(
+            one.feature,
+            Point(window.start_ms, one.share, one.low, one.high),
+            one.rank,
+            one.before,
+            one.rank_before,
+            one.mean,
+        )
+        for one in ranked(newest)
     )
 
 

@@ -8,7 +8,7 @@ import click
 
 from monitors.attribution_ranking import ranked
 from schemas.deployment import JointStatistic
-from streams.cli._shared import as_json, must_be, say, show, views, when
+from streams.cli._shared import Moment, as_json, must_be, say, show, views, when
 
 if TYPE_CHECKING:
     from monitors.attribution_ranking import Ranked
@@ -20,8 +20,9 @@ DRIFT = JointStatistic.ATTRIBUTION_DRIFT.value
 @click.command()
 @click.argument("deployment")
 @click.option("--segment", default="", help='This segment only, as "country=PT"; default: all rows.')
+@click.option("--to", "until", type=Moment(), help="The newest of the windows that start before this time.")
 @as_json
-def attributions(deployment: str, *, segment: str, json: bool) -> None:
+def attributions(deployment: str, *, segment: str, until: int | None, json: bool) -> None:
     """What moves the predictions of DEPLOYMENT's champion, and how that shifted since holdout, in the newest window.
 
     The newest closed window, if one is closed. The setting `explanations` must be on, and the model linear.
@@ -33,7 +34,10 @@ def attributions(deployment: str, *, segment: str, json: bool) -> None:
     mine = [
         one
         for one in kept.metrics(deployment)
-        if one.model == digest and one.segment == segment and one.metric.startswith("attribution_")
+        if one.model == digest
+        and one.segment == segment
+        and one.metric.startswith("attribution_")
+        and (until is None or one.window_start_ms < until)
     ]
     pool = [one for one in mine if one.closed] or mine
     newest_ms = max((one.window_start_ms for one in pool), default=0)

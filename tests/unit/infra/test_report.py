@@ -18,11 +18,13 @@ from infra.report.content import (
     Histogram,
     LateLabels,
     Line,
+    Mover,
     Point,
     Report,
     StatusTile,
     ThreeWays,
 )
+from infra.report.movers import movers
 from infra.report.page import document
 from infra.report.timeline import over_time
 
@@ -104,6 +106,10 @@ REPORT = Report(
     quality=(),
     alerts=(AlertRow(0, HOUR, "firing", "warning", "age drifts", (Point(0, 0.4, 0.3, note="(100 rows)"),)),),
 )
+MOVERS = (
+    Mover(EVIL, Point(0, 0.612, 0.59, 0.63), 1, 0.3, 2, -0.25),
+    Mover("plan", Point(0, 0.388, 0.37, 0.41), 2, None, None, None),
+)
 STATES = ("estimate", "partial", "final")
 LATE = replace(
     REPORT,
@@ -172,6 +178,15 @@ def test_what_a_picture_shows_is_in_a_table_too() -> None:
         "(100 rows)",
     ):
         assert said in text
+
+
+def test_what_moves_the_predictions_is_told_with_ranks_and_only_where_something_is_explained() -> None:
+    page = Page(str(movers(replace(REPORT, movers=MOVERS))))
+    text = " ".join(page.text)
+    for said in (EVIL, "0.612", "[0.59, 0.63]", "1 (was 2)", "-0.25"):
+        assert said in text
+    assert not page.tags.keys() & {"script", "img"}
+    assert str(movers(REPORT)) == ""
 
 
 def test_outcomes_that_come_late_are_told_with_what_they_hide() -> None:
