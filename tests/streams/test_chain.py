@@ -6,24 +6,29 @@ import json
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 import redis
+from click.testing import CliRunner
 
-from schemas.deployment import CreateDeployment, ReplaceModel, SetChallengers, Span, Switch
+from schemas.deployment import AlertRule, CreateDeployment, ReplaceModel, SetChallengers, Span, Switch
 from schemas.deployment import Settings as DeploymentSettings
 from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
 from schemas.observation import Status
 from schemas.topics import Topic
 from scorers.governance import verify_chain
+from streams.cli import watchkeeper
 from streams.client import Refused, command, submit
 from tests.streams.chain_scene import Chain, archive, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from infra.local.stack import Stack
 
@@ -173,6 +178,66 @@ def test_who_asked_and_what_was_wrong_with_it_reach_the_views(chain: Chain) -> N
     assert found["load_per_minute_peak", "", ""] == 600
     assert found["unknown_feature_rate", "", "consumer=web"] == 1
     assert found["prediction_timeliness", "", ""] == 0
+
+
+def test_what_moves_the_predictions_is_told_watched_and_shown(chain: Chain, stack: Stack, tmp_path: Path) -> None:
+    minute = (chain.now_ms // 60_000 - 30) * 60_000
+    asked = DeploymentSettings(
+        bucket=Span.MINUTE,
+        drift_window=Span.MINUTE,
+        grace_ms=1_000,
+        segments=("plan",),
+        explanations=True,
+        alert_rules=(AlertRule("moved", "attribution_drift", 0.2),),
+    )
+    champion, *others = (package.digest for package in chain.packages)
+    submit(chain.connection, command("explained", CreateDeployment(champion, (others[0],), asked)), 60)
+    ids = [f"x-{number}" for number in range(300)]
+    for number, one in enumerate(ids):  # amounts hardly differ any more, ages do
+        features = {"amount": 10.0 + number % 2, "age": float(number % 90), "plan": ("gold", "basic")[number % 2]}
+        body = chain.request(one, deployment="explained", timestamp=minute + number, features=features)
+        chain.producer.produce(chain.connection.layout.name(Topic.REQUESTS), json.dumps(body), one)
+    for number in range(24):  # some to each partition, so that the window closes
+        chain.send(Topic.REQUESTS, f"xl-{number}", chain.request(f"xl-{number}", deployment="explained"))
+    chain.send(
+        Topic.ACTUALS, "x-1", {"deployment": "explained", "association_id": "x-1", "timestamp": minute, "value": "yes"}
+    )
+    rows = chain.predictions(*ids)
+    moved = np.array([[abs(row["explanations"][name]) for name in ("amount", "age", "plan")] for row in rows])
+    assert all(row["explanations"] is None for row in chain.predictions("a-1"))
+    assert {row["model"] for row in chain.outcomes("x-1")[0]["predictions"]} <= {champion, others[0]}
+    views = chain.views()
+
+    def complete() -> dict[tuple[str, str], Any] | None:
+        found = {
+            (metric.metric, metric.feature): metric
+            for metric in views.metrics("explained")
+            if metric.window_start_ms == minute and metric.model == champion and not metric.segment
+        }
+        drift = found.get(("attribution_drift", ""))
+        return found if drift is not None and drift.closed and drift.n == len(ids) else None
+
+    found = chain.wait(complete)
+    for place, name in enumerate(("amount", "age", "plan")):
+        share = moved.mean(axis=0)[place] / moved.mean(axis=0).sum()
+        assert found["attribution_share", name].value == pytest.approx(share, abs=1e-9)
+    assert found["attribution_drift", ""].status is Status.FAILING
+    alerts = chain.wait(lambda: [one for one in views.alerts() if one.deployment == "explained"])
+    assert [(one.metric, one.rule) for one in alerts] == [("attribution_drift", "moved")]
+    shell = CliRunner(env={"WATCHKEEPER_HOME": str(stack.home), "WATCHKEEPER_PREFIX": chain.settings.prefix})
+    until = datetime.fromtimestamp(minute / 1000 + 60, UTC).isoformat()
+    told = json.loads(shell.invoke(watchkeeper, ["attributions", "explained", "--to", until, "--json"]).stdout)
+    assert told["window_start_ms"] == minute
+    ranks = {one["feature"]: (one["rank"], one["rank_before"]) for one in told["features"]}
+    assert ranks["amount"] == (3, 1), "what moved most on holdout moves least"
+    assert [one["rank"] for one in told["features"]] == [1, 2, 3]
+    table = shell.invoke(watchkeeper, ["attributions", "explained", "--to", until, "--segment", "plan=gold"])
+    assert "age" in table.stdout
+    page = tmp_path / "report.html"
+    done = shell.invoke(watchkeeper, ["report", "explained", "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "What moves the predictions" in page.read_text()
+    assert "attribution drift" in page.read_text()
 
 
 def test_a_replacement_switches_at_one_offset_of_each_partition_without_a_gap(chain: Chain) -> None:
