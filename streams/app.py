@@ -58,6 +58,7 @@ class Heart(Service):
         key = f"{self._role.name}/{self._worker}"
         try:
             while not self.should_stop:
+                await self._source.look_at_lag()
                 self._producer.produce(self._topic, msgspec.json.encode(self._say()), key)
                 self._producer.poll(0)
                 await self.sleep(HEARTBEAT_S)

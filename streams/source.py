@@ -20,48 +20,33 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from mode import Service
 
-from streams.batch import Batch, Effects, Span, columns
-from streams.connection import END_OF_PARTITION
-from streams.exits import Fenced, OutcomeUnknown, Stuck, leave
+from streams.batch import Batch, Effects
+from streams.connection import END_OF_PARTITION, ends
+from streams.exits import Stuck, leave
 from streams.failpoints import FailPoint, FailPoints
-from streams.restore import WRITER_HEADER, Job, Restorer
+from streams.intake import POLL_S, Intake, raise_for
+from streams.restore import Job, Restorer
 from streams.tables import Position, Table
+from streams.transaction import RETRY_S, TransactionalProducer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from confluent_kafka.admin import AdminClient
     from faust.types import ChannelT
 
-    from schemas.topics import Topic
     from streams.connection import Connection
-    from streams.role import Role
+    from streams.role import Place, Role
 
-PARTITION_UA: Final = -1  # let the partitioner decide
-POLL_S = 0.1
-FAR: Final = 1 << 62
-RETRY_S = 0.1
-COMMIT_S = 30.0
-COMMITTED_S = 60.0  # offsets that an open transaction holds are told when it has ended
 STUCK_S = 60.0
 MOST_ABORTS = 20
-MOST_HELD_BYTES = 32 << 20  # of a partition
 BATCH_S = 240.0  # before the group gives our partitions away; the projector may wait for Redis until then
 LAG_EVERY_S = 1.0
-SETTLE_S = 0.002  # a transaction begun before the last one's markers are written is put off by 20 ms
 TWIN_S = 4.0  # the group answers a heartbeat within 1.5 s
 
 log = logging.getLogger("watchkeeper.source")
@@ -87,7 +72,6 @@ class Delivery:
 
 
 T = TypeVar("T")
-Place = tuple["Topic", int]
 
 
 class TransactionalSource(Service):
@@ -110,33 +94,28 @@ class TransactionalSource(Service):
         super().__init__()
         self.role, self.connection, self.tables, self.channel, self.fail = role, connection, tables, channel, fail
         self.progress = Progress()
-        self._batch_rows, self._gather_s, self._static, self._worker = batch_rows, gather_ms / 1000, static, worker
-        self._id = connection.transactional_id(role.name, worker)
-        self._inputs = {connection.layout.name(topic): topic for topic in role.inputs}
-        self._outputs: dict[Topic, str] = {}
+        self._worker, self._static = worker, static
+        own_id = connection.transactional_id(role.name, worker)
+        self._intake = Intake(role, connection, batch_rows, gather_ms / 1000)
+        self._producer = TransactionalProducer(connection, own_id)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._generation = 0
         self._assigned: set[Place] = set()
-        self._ended: set[Place] = set()
-        self._held: dict[Place, list[Message]] = {}
-        self._throttled: set[Place] = set()
-        self._next: dict[tuple[str, int], int] = {}  # the least offset wanted of each partition that flows
         self._next_tick = time.monotonic()
         self._measured = self._committed = 0.0
         self._closed = False
         self._aborts = 0
-        self._in_flight: float | None = None
+        self._in_flight: tuple[float, Batch] | None = None
+        self._admin: AdminClient | None = None
         self._restorer = Restorer(
             connection,
             connection.group(role.name),
-            self._id,
+            own_id,
             tables,
             fail,
             current=lambda: self._generation,
             mine=self._mine if standby and tables else None,
         )
-        self._consumer: Consumer
-        self._producer: Producer
 
     @property
     def restoring(self) -> dict[str, float]:
@@ -157,12 +136,8 @@ class TransactionalSource(Service):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _open(self) -> None:
-        self._producer = self.connection.producer(self._id)
-        self._producer.init_transactions(60)
-        self._consumer = self.connection.member(self.role.name, self._worker, static=self._static)
-        self._consumer.subscribe(
-            list(self._inputs), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
-        )
+        self._producer.open()
+        self._intake.open(self._worker, static=self._static, on_assign=self._on_assign, on_revoke=self._on_revoke)
         self._restorer.start()
 
     def _mine(self) -> frozenset[int]:
@@ -173,7 +148,7 @@ class TransactionalSource(Service):
         self._closed = True
         self._generation += 1
         self._restorer.stop()
-        self._consumer.close()
+        self._intake.consumer.close()
         for table in self.tables:
             table.close()
 
@@ -182,7 +157,7 @@ class TransactionalSource(Service):
         """Nothing flows yet: what came in the same poll would be thrown away, and the consumer be past it."""
         self._changed()
         consumer.assign([])
-        self._assigned = {(self._inputs[place.topic], place.partition) for place in partitions}
+        self._assigned = {self._intake.place(place.topic, place.partition) for place in partitions}
         self.role.assigned(frozenset(self._assigned))
         waiting: dict[int, list[tuple[str, int]]] = defaultdict(list)
         for place in partitions:
@@ -203,11 +178,8 @@ class TransactionalSource(Service):
     def _changed(self) -> None:
         self.fail.reach(FailPoint.REBALANCE)
         self._generation += 1
-        self._ended.clear()
-        self._held.clear()
-        self._throttled.clear()
-        self._next.clear()
-        self.progress.lag.clear()
+        self._intake.clear()
+        self.progress.lag = {}
         for table in self.tables:
             table.withdraw(set(table.live))
 
@@ -224,18 +196,8 @@ class TransactionalSource(Service):
             self.role.restored(job.partition)
             ready += [TopicPartition(topic, number) for topic, number in job.inputs]
         if ready:
-            self._flow(ready)
-
-    def _flow(self, ready: list[TopicPartition]) -> None:
-        """Read these partitions too, from their committed offsets; the others go on where they are."""
-        for place in self._consumer.committed(ready, COMMITTED_S):
-            if place.error is not None:
-                raise KafkaException(place.error)
-            self._next[place.topic, place.partition] = place.offset if place.offset >= 0 else OFFSET_BEGINNING
-        self.progress.moved = time.monotonic()
-        self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
-        if self._throttled:
-            self._consumer.pause([self._kafka(place) for place in self._throttled])
+            self._intake.start(ready)
+            self.progress.moved = time.monotonic()
 
     # ------------------------------------------------------------------ collecting
     def _collect(self) -> Batch | None:
@@ -246,95 +208,13 @@ class TransactionalSource(Service):
         self._measure_lag()
         generation, now = self._generation, time.monotonic()
         to_tick = max(0.0, self._next_tick - now) if self.role.tick_ms else POLL_S
-        messages = self._consumer.consume(1, min(POLL_S, to_tick))
-        if any(message.error() is None for message in messages):
-            gather_s = max(self._gather_s, self._committed + SETTLE_S - time.monotonic())
-            messages += self._consumer.consume(self._batch_rows - 1, gather_s)
+        messages = self._intake.poll(to_tick, self._committed)
         if generation != self._generation:  # partitions came or went: positions start from the committed offsets again
             return None
-        groups = self._sort(messages)
         tick = bool(self.role.tick_ms) and time.monotonic() >= self._next_tick
         if tick:
             self._next_tick = time.monotonic() + (self.role.tick_ms or 0) / 1000
-        return self._batch(groups, tick=tick) if groups or tick else None
-
-    def _sort(self, messages: list[Message]) -> dict[Place, list[Message]]:
-        """Records by source partition; a partition has ended while its last event is the end."""
-        groups: dict[Place, list[Message]] = {}
-        ends: dict[Place, int] = {}
-        topic = partition = None
-        found: list[Message] = []
-        wanted = FAR
-        for message in cast("list[Any]", messages):  # every record of every role comes through here, in runs
-            error = message.error()
-            if error is not None:
-                if error.code() != END_OF_PARTITION:
-                    _raise_for(error)
-                elif (message.topic(), message.partition()) in self._next:
-                    place = self._place(message)
-                    ends[place] = len(groups.get(place, ()))
-                continue
-            if message.partition() != partition or message.topic() != topic:
-                topic, partition = message.topic(), message.partition()
-                wanted = self._next.get((topic, partition), FAR)
-                found = groups.setdefault(self._place(message), [])
-            if message.offset() >= wanted:  # else fetched before this partition was given its start
-                found.append(message)
-        groups = {place: found for place, found in groups.items() if found}
-        for found in groups.values():
-            self._next[str(found[-1].topic()), cast("int", found[-1].partition())] = (found[-1].offset() or 0) + 1
-        self._ended.difference_update(groups)
-        self._ended.update(place for place, seen in ends.items() if seen == len(groups.get(place, ())))
-        return self._gate(groups)
-
-    def _place(self, message: Message) -> Place:
-        return self._inputs[str(message.topic())], cast("int", message.partition())
-
-    def _gate(self, groups: dict[Place, list[Message]]) -> dict[Place, list[Message]]:
-        """Hold back records that the role may not read yet; they come first in a later batch."""
-        waited = self._held
-        for place, kept in waited.items():
-            groups[place] = kept + groups.get(place, [])
-        self._held = {}
-        for place, limit in (self.role.limits(frozenset(groups)) if groups else {}).items():
-            found = groups[place]
-            count = next((i for i, message in enumerate(found) if (message.offset() or 0) >= limit), len(found))
-            if count < len(found):
-                self._held[place] = found[count:]
-                groups[place] = found[:count]
-        self._throttle(waited)
-        return {place: found for place, found in groups.items() if found}
-
-    def _throttle(self, waited: dict[Place, list[Message]]) -> None:
-        """Fetch no more of a partition of which much is held back, until it is let go."""
-        full = {
-            place
-            for place, kept in self._held.items()
-            if len(kept) >= self._batch_rows or sum(map(len, kept)) >= MOST_HELD_BYTES
-        }
-        if stop := full - self._throttled:
-            self._consumer.pause([self._kafka(place) for place in stop])
-        if go := {place for place in self._throttled if place in waited and place not in self._held}:
-            self._consumer.resume([self._kafka(place) for place in go])
-        self._throttled = (self._throttled | stop) - go
-
-    def _kafka(self, place: Place, offset: int = OFFSET_INVALID) -> TopicPartition:
-        return TopicPartition(self.connection.layout.name(place[0]), place[1], offset)
-
-    def _batch(self, groups: dict[Place, list[Message]], *, tick: bool) -> Batch:
-        by_topic: dict[Topic, list[Message]] = defaultdict(list)
-        spans = {}
-        for place, found in sorted(groups.items()):
-            by_topic[place[0]] += found
-            spans[place] = Span(found[0].offset() or 0, (found[-1].offset() or 0) + 1)
-        return Batch(
-            records={topic: columns(found) for topic, found in by_topic.items()},
-            spans=spans,
-            now_ms=time.time_ns() // 1_000_000,
-            tick=tick,
-            caught_up=frozenset(self._ended - self._held.keys()),
-            assigned=frozenset(self._assigned),
-        )
+        return self._intake.batch(messages, frozenset(self._assigned), tick=tick)
 
     @Service.task
     async def _poll(self) -> None:
@@ -346,7 +226,7 @@ class TransactionalSource(Service):
                 leave(error)
             if batch is not None:
                 delivery = Delivery(batch, loop.create_future())
-                self._in_flight = time.monotonic()
+                self._in_flight = time.monotonic(), batch
                 await self.channel.put(delivery)  # type: ignore[arg-type]  # values too, not events only
                 await delivery.done
                 self._in_flight = None
@@ -368,7 +248,7 @@ class TransactionalSource(Service):
         if not batch.spans and not effects.sends and not any(True for table in self.tables for _ in table.staged()):
             return
         self.fail.reach(FailPoint.BEFORE_BEGIN if batch.spans else FailPoint.TICK)
-        self._producer.begin_transaction()
+        self._producer.begin()
         try:
             positions = self._write(batch, effects)
             self._commit()
@@ -389,70 +269,22 @@ class TransactionalSource(Service):
         self.progress.moved = time.monotonic()
 
     def _write(self, batch: Batch, effects: Effects) -> list[dict[int, Position]]:
-        for send in effects.sends:
-            topic = self._outputs.setdefault(send.topic, self.connection.layout.name(send.topic))
-            self._produce(topic, send.keys, send.values, send.partition)
-        marks = [self._produce_changelog(table) for table in self.tables]
+        self._producer.send(effects.sends)
+        marks = [self._producer.send_changelog(table) for table in self.tables]
         self.fail.reach(FailPoint.AFTER_PRODUCE)
         self._producer.flush()
         self.fail.reach(FailPoint.BEFORE_OFFSETS)
-        if offsets := [self._kafka(place, span.next) for place, span in batch.spans.items()] or self._standing():
-            member = self._consumer.consumer_group_metadata()
-            _retried(lambda: self._producer.send_offsets_to_transaction(offsets, member, COMMIT_S))
+        if offsets := [self._intake.kafka(place, span.next) for place, span in batch.spans.items()] or self._standing():
+            self._producer.send_offsets(offsets, self._intake.consumer.consumer_group_metadata())
         self.fail.reach(FailPoint.BEFORE_COMMIT)
         return [{number: mark[0] for number, mark in found.items()} for found in marks]
 
     def _standing(self) -> list[TopicPartition]:
-        """Where one partition stands: a tick commits it, so that the group refuses who is no longer a member."""
-        for (topic, number), offset in self._next.items():
-            held = self._held.get((self._inputs[topic], number))
-            if offset >= 0:
-                return [TopicPartition(topic, number, cast("int", held[0].offset()) if held else offset)]
-        return []
-
-    def _produce(
-        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], partition: int | None
-    ) -> None:
-        produce = self._producer.produce
-        where = PARTITION_UA if partition is None else partition
-        for key, value in zip(keys, values, strict=True):
-            while True:
-                try:
-                    produce(topic, value, key, where)
-                    break
-                except BufferError:  # the local queue is full: let some of it go
-                    self._producer.poll(RETRY_S)
-
-    def _produce_changelog(self, table: Table) -> dict[int, list[Position]]:
-        topic = self.connection.layout.name(table.spec.changelog)
-        headers: list[tuple[str, str | bytes | None]] = [(WRITER_HEADER, self._id.encode())]
-        marks: dict[int, list[Position]] = {}
-        for number, rows in table.staged():
-            before = table.store(number).position
-            mark = marks.setdefault(number, [before])
-            last = len(rows) - 1
-            for i, (key, value) in enumerate(rows.items()):
-                more: dict[str, Any] = {}
-                if i == 0:  # one header is enough to find the writer by
-                    more["headers"] = headers
-                if i == last:
-                    more["on_delivery"] = _remember(mark, before.topic_id)
-                while True:
-                    try:
-                        self._producer.produce(topic, value, key, number, **more)
-                        break
-                    except BufferError:
-                        self._producer.poll(RETRY_S)
-        return marks
+        """What a batch without records commits."""
+        return self._intake.standing()
 
     def _commit(self) -> None:
-        try:
-            _retried(lambda: self._producer.commit_transaction(COMMIT_S))
-        except KafkaException as error:
-            failure = error.args[0]
-            if failure.txn_requires_abort() or failure.fatal():
-                raise
-            raise OutcomeUnknown(str(failure)) from error
+        self._producer.commit()
 
     def _aborted(self, batch: Batch, error: KafkaException) -> None:
         """Rewind, and wait longer each time; Stuck when it does not get better."""
@@ -472,29 +304,17 @@ class TransactionalSource(Service):
         """
         limit = time.monotonic() + TWIN_S
         while time.monotonic() < limit:
-            for message in self._consumer.consume(100, 0.1):
+            for message in self._intake.consumer.consume(100, 0.1):
                 error = message.error()
                 if error is not None and error.code() != END_OF_PARTITION:
-                    _raise_for(error)
+                    raise_for(error)
 
     def _rewind(self, batch: Batch) -> None:
         for table in self.tables:
             table.discard()
         self.role.aborted()
-        _retried(lambda: self._producer.abort_transaction(COMMIT_S))
-        first = {place: found[0].offset() or 0 for place, found in self._held.items()}
-        first |= {place: span.first for place, span in batch.spans.items()}
-        self._held.clear()
-        self._ended.difference_update(first)  # these are read again and their end is told again
-        if self._throttled:
-            self._consumer.resume([self._kafka(place) for place in self._throttled])
-            self._throttled.clear()
-        mine = {(place.topic, place.partition) for place in self._consumer.assignment()}
-        for place, offset in first.items():
-            target = self._kafka(place, offset)
-            if (target.topic, target.partition) in mine:
-                self._next[target.topic, target.partition] = offset
-                self._consumer.seek(target)
+        self._producer.abort()
+        self._intake.rewind(batch)
 
     # ------------------------------------------------------------------ watchdog
     @Service.task
@@ -505,51 +325,36 @@ class TransactionalSource(Service):
             idle = time.monotonic() - self.progress.moved
             lag = sum(self.progress.lag.values())
             if self._in_flight:  # work is progress, up to the time that the group waits for it
-                if time.monotonic() - self._in_flight > BATCH_S:
+                if time.monotonic() - self._in_flight[0] > BATCH_S:
                     leave(Stuck(f"one batch takes more than {BATCH_S:.0f} s"))
             elif idle > STUCK_S and lag and not self.restoring:
                 leave(Stuck(f"no progress for {idle:.0f} s with a lag of {lag} records"))
 
     def _measure_lag(self) -> None:
-        """Records between position and end, as far as the last fetch knew; once a second."""
+        """As far as the last fetch knew the ends; once a second."""
         if time.monotonic() < self._measured + LAG_EVERY_S:
             return
         self._measured = time.monotonic()
-        for place in self._assigned:
-            lag, kafka = 0, self._kafka(place)
-            if place not in self._ended and (kafka.topic, kafka.partition) in self._next:
-                _, high = self._consumer.get_watermark_offsets(kafka, cached=True)
-                lag = max(0, high - max(self._next[kafka.topic, kafka.partition], 0))
-            self.progress.lag[f"{place[0]}-{place[1]}"] = lag
+        self._tell_lag(self._intake.lag(self._intake.ends()))
 
+    def _tell_lag(self, known: dict[str, int]) -> None:
+        """Of partitions that do not flow yet nothing is known."""
+        self.progress.lag = dict.fromkeys((f"{topic}-{number}" for topic, number in self._assigned), 0) | known
 
-def _remember(mark: list[Position], topic_id: str) -> Callable[[KafkaError | None, Message], None]:
-    def report(error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            mark[0] = Position((message.offset() or 0) + 1, topic_id, time.time_ns() // 1_000_000)
-
-    return report
-
-
-def _retried(call: Callable[[], object]) -> None:
-    """Repeat what Kafka calls retriable, for as long as a broker may reasonably take to come back."""
-    limit = time.monotonic() + 2 * COMMIT_S
-    while True:
-        try:
-            call()
-        except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > limit:
-                raise
-            time.sleep(RETRY_S)
-        else:
+    async def look_at_lag(self) -> None:
+        """While a batch takes long, ask the broker how far the inputs went on; otherwise each poll finds out."""
+        working = self._in_flight
+        if working is None or time.monotonic() - working[0] < LAG_EVERY_S:
             return
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(None, self._ask_ends)
+        except KafkaException as error:  # a heartbeat can wait, and says what it knew
+            log.warning("how far the inputs went on is not known: %s", error.args[0].str())
+            return
+        if self._in_flight is working:
+            self._tell_lag(self._intake.lag(found, working[1]))
 
-
-def _raise_for(error: KafkaError) -> None:
-    """End for what cannot be mended; the rest librdkafka mends by itself."""
-    lost = error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001  # public, though underscored
-    if lost and "group.instance.id" in error.str():  # the code says only that it is fatal
-        raise Fenced(error.str())
-    if lost:
-        raise KafkaException(error)
-    log.warning("consumer: %s", error.str())
+    def _ask_ends(self) -> dict[tuple[str, int], int]:
+        self._admin = self._admin or self.connection.admin()
+        names = [(self.connection.layout.name(topic), number) for topic, number in self._assigned.copy()]
+        return ends(self._admin, names, stable=True)

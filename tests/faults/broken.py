@@ -83,16 +83,16 @@ class NoRewind(Aborting):
         for table in self.tables:
             table.discard()
         self.role.aborted()
-        self._producer.abort_transaction(30)
+        self._producer.abort()
 
 
 class EarlyOffsets(TransactionalSource):
     """Commits the offsets first."""
 
     def _write(self, batch: Batch, effects: Effects) -> list[dict[int, Position]]:
-        offsets = [self._kafka(place, span.next) for place, span in batch.spans.items()]
+        offsets = [self._intake.kafka(place, span.next) for place, span in batch.spans.items()]
         if offsets:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._intake.consumer.commit(offsets=offsets, asynchronous=False)
         return super()._write(dataclasses.replace(batch, spans={}), effects)
 
 
