@@ -7,7 +7,8 @@ Rules:
   waited longest, two with each progress record. It is told if anything is new.
 - Signs of inputs are kept in memory until a bucket of theirs changes: late outcomes, which come all the time, cost
   those of outcomes only.
-- A window is over once a bucket of what it rests on may be gone: with half of it, another cause would be found.
+- A window is over once a bucket of what it rests on may be gone, or was added up into one that is longer than it is
+  (`monitors.ageing`): with half of it, another cause would be found.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ class DiagnosisBook:
         tick_ms: int,
     ) -> Iterator[Diagnosis]:
         """What is new in the windows that are closed."""
+        for window in [window for window in self._due if not _is_whole(windows, window)]:
+            self._tell(window, msgspec.structs.replace(self._told[window], dirty=False))
         for window in self._with_a_turn(watermark - deployment.settings.grace_ms, tick_ms):
             told, package = self._told[window], packages(window.model)
             if package is None:
@@ -140,7 +143,7 @@ class DiagnosisBook:
         return [window for window in closed if window not in silent] + [one for _, one in nsmallest(TURNS, ready)]
 
     def _note(self, windows: Windows, window: _Of) -> None:
-        if window.start_ms < self._expired_ms or window in self._due:
+        if window.start_ms < self._expired_ms or window in self._due or not _is_whole(windows, window):
             return
         told = self._told.get(window)
         if told is not None:
@@ -197,8 +200,16 @@ class DiagnosisBook:
         return key_of(DIAGNOSIS, self._deployment, *window)
 
 
+def _is_whole(windows: Windows, window: _Of) -> bool:
+    return all(windows.is_whole(_window_id(window, kind)) for kind in RESTS_ON)
+
+
+def _window_id(window: _Of, kind: Kind) -> WindowId:
+    return WindowId(window.start_ms, window.end_ms, Series(kind, window.model, ""))
+
+
 def _sum(windows: Windows, window: _Of, kind: Kind) -> Summary:
-    return windows.summary(WindowId(window.start_ms, window.end_ms, Series(kind, window.model, "")))
+    return windows.summary(_window_id(window, kind))
 
 
 def _detected(concept: ConceptDrift, window: _Of) -> Iterator[Sign]:

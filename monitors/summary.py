@@ -23,8 +23,9 @@ from monitors.unseen_names import Unseen, decoded, encoded, merged
 
 Counts = NDArray[np.int64]
 
-_FORMAT = 5  # 1 had no sample, 2 no losses, 3 no names
-_WITHOUT_NAMES = 3
+_FORMAT = 5  # 1 had no sample, 2 no losses, 3 none that are forgotten, 4 no names
+_WITHOUT_NAMES = 4
+_WITHOUT_FORGOTTEN = 3
 _NOTHING: Counts = np.zeros(0, np.int64)
 _WIDTHS = ("<i1", "<i2", "<i4", "<i8")
 _CODES = "bhiq"  # the same for `struct`
@@ -142,7 +143,9 @@ class Summary:
         sums = {name: _integer_bytes(self.sums[name]) for name in sorted(self.sums)}
         sample = b"" if self.sample is None else self.sample.encode()
         losses = b"" if self.losses is None else self.losses.encode()
-        version = _FORMAT if self.unseen else _WITHOUT_NAMES
+        version = _WITHOUT_NAMES if self.losses is not None and self.losses.forgets else _WITHOUT_FORGOTTEN
+        if self.unseen:
+            version = _FORMAT
         return _encoder.encode(_Wire(version, counts, sums, sample, losses, encoded(self.unseen)))
 
     @classmethod

@@ -5,6 +5,7 @@ Rules:
   Its record holds only what was said about it (closed, revision, what was emitted), never counts to drift apart.
 - A window is due while it is open or has changed since its last emission. Only due windows are looked at.
 - A delta for a deployment that is not known yet waits as a mark on its bucket: the window's length is a setting.
+- Lists of losses lie beside their buckets (`monitors.loss_chunks`).
 - Buckets age (`monitors.ageing`). A window shorter than its buckets have become is not told again.
 - What is expired is deleted by tombstones. A delta for an expired window is dropped, as its other rows are gone.
 
@@ -21,6 +22,7 @@ import msgspec
 import numpy as np
 
 from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, placed
+from monitors.loss_chunks import LossChunks
 from monitors.pace import Pace
 from monitors.spans import bucket_start, span_end
 from monitors.summary import Summary
@@ -37,7 +39,7 @@ _WINDOW = b"w"
 _WAITING = b"p"
 _AGED = b"o"
 KEY_KINDS = (BUCKET, _WINDOW, _WAITING)
-_DECODED_BUCKETS = 4096
+_DECODED_BYTES = 16 << 20
 _MERGED_WINDOWS = 256
 
 
@@ -121,6 +123,9 @@ class Windows:
         self._table = table
         self._starts: dict[Series, list[int]] = {}
         self._decoded: dict[tuple[Series, int], Summary] = {}
+        self._stored_bytes: dict[tuple[Series, int], int] = {}  # of those that are decoded
+        self._decoded_bytes = 0
+        self._losses = LossChunks(table)
         self._fresh: dict[tuple[Series, int], Summary] = {}
         self._changed_buckets: set[tuple[Series, int]] = set()
         self._merged: dict[Series, dict[tuple[int, int], Summary]] = {}
@@ -301,7 +306,10 @@ class Windows:
     def bucket(self, series: Series, bucket_ms: int) -> Summary:
         """What a bucket holds; not to be changed."""
         self._merge_fresh()
-        return self._bucket(series, bucket_ms)
+        known = self._bucket(series, bucket_ms)
+        if series.kind is not Kind.LOSSES:
+            return known
+        return Summary(losses=self._losses.whole((self.deployment, *series, bucket_ms), known))
 
     def spans(self, settings: Settings) -> list[WindowId]:
         """Every window that holds a bucket, in time order."""
@@ -368,7 +376,10 @@ class Windows:
         self._merged.pop(series, None)
 
     def _drop(self, series: Series, bucket_ms: int) -> None:
+        if series.kind is Kind.LOSSES:
+            self._losses.drop((self.deployment, *series, bucket_ms), self._bucket(series, bucket_ms))
         self._decoded.pop((series, bucket_ms), None)
+        self._decoded_bytes -= self._stored_bytes.pop((series, bucket_ms), 0)
         self._changed_buckets.discard((series, bucket_ms))
         self._table.set(self._bucket_key(series, bucket_ms), None)
 
@@ -391,6 +402,7 @@ class Windows:
         self._merge_fresh()
         for series, bucket_ms in sorted(self._changed_buckets):
             body = sealed(self._decoded[series, bucket_ms].encode())
+            self._weigh((series, bucket_ms), len(body))
             self._table.set(self._bucket_key(series, bucket_ms), body)
         for window_id in sorted(self._changed):
             self._table.set(self._window_key(window_id), sealed(_encoder.encode(self.windows[window_id])))
@@ -403,8 +415,11 @@ class Windows:
         self._changed_buckets.clear()
         self._changed.clear()
         self._waiting_changed = self._aged_changed = False
-        if len(self._decoded) > _DECODED_BUCKETS:
+        self._losses.flush()
+        if self._decoded_bytes > _DECODED_BYTES:
             self._decoded.clear()
+            self._stored_bytes.clear()
+            self._decoded_bytes = 0
         if sum(map(len, self._merged.values())) > _MERGED_WINDOWS:
             self._merged.clear()
 
@@ -416,6 +431,9 @@ class Windows:
                 self._to_age = self._to_age or not self.is_as_counted(bucket_ms)
                 if bucket_ms < self._cuts_ms.get(series.kind, bucket_ms):
                     self._stray.add(series.kind)
+            if delta.losses is not None:
+                self._losses.add((self.deployment, *series, bucket_ms), self._bucket(series, bucket_ms), delta.losses)
+                delta.losses = None
             self._bucket(series, bucket_ms).add(delta)
             self._changed_buckets.add((series, bucket_ms))
             for (start_ms, end_ms), total in self._merged.get(series, {}).items():
@@ -434,7 +452,12 @@ class Windows:
             stored = self._table.get(self._bucket_key(series, bucket_ms))
             known = Summary() if stored is None else Summary.decode(opened(stored))
             self._decoded[series, bucket_ms] = known
+            self._weigh((series, bucket_ms), len(stored or b""))
         return known
+
+    def _weigh(self, bucket: tuple[Series, int], stored_bytes: int) -> None:
+        self._decoded_bytes += stored_bytes - self._stored_bytes.get(bucket, 0)
+        self._stored_bytes[bucket] = stored_bytes
 
     def _bucket_key(self, series: Series, bucket_ms: int) -> bytes:
         return key_of(BUCKET, self.deployment, *series, bucket_ms)

@@ -1,4 +1,7 @@
-"""Rows that are to be forgotten leave the samples of their buckets; sums that counted them say nothing of one row."""
+"""Rows that are to be forgotten leave the samples and the lists of losses of their buckets.
+
+Sums that counted them stay: they say nothing of one row.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from monitors.folds.groups import SummaryKey
+from monitors.loss_list import LossList
 from monitors.sample import Sample, sampling_hashes
 from monitors.spans import bucket_start
 from monitors.summary import Summary
@@ -17,10 +21,13 @@ from schemas.outcome import OutcomeKind
 from schemas.package import Package
 
 
-def fold_forgotten(frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span) -> dict[SummaryKey, Summary]:
-    """From decoded outcomes, what withdraws the forgotten ones from the samples of those who served them.
+def fold_forgotten(
+    frame: pl.DataFrame, packages: Mapping[str, Package], bucket: Span, *, row_sample: bool = True
+) -> dict[SummaryKey, Summary]:
+    """From decoded outcomes, what takes the forgotten ones out of samples (`row_sample`) and losses of who served them.
 
-    Of what a withdrawn row was, only the hash of its association ID stays: that keeps it from coming back.
+    Of what a row was, only the hash of its association ID stays: that keeps it from coming back. Lists of losses are
+    told whether detectors are asked for or not: those that were may be there still.
     """
     gone = frame.filter(frame["kind"].cast(pl.String) == OutcomeKind.FORGOTTEN.value)
     if gone.is_empty():
@@ -31,7 +38,10 @@ def fold_forgotten(frame: pl.DataFrame, packages: Mapping[str, Package], bucket:
     found = {}
     for (model, start_ms), rows in served.with_columns(start).group_by("model", "start_ms", maintain_order=True):
         hashes = sampling_hashes([name.encode() for name in rows["association_id"]])
-        nothing = np.zeros((hashes.size, len(packages[str(model)].baseline.features)), np.uint8)
-        sample = Sample.of(hashes, nothing, np.ones(hashes.size, np.bool_))
-        found[Kind.FEATURES, str(model), "", int(str(start_ms))] = Summary(sample=sample)
+        at_ms = int(str(start_ms))
+        found[Kind.LOSSES, str(model), "", at_ms] = Summary(losses=LossList.forgetting(hashes))
+        if row_sample:
+            nothing = np.zeros((hashes.size, len(packages[str(model)].baseline.features)), np.uint8)
+            sample = Sample.of(hashes, nothing, np.ones(hashes.size, np.bool_))
+            found[Kind.FEATURES, str(model), "", at_ms] = Summary(sample=sample)
     return found

@@ -181,8 +181,8 @@ class Observer(PlainRole):
                 by_outcome_time=settings.by_outcome_time,
             )
             _merge(deltas[deployment.name], found)
-            if deployment.settings.row_sample:
-                _merge(deltas[deployment.name], fold_forgotten(rows, packages, deployment.settings.bucket))
+            forgotten = fold_forgotten(rows, packages, settings.bucket, row_sample=settings.row_sample)
+            _merge(deltas[deployment.name], forgotten)
             if (rejected := rows["received_ms"].filter(rows["kind"] == OutcomeKind.REJECTED.value)).len():
                 flow = fold_flow("rejected_actuals", rejected.to_numpy(), "", settings.bucket)
                 _merge(deltas[deployment.name], flow)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitors.evaluator import Evaluator, current_values
+from monitors.loss_chunks import CHUNK
+from monitors.loss_list import LossList
 from monitors.metrics import METRICS
 from monitors.summary import Summary
 from monitors.table import MemoryTable, opened, parts_of
@@ -46,9 +48,13 @@ def check_buckets(scene: Scene, fresh: Fresh, findings: Findings) -> Buckets:
                     add(summed, deployment, {key: delta})
         rows = newest(logs[Topic.WINDOWS_CHANGELOG, number])
         for row, body in rows.items():
-            if row.startswith(BUCKET):
-                name, kind, model, segment, bucket_ms = parts_of(row)
-                place = (Kind(str(kind)), str(model), str(segment), int(bucket_ms))
+            if not row.startswith((BUCKET, CHUNK)):
+                continue
+            name, kind, model, segment, bucket_ms = parts_of(row)[:5]
+            place = (Kind(str(kind)), str(model), str(segment), int(bucket_ms))
+            if row.startswith(CHUNK):
+                add(stored, str(name), {place: Summary(losses=LossList.decode(opened(body)))})
+            elif place[0] is not Kind.LOSSES:  # of which it says how large the list is
                 add(stored, str(name), {place: Summary.decode(opened(body))})
     for what, found in (("deltas", summed), ("windows", stored)):
         findings.same_rows(what, _encoded(found), _encoded(fresh.buckets))

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitors.loss_chunks import CHUNK
+from monitors.loss_list import LossList
 from monitors.summary import Summary
 from monitors.table import opened, parts_of
 from monitors.windows import BUCKET
@@ -73,13 +75,18 @@ class Said:
                     last[key or b""] = plain
         return last
 
-    def buckets(self) -> dict[tuple[int, bytes], object]:
+    def buckets(self) -> dict[object, object]:
         """What is behind every window."""
-        return {
-            place: kept
-            for place, value in self.windows.items()
-            if place[1].startswith(BUCKET) and (kept := what_it_says(place[1], value))
-        }
+        found: dict[object, object] = {}
+        losses: dict[object, list[LossList]] = {}
+        for (partition, key), value in self.windows.items():
+            if key.startswith(CHUNK):
+                losses.setdefault((partition, parts_of(key)[:-1]), []).append(LossList.decode(opened(value)))
+            elif key.startswith(BUCKET):
+                found[partition, key] = what_it_says(key, value)
+        for place, chunks in losses.items():
+            found[place] = list(zip(*(column.tolist() for column in LossList.joined(chunks).in_order()), strict=True))
+        return {place: kept for place, kept in found.items() if kept}
 
 
 def what_it_says(key: bytes, value: bytes) -> object:
@@ -87,10 +94,10 @@ def what_it_says(key: bytes, value: bytes) -> object:
 
     The hash of a loss that was taken back stays. And how many outcomes arrived is how often the joiner spoke.
     """
-    kind, summary = Kind(str(parts_of(key)[1])), Summary.decode(opened(value))
-    if kind is Kind.LOSSES and summary.losses is not None:
-        return list(zip(*(column.tolist() for column in summary.losses.in_order()), strict=True))
-    return sorted(summary.counts) if kind is Kind.ACTUAL_ARRIVALS else value
+    kind = Kind(str(parts_of(key)[1]))
+    if kind is Kind.LOSSES:
+        return None
+    return sorted(Summary.decode(opened(value)).counts) if kind is Kind.ACTUAL_ARRIVALS else value
 
 
 def cuts(log: Log, rng: random.Random, *, ticks: bool = True) -> list[Cut]:

@@ -274,6 +274,15 @@ def test_what_a_window_rests_on_is_gone_and_so_is_what_was_said_of_it() -> None:
     assert not list(watched.table.scan(b"x"))
 
 
+def test_a_window_that_is_shorter_than_its_buckets_have_become_is_not_diagnosed_from_half_of_them() -> None:
+    watched, rows = Watched(), drawn()
+    watched.tell(deltas(rows, known=0), 1)
+    watched.tell(deltas(drawn(2), known=0, at_ms=100 * 24 * HOUR_MS), 100 * 24 + 1)
+    watched.restart()
+    assert not watched.tell(came_true(rows, slice(None)), 100 * 24 + 2)
+    assert not watched.step(hour=100 * 24 + 3)
+
+
 @given(st.lists(st.sampled_from(["go on", "commit", "restart", "abort"]), min_size=12, max_size=12))
 @hypothesis_settings(deadline=None, max_examples=15)
 def test_no_commit_restart_or_abort_changes_a_word_or_a_byte(cuts: list[str]) -> None:

@@ -75,12 +75,19 @@ def test_what_comes_after_begins_anew(joiner: Joiner) -> None:
     assert list(joiner.table) == [KEY]
 
 
-def test_a_forgotten_row_leaves_its_sample_and_no_sum(joiner: Joiner) -> None:
-    joiner.step(Prediction(), CHALLENGER, Actual("yes"))
+def test_a_forgotten_row_leaves_its_sample_its_loss_and_no_sum(joiner: Joiner) -> None:
+    matched = read(joiner.step(Prediction(), CHALLENGER, Actual("yes"))).frame
     frame = read(joiner.step(FORGET)).frame
-    assert fold_outcomes(frame, PACKAGES, Span.HOUR) == {}
-    ((key, delta),) = fold_forgotten(frame, PACKAGES, Span.HOUR).items()
-    assert key == (Kind.FEATURES, CHAMPION, "", BUCKET_MS)
+    assert fold_outcomes(frame, PACKAGES, Span.HOUR, row_losses=True) == {}
+    found = fold_forgotten(frame, PACKAGES, Span.HOUR)
+    place = Kind.LOSSES, CHAMPION, "", BUCKET_MS
+    losses = fold_outcomes(matched, PACKAGES, Span.HOUR, row_losses=True)[place]
+    assert losses.losses is not None
+    assert losses.losses.in_order()[0].tolist() == [NOW]
+    losses.add(found[place])
+    assert losses.losses.in_order()[0].tolist() == []
+    assert fold_forgotten(frame, PACKAGES, Span.HOUR, row_sample=False).keys() == {place}
+    (delta,) = (one for key, one in found.items() if key == (Kind.FEATURES, CHAMPION, "", BUCKET_MS))
     sample = Sample.of(sampling_hashes([b"a", b"b"]), np.array([[1], [2]], np.uint8))
     kept = Summary({"rows": np.array([2])}, sample=sample)
     kept.add(delta)
