@@ -174,13 +174,13 @@ def asked(name: str, **features: Any) -> bytes:  # noqa: ANN401  # features of a
 
 
 def exported(
-    target: Target, said: Sequence[Outcome], requests: Sequence[Records], between: tuple[int, int] = EVER
+    target: Target, said: Sequence[Outcome], requests: Sequence[Records], between: tuple[int, int] = EVER, **how: bool
 ) -> pl.DataFrame:
     """The rows of some outcomes; the requests come batch by batch."""
     deployment = Deployment("prices", 1, target, FEATURES, champion=Model("m", "m", "1"))
     outcomes = records_of([outcome.association_id for outcome in said], encode_outcomes(said))
     log = {(Topic.REQUESTS, number): records for number, records in enumerate(requests)}
-    rows = gathered(MemoryStore(), deployment, {(Topic.OUTCOMES, 0): outcomes}, log, between)
+    rows = gathered(MemoryStore(), deployment, {(Topic.OUTCOMES, 0): outcomes}, log, between, **how)
     return pl.concat([*rows.frames()] or [pl.DataFrame()])
 
 
@@ -204,7 +204,7 @@ def test_a_case_is_of_the_time_of_what_was_served_whenever_challengers_were_aske
     case = outcome("0", said(at_ms=NOW + 10, shadow=True), said(), value=2.0)
     requests = [records_of(["0"], [asked("0")])]
     assert exported(PRICE, [case], requests, (NOW, NOW + 1)).height == 1
-    assert exported(PRICE, [case], requests, (NOW + 1, NOW + 20)).is_empty()
+    assert exported(PRICE, [case], requests, (NOW + 1, NOW + 20), features=False).is_empty()
 
 
 def test_an_outcome_under_a_strange_key_is_nobodys() -> None:
