@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -109,7 +110,18 @@ def digests(shell: Shell) -> list[str]:
 
 def build(folder: Path, number: int) -> list[object]:
     data = ["--training", folder / "training.csv", "--holdout", folder / "holdout.parquet", "--actual", "left"]
-    names = ["--name", f"slope-{number}", "--version", "1", "--target", "left", "--type", "binary"]
+    names = [
+        "--name",
+        f"slope-{number}",
+        "--version",
+        "1",
+        "--target",
+        "left",
+        "--type",
+        "binary",
+        "--protected",
+        "plan",
+    ]
     return ["package", "build", "--model", folder / "linear.json", *names, *data, "-o", folder / f"{number}.zip"]
 
 
@@ -289,6 +301,61 @@ def test_challengers_stand_beside_their_champion_without_a_verdict_before_outcom
     assert found == dict.fromkeys(digests[1:], "undecided")
     assert "slope-2 1" in shell.ok("challengers", served)
     assert "losses changed: none" in shell.ok("concept-drift", served)
+
+
+def test_groups_get_what_the_rows_say_they_got(shell: Shell, digests: list[str]) -> None:
+    """A deployment of its own, in which every prediction has its outcome: 600 requests, gold customers are older."""
+    settings = {"bucket": "minute", "grace_ms": 1_000, "max_age_ms": 1_000_000_000_000, "segments": ["plan"]}
+    (shell.folder / "fair.yaml").write_text(json.dumps(settings | {"fairness": {"protected": ["plan"]}}))
+    shell.ok("deployment", "create", "fair", "--champion", digests[0], "--settings", shell.folder / "fair.yaml")
+    rng = np.random.default_rng(2)
+    plans = rng.choice(["basic", "gold"], 2 * ROWS)
+    ages = rng.normal(size=2 * ROWS) + (plans == "gold")
+    left = rng.random(2 * ROWS) < 0.5
+    producer = Producer(shell.connection.config | {"partitioner": "murmur2_random"})
+    requests, actuals = (shell.connection.layout.name(topic) for topic in (Topic.REQUESTS, Topic.ACTUALS))
+    for number, (plan, age, gone) in enumerate(zip(plans.tolist(), ages.tolist(), left.tolist(), strict=True)):
+        record = {"deployment": "fair", "association_id": f"fair-{number}", "timestamp": START + number}
+        features = {"age": age, "income": 0.0, "plan": plan}
+        producer.produce(requests, json.dumps(record | {"features": features}), f"fair-{number}")
+        producer.produce(actuals, json.dumps(record | {"value": "yes" if gone else "no"}), f"fair-{number}")
+    producer.flush(30)
+    found: dict[str, Any] = {}
+    rows = [int((plans == plan).sum()) for plan in ("basic", "gold")]
+
+    def told() -> bool:
+        answer = shell.run("fairness", "fair", "--json")
+        read = json.loads(answer.stdout) if answer.exit_code == 0 else []
+        found.update(read[0] if read else {})
+        return [one["matched"] for one in found.get("groups", [])] == rows
+
+    wait(told)
+    basic = plans == "basic"
+    ratios = {(one["metric"], one["segment"]): one for one in found["parities"]}
+    shares = [(ages[group] >= 0).mean() for group in (basic, ~basic)]
+    got = ratios["proportional_parity", "plan=basic"]
+    assert (got["rate"], got["value"]) == pytest.approx((shares[0], shares[0] / shares[1]))
+    assert (got["reference"], got["status"]) == ("plan=gold", "failing")
+    assert 0.6 < got["baseline"] < 1.4  # of holdout, where plans are drawn by lot
+    rates = [(ages[group & left] >= 0).mean() for group in (basic, ~basic)]
+    got = ratios["true_favourable_rate_parity", "plan=basic"]
+    assert (got["value"], got["n"]) == (pytest.approx(rates[0] / rates[1]), int((basic & left).sum()))
+    said = shell.ok("fairness", "fair", "--metric", "proportional_parity")
+    assert "by plan: favourable is yes; fair from 0.8 to 1.25" in said
+    assert re.search(r"proportional_parity +basic .* gold .*unfair", said)
+    told_of = shell.json("fairness", "fair", "--history", "--metric", "proportional_parity")
+    assert isinstance(told_of, list)
+    assert {one["segment"] for one in told_of} == {"plan=basic", "plan=gold"}
+    assert "compares groups" in shell.run("metrics", "fair", "--metric", "equal_parity", "--window", "day").stderr
+    features = {"age": 0.0, "income": 0.0, "plan": "trial"}
+    record = {"deployment": "fair", "association_id": "new", "timestamp": START, "features": features}
+    producer.produce(requests, json.dumps(record), "new")
+    producer.flush(30)
+    wait(lambda: "plan: training never saw 'trial' (1)" in shell.ok("metrics", "fair", "--feature", "plan"))
+
+
+def test_a_deployment_that_protects_nobody_says_so(shell: Shell, served: str) -> None:
+    assert "protects no feature" in shell.run("fairness", served).stderr
 
 
 def test_segments_are_ranked_by_what_they_add_to_a_change(shell: Shell, served: str) -> None:
