@@ -232,6 +232,16 @@ def test_status_says_how_deployments_and_workers_are(shell: Shell, served: str) 
     assert "scorer/1" in shell.ok("status", "--workers")
 
 
+def test_lag_is_told_by_role_and_partition_and_nothing_is_silent(shell: Shell, served: str) -> None:
+    found = shell.json("status", "--lag")
+    assert isinstance(found, list)
+    assert {one["role"] for one in found} == set(roles.names())
+    assert all(one["lag"] == max(0, one["end"] - one["committed"]) for one in found)
+    assert sum(one["committed"] for one in found if (one["role"], one["topic"]) == ("scorer", "requests")) == ROWS + 1
+    assert "projector" in shell.ok("status", "--lag")
+    assert "was heard of for" not in shell.run("status").stderr, served
+
+
 def test_windows_of_any_length_are_read_from_the_buckets(shell: Shell, served: str) -> None:
     minutes = shell.json("metrics", served, "--metric", "requests")
     (hour,) = shell.json("metrics", served, "--metric", "requests", "--window", "hour", "--model", minutes[0]["model"])  # type: ignore[index, misc]

@@ -15,17 +15,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from infra import topics
 from infra.local.stack import Stack
+from schemas.observation import Heartbeat
 from schemas.topics import Layout, Topic
 from streams.connection import Connection
 from streams.exits import Exit
 from streams.supervisor import Child, Fleet
-from tests.faults.log import newest, partitions, read_all
-from tests.streams.toy import COUNT, RELAY, ROLE, TICKING
+from tests.faults.log import newest, partitions, read, read_all
+from tests.streams.toy import COUNT, RELAY, ROLE, SLOW, TICKING
 
 KEYS = 37
 FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
@@ -193,6 +195,20 @@ def test_a_worker_killed_while_it_restores_or_is_assigned_starts_again(toy: Call
         made.send(500)
     assert made.child("0").exits == [-signal.SIGKILL] * 4
     assert made.faults() == set()
+
+
+def test_a_heartbeat_tells_the_lag_though_one_batch_takes_a_minute(toy: Callable[..., Toy]) -> None:
+    made = toy("right", 1, role=SLOW)
+
+    def beats() -> list[Heartbeat]:
+        values = read(made.connection, Topic.HEARTBEATS, 0).values
+        return [msgspec.json.decode(value or b"", type=Heartbeat) for value in values]
+
+    wait_until(lambda: any(beat.partitions for beat in beats()))
+    made.send(10)
+    made.send(40)
+    wait_until(lambda: sum(beats()[-1].partitions.values()) >= 50)
+    assert {beat.batches for beat in beats()} == {0}
 
 
 def test_tables_whose_offsets_the_broker_has_forgotten_are_refused(toy: Callable[..., Toy], tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def laid_out(stack: Stack) -> Iterator[Connection]:
     connection = connect(Settings(home=stack.home, prefix=f"layout-{secrets.token_hex(4)}", partitions=1))
     topics.create(connection.config, connection.layout)
     yield connection
-    connection.admin().delete_topics([connection.layout.name(topic) for topic in Topic])
+    admin = connection.admin()
+    for answer in admin.delete_topics([connection.layout.name(topic) for topic in Topic]).values():
+        answer.result(30)
 
 
 def refused(connection: Connection, topic: Topic, at_ms: int) -> int | None:
@@ -56,9 +58,12 @@ def test_a_bound_that_was_widened_on_the_broker_is_said_and_stops_nobody(laid_ou
     name = laid_out.layout.name(Topic.ACTUALS)
     wider = ConfigEntry("message.timestamp.after.max.ms", str(DAY_MS), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[wider])
-    for answer in laid_out.admin().incremental_alter_configs([resource]).values():
-        answer.result(30)
-    (finding,) = topics.check(laid_out.config, laid_out.layout)
+    admin = laid_out.admin()  # has to outlive the answer it waits for
+    admin.incremental_alter_configs([resource])[resource].result(30)
+    limit = time.monotonic() + 30  # the controller tells the broker a moment later
+    while not (found := topics.check(laid_out.config, laid_out.layout)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    (finding,) = found
     assert (finding.topic, finding.fatal) == (name, False)
     assert f"has message.timestamp.after.max.ms {DAY_MS}, 300000 is asked" in finding.text
     topics.require(laid_out.config, laid_out.layout)

@@ -7,6 +7,7 @@ import logging
 import os
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from streams.batch import Batch
 
 COUNT = struct.Struct("<q")
-ROLE, RELAY, TICKING = "count", "relay", "ticking"
+ROLE, RELAY, SLOW, TICKING = "count", "relay", "slow", "ticking"
+SLOW_S = 60.0
 
 
 class Count(PlainRole):
@@ -84,6 +86,16 @@ class Relay(PlainRole):
         return effects
 
 
+class Slow(Relay):
+    """Takes a minute for each batch."""
+
+    name = SLOW
+
+    def process(self, batch: Batch) -> Effects:
+        time.sleep(SLOW_S)
+        return super().process(batch)
+
+
 def main(engine: str, role: str, worker: str) -> None:
     """Run one worker; broker, prefix, partitions and folder come by the environment."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
@@ -91,12 +103,13 @@ def main(engine: str, role: str, worker: str) -> None:
     connection = Connection({"bootstrap.servers": os.environ["TOY_BROKER"]}, layout)
     folder = Path(os.environ["TOY_FOLDER"]) / worker
     table = Table(TableSpec(Topic.JOIN_CHANGELOG, Topic.REQUESTS, on_disk=True), folder)
+    plain = role in (RELAY, SLOW)
     make = functools.partial(
         ENGINES[engine],
-        role=Relay() if role == RELAY else {ROLE: Count, TICKING: Ticking}[role](table),
+        role={RELAY: Relay, SLOW: Slow}[role]() if plain else {ROLE: Count, TICKING: Ticking}[role](table),
         connection=connection,
         worker=worker,
-        tables=() if role == RELAY else (table,),
+        tables=() if plain else (table,),
         batch_rows=500,
         gather_ms=Count.gather_ms,
         fail=FailPoints(os.environ.get("WATCHKEEPER_FAIL_POINT", "")),
