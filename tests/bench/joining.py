@@ -77,6 +77,7 @@ def predictions(built: Rig, first: int, count: int) -> Iterator[tuple[Topic, lis
         names = ids(begin, min(CHUNK, first + count - begin))
         keys = [name.encode() for name in names]
         rng = np.random.default_rng(begin)
+        times_ms = np.full(len(names), time.time_ns() // 1_000_000)  # the request's: all models tell the same
         for place, package in enumerate(built.packages):
             topic = Topic.SHADOW_PREDICTIONS if place else Topic.PREDICTIONS
             score = rng.random(len(names))
@@ -85,7 +86,7 @@ def predictions(built: Rig, first: int, count: int) -> Iterator[tuple[Topic, lis
                 package.digest,
                 1,
                 names,
-                np.full(len(names), time.time_ns() // 1_000_000),
+                times_ms,
                 np.zeros(len(names), np.int32),
                 np.arange(begin, begin + len(names)),
                 np.ones(len(names)),
