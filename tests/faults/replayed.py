@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.faults.fresh import Fresh
     from tests.faults.scene import Scene
 
-SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.ALERTS, Topic.TRIGGERS)
+SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.DIAGNOSES, Topic.ALERTS, Topic.TRIGGERS)
 
 _switch = msgspec.json.Decoder(Switch).decode
 

@@ -16,7 +16,8 @@ from monitors.summary import Summary
 from monitors.table import opened, parts_of
 from monitors.windows import BUCKET
 from schemas.deployment import Deployment, Switch
-from schemas.observation import Kind, Metric, SummaryRecord
+from schemas.diagnosis import Diagnosis, Evidence
+from schemas.observation import Entry, Kind, Metric, SummaryRecord
 from schemas.observation import Summary as Deltas
 from schemas.topics import Topic
 from streams.batch import Batch, Send
@@ -41,7 +42,7 @@ from tests.laws.replay_scene import LAYOUT, NOW, Scene, everything, record
 
 JOINED = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
 OBSERVED = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.CUSTOM_METRICS)
-SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.ALERTS, Topic.TRIGGERS)
+SAID = (Topic.METRICS, Topic.VERDICTS, Topic.DETECTIONS, Topic.DIAGNOSES, Topic.ALERTS, Topic.TRIGGERS)
 PARTITIONS = range(LAYOUT.partitions)
 JOIN_TABLE = Topic.JOIN_CHANGELOG, Topic.PREDICTIONS, PARTITIONS
 TICK_MS = 1_500
@@ -73,6 +74,17 @@ class Said:
                     metric = msgspec.json.decode(value or b"", type=Metric)
                     plain = msgspec.structs.replace(metric, closed=False, revision=0, revision_reason="", state=None)
                     last[key or b""] = plain
+        return last
+
+    def diagnoses(self) -> dict[bytes, Diagnosis]:
+        """The last of each window, revision apart, and what detectors found until then."""
+        last: dict[bytes, Diagnosis] = {}
+        for send in self.sends:
+            if send.topic is Topic.DIAGNOSES:
+                for key, value in zip(send.keys, send.values, strict=True):
+                    found = msgspec.json.decode(value or b"", type=Diagnosis)
+                    signs = tuple(sign for sign in found.signs if sign.evidence is not Evidence.DETECTOR)
+                    last[key or b""] = msgspec.structs.replace(found, revision=0, signs=signs)
         return last
 
     def buckets(self) -> dict[object, object]:
@@ -124,10 +136,11 @@ def join(scene: Scene, plan: list[Cut]) -> tuple[Rows, Log]:
     return rows_of(table), recorder.log(Topic.OUTCOMES)
 
 
-def observe(scene: Scene, log: Log, plan: list[Cut]) -> Log:
+def observe(scene: Scene, log: Log, plan: list[Cut], before: Iterable[Send] = ()) -> Log:
     connection = Connection({}, LAYOUT)
     role = Observer(connection, scene.catalog(), scene.history(), scene.served())
     recorder = Recorder(LAYOUT)
+    recorder.take(before, NOW)
     recorder.take(run(role, batches(log, last_ticks(plan))), NOW)
     return recorder.log(Topic.SUMMARIES)
 
@@ -163,7 +176,23 @@ def summaries(scene: Scene) -> Log:
     _, outcomes = join(scene, [everything(scene.part(*JOINED))])
     log = scene.part(*OBSERVED) | outcomes
     steps = [Cut([(place, 10) for place in log], tick=True, now_ms=NOW + at * TICK_MS) for at in range(20)]
-    return observe(scene, log, [*steps, everything(log, now_ms=NOW + 20 * TICK_MS)])
+    return observe(scene, log, [*steps, everything(log, now_ms=NOW + 20 * TICK_MS)], changed_losses(scene))
+
+
+def changed_losses(scene: Scene) -> list[Send]:
+    """Two minutes of more rows than the scene has; the second is worse, as detectors need hundreds of rows to see."""
+    entries = []
+    for minute, loss in enumerate((0.1, 0.9), NOW // 60_000 + 1):
+        at_ms, rows = minute * 60_000, np.arange(500)
+        listed = LossList.of(
+            (rows + minute * 500).astype(np.uint64),
+            at_ms + rows,
+            np.where(rows % 10, loss, 1 - loss),
+            np.ones(rows.size, np.int64),
+        )
+        champion = scene.deployments[-1].champion.digest
+        entries.append(Entry(Kind.LOSSES, champion, "", at_ms, Summary(losses=listed).encode()))
+    return [Send(Topic.SUMMARIES, [b"flights"], [msgspec.msgpack.encode(Deltas("flights", tuple(entries)))])]
 
 
 def test_the_recorded_log_has_something_of_everything(scene: Scene, plain: Said) -> None:
@@ -172,6 +201,7 @@ def test_the_recorded_log_has_something_of_everything(scene: Scene, plain: Said)
     assert {"psi", "log_loss", "data_error_rate", "coverage"} <= {metric.metric for metric in metrics}
     assert sum(metric.value or 0 for metric in metrics if metric.metric == "requests" and not metric.segment) > 0
     assert plain.join
+    assert plain.diagnoses()
     assert {Topic.ALERTS, Topic.VERDICTS, Topic.TRIGGERS} <= {send.topic for send in plain.sends}
     assert {Kind(str(parts_of(key)[1])) for _, key in plain.windows if key.startswith(BUCKET)} == set(Kind)
 
@@ -182,6 +212,7 @@ def test_a_no_cut_and_no_interleaving_changes_tables_or_last_values(scene: Scene
     assert said.join == plain.join
     assert said.buckets() == plain.buckets()
     assert said.values() == plain.values()
+    assert said.diagnoses() == plain.diagnoses()
 
 
 def work_with_two_revisions(scene: Scene, log: Log, plan: list[Cut]) -> tuple[Rows, list[Send]]:
@@ -216,6 +247,7 @@ def test_b_the_recorded_summaries_give_the_same_history_in_any_cut(scene: Scene,
     replayed = evaluate(catalog, at_switches(again, catalog, scene.history(), recorded, Topic.SUMMARIES))
     assert replayed[0] == windows
     for topic in SAID:
+        assert history(sends, topic), topic
         assert history(replayed[1], topic) == history(sends, topic)
 
 
