@@ -29,7 +29,8 @@ FOLDED_ROWS = 100_000
 def known_as_of(
     connection: Connection, deployment: Deployment, packages: Mapping[str, Package], now: Buckets, at_ms: int
 ) -> list[AsOf]:
-    """What was known of each series of `now` then, in the order of its series."""
+    """What was known of each series of `now` then, in the order of its series; other models are not folded."""
+    packages = {digest: packages[digest] for digest in {one.model for one in now.series} & packages.keys()}
     settings = deployment.settings
     as_of_ms = instant(at_ms, settings.bucket)
     then = buckets_then(now, _folds(connection, deployment, packages, as_of_ms), as_of_ms)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 400
 PSI = DriftStatistic.PSI.value
-_NOT_DRAWN = ("_p90", "_p95", "_mean", "_median", "_per_s")  # between, or the same as, what is drawn
+# between, or the same as, what is drawn; estimates are dashed beside their metric, delays have a table
+_NOT_DRAWN = ("_p90", "_p95", "_mean", "_median", "_per_s", "_estimate_error", "label_delay_ms_p50")
 _UP_FROM_ZERO = frozenset({"coverage"})
 Lines = dict[str, list[Metric]]
 

@@ -56,8 +56,10 @@ def _row(one: Diagnosis, names: dict[str, str]) -> tuple[object, ...]:
 
 
 def evidence(one: Diagnosis) -> str:
-    """What speaks, as people read it: the first few signs, and how many more there are."""
+    """What speaks, as people read it: a few signs, one of each kind before others, and how many more there are."""
     speaking = [sign for sign in one.signs if sign.speaks]
+    firsts = {sign.evidence: sign for sign in reversed(speaking)}
+    speaking.sort(key=lambda sign: sign is not firsts[sign.evidence])
     said = ", ".join(map(_sign, speaking[:_MOST_SIGNS]))
     return f"{said} and {len(speaking) - _MOST_SIGNS} more" if len(speaking) > _MOST_SIGNS else said
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
 from schemas.observation import Decision, Finding, Reason, Verdict
 from streams.cli._report_truth import MOST_WINDOWS, beside, diagnosed, late_labels
+from streams.cli.diagnosis import evidence
 from tests.unit.monitors.test_resolved import AS_OF_MS, DEPLOYMENT, PACKAGE, evaluated
 
 NAMES = {"a" * 64: "old 1", "b" * 64: "new 1"}
@@ -39,6 +40,16 @@ def test_the_last_verdict_beside_the_champion_that_serves_is_shown() -> None:
     assert found.saved.note == "after 800 rows"
     (early,) = beside(said[:1], NAMES, OLD)
     assert (early.saved.value, early.until, early.saved.note) == (None, "", "no rows are old enough yet")
+
+
+def test_of_the_evidence_one_sign_of_each_kind_is_told_before_the_others() -> None:
+    drifts = [
+        Sign(Evidence.IMPORTANT_DRIFT, "psi", name, 0.9, speaks=True) for name in ("a", "b", "c", "d", "e", "f", "g")
+    ]
+    loss = Sign(Evidence.LOSS, "log_loss", value=0.9, reference=0.3, speaks=True)
+    quiet = Sign(Evidence.QUALITY, "missing_rate", "a", 0.0)
+    said = evidence(Diagnosis("d", OLD, 0, 1, Cause.DATA_DRIFT, signs=(quiet, *drifts, loss)))
+    assert said == "psi of a 0.9, log loss 0.9 (0.3), psi of b 0.9, psi of c 0.9, psi of d 0.9 and 3 more"
 
 
 def test_the_newest_diagnoses_come_first_with_what_speaks_for_them() -> None:
