@@ -101,9 +101,11 @@ class DiagnosisBook:
         tick_ms: int,
     ) -> Iterator[Diagnosis]:
         """What is new in the windows that are closed."""
-        for window in [window for window in self._due if not _is_whole(windows, window)]:
+        closed_ms = watermark - deployment.settings.grace_ms
+        closed = sorted(window for window in self._due if window.end_ms <= closed_ms)
+        for window in [window for window in closed if not _is_whole(windows, window)]:
             self._tell(window, msgspec.structs.replace(self._told[window], dirty=False))
-        for window in self._with_a_turn(watermark - deployment.settings.grace_ms, tick_ms):
+        for window in self._with_a_turn([window for window in closed if window in self._due], tick_ms):
             told, package = self._told[window], packages(window.model)
             if package is None:
                 continue
@@ -135,9 +137,8 @@ class DiagnosisBook:
         if len(self._inputs) > _MOST_KEPT:
             self._inputs.clear()
 
-    def _with_a_turn(self, closed_ms: int, tick_ms: int) -> list[_Of]:
-        """Closed windows of which nothing was said, in time order; then of the others those whose turn it is."""
-        closed = sorted(window for window in self._due if window.end_ms <= closed_ms)
+    def _with_a_turn(self, closed: list[_Of], tick_ms: int) -> list[_Of]:
+        """Those of which nothing was said, in time order; then of the others those whose turn it is."""
         silent = {window: abs(tick_ms - told.tick_ms) for window in closed if (told := self._told[window]).digest}
         ready = ((-silent_ms, window) for window, silent_ms in silent.items() if silent_ms >= EVERY_MS)
         return [window for window in closed if window not in silent] + [one for _, one in nsmallest(TURNS, ready)]
