@@ -92,7 +92,7 @@ def proportion(hits: int, n: int) -> Rate | None:
 
 
 def amount(rows: int, n: int) -> Rate | None:
-    """A number of rows with the score interval of a Poisson mean: of two shares of all rows it gives the right ratio."""
+    """A number of rows as a Poisson mean with its score interval, which for parts of the same rows is the right one."""
     if n < LEAST_OF_CLASS:
         return None
     middle, reach = rows + Z * Z / 2, Z * sqrt(rows + Z * Z / 4)

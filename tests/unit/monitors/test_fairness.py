@@ -22,7 +22,17 @@ from monitors.fair_holdout import holdout_groups, holdout_tallies
 from monitors.folds import fold_outcomes, fold_predictions
 from monitors.folds.groups import SummaryKey
 from monitors.metrics import METRICS
-from monitors.metrics.parity import QUANTITIES, Groups, Parity, amount, fair_status, mean_score, parity, proportion, ratio
+from monitors.metrics.parity import (
+    QUANTITIES,
+    Groups,
+    Parity,
+    amount,
+    fair_status,
+    mean_score,
+    parity,
+    proportion,
+    ratio,
+)
 from monitors.metrics.protocol import Value
 from monitors.metrics.tallies import MeanScore, Tally, tally
 from monitors.summary import Summary
