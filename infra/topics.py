@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TIMEOUT_S = 30.0
+QUIET = {"log_level": 2}  # else librdkafka writes twenty lines a second for as long as no broker is there
 BOUNDS: Final[dict[str, tuple[Callable[[int, int], bool], str]]] = {
     "message.timestamp.after.max.ms": (operator.gt, "timestamps further ahead of the broker pass"),
     "max.message.bytes": (operator.lt, "larger records are refused by the broker"),
@@ -39,7 +40,7 @@ class Finding:
 
 def create(config: Mapping[str, str], layout: Layout) -> list[str]:
     """Create the topics that are missing; answers their names."""
-    admin = AdminClient(dict(config))
+    admin = AdminClient({**QUIET, **config})
     have = set(admin.list_topics(timeout=TIMEOUT_S).topics)
     wanted = [_new(layout, topic) for topic in Topic if layout.name(topic) not in have]
     created = []
@@ -68,7 +69,7 @@ def _await_leaders(admin: AdminClient, names: list[str]) -> None:
 
 def check(config: Mapping[str, str], layout: Layout) -> list[Finding]:
     """What is wrong, or worth a warning, with the topics on the broker."""
-    admin = AdminClient(dict(config))
+    admin = AdminClient({**QUIET, **config})
     have = admin.list_topics(timeout=TIMEOUT_S).topics
     findings = []
     for topic in Topic:

@@ -39,6 +39,7 @@ REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)  #
 IDLE_S = 0.01  # between two looks at what standby partitions have
 HELD = (KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT)  # noqa: SLF001  # public, though underscored
 COMMITTED_S = 60.0
+AHEAD_MS = 5 * 60_000  # that clocks of machines may differ by
 STALL_S = 1.0  # how long the stable offset may stay behind before its writer is looked for
 _CHUNK = 10_000
 
@@ -236,8 +237,13 @@ class _Replay:
         return end
 
     def _distrust(self, topic_id: str, end: int) -> None:
+        """Empty a store of another topic, beyond the end, or so old that tombstones may be gone which it never saw.
+
+        How old one is from a clock that was ahead, nobody knows: that is as bad.
+        """
         kept = self.store.position
-        fresh = kept.topic_id == topic_id and kept.offset <= end and _wall_ms() - kept.at_ms < DAY_MS
+        age_ms = _wall_ms() - kept.at_ms
+        fresh = kept.topic_id == topic_id and kept.offset <= end and -AHEAD_MS < age_ms < DAY_MS
         if kept.offset and not fresh:
             log.warning("store of %s-%d is rebuilt from the start of its changelog", self.topic, self.partition)
             self.store.clear()

@@ -7,7 +7,10 @@ import gc
 import logging
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException
 
 from infra import topics
 from infra.artifacts import ArtifactStore
@@ -20,8 +23,16 @@ from streams.source import TransactionalSource
 from streams.tables import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from infra.settings import Settings
     from streams.tables import TableSpec
+
+
+AWAY = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)  # noqa: SLF001  # public, though underscored
+PAUSE_S = 1.0
+
+log = logging.getLogger("watchkeeper.worker")
 
 
 def work(
@@ -45,9 +56,28 @@ def work(
         leave(error)
 
 
+def awaited(ask: Callable[[], None], pause_s: float = PAUSE_S) -> None:
+    """Ask until a broker answers, whatever it says.
+
+    To end and to be started again each time would cost more CPU than all the work of a worker, for as long as Kafka is
+    away.
+    """
+    warned = False
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in AWAY:
+                raise
+            if not warned:
+                log.warning("Kafka is away and is waited for: %s", error.args[0].str())
+            warned = True
+        time.sleep(pause_s)
+
+
 def _work(settings: Settings, role_name: str, worker: str, source: type[TransactionalSource], *, static: bool) -> None:
     connection = connect(settings)
-    topics.require(connection.config, connection.layout)
+    awaited(lambda: topics.require(connection.config, connection.layout))
     folder = settings.home / "state" / settings.prefix / role_name / worker
     tables: list[Table] = []
 
