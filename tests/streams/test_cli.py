@@ -313,6 +313,41 @@ def test_challengers_stand_beside_their_champion_without_a_verdict_before_outcom
     assert "losses changed: none" in shell.ok("concept-drift", served)
 
 
+def test_a_window_in_which_outcomes_are_the_opposite_is_diagnosed_as_concept_drift(
+    shell: Shell, digests: list[str]
+) -> None:
+    settings = {"bucket": "minute", "accuracy_window": "minute", "grace_ms": 0, "max_age_ms": 1_000_000_000_000}
+    (shell.folder / "turned.yaml").write_text(json.dumps(settings))
+    shell.ok("deployment", "create", "turned", "--champion", digests[0], "--settings", shell.folder / "turned.yaml")
+    rng, rows = np.random.default_rng(4), 400
+    producer = Producer(shell.connection.config | {"partitioner": "murmur2_random"})
+    requests, actuals = (shell.connection.layout.name(topic) for topic in (Topic.REQUESTS, Topic.ACTUALS))
+    for number, age in enumerate(rng.normal(size=rows + 40).tolist()):
+        at_ms = START + number * 90 + (300_000 if number >= rows else 0)  # the last ones close the minute
+        record = {"deployment": "turned", "association_id": f"turned-{number}", "timestamp": at_ms}
+        features = {"age": age, "income": rng.normal(), "plan": str(rng.choice(["basic", "gold"]))}
+        producer.produce(requests, json.dumps(record | {"features": features}), f"turned-{number}")
+        producer.produce(actuals, json.dumps(record | {"value": "no" if age > 0 else "yes"}), f"turned-{number}")
+    producer.flush(30)
+    said: dict[str, Any] = {}
+
+    def told() -> bool:
+        found = shell.json("diagnosis", "turned")
+        assert isinstance(found, list)
+        said.update(found[0] if found else {})
+        return bool(said.get("cause") == "concept_drift")
+
+    wait(told, 90)
+    assert (said["window_start_ms"], said["rows"], said["coverage"]) == (START // 60_000 * 60_000, rows, 1.0)
+    lost = {one["measure"]: one for one in said["signs"] if one["evidence"] == "loss_given_score"}
+    assert lost["brier"]["value"] > 1.5 * lost["brier"]["reference"]
+    shown = shell.ok("diagnosis", "turned")
+    assert re.search(r"slope-0 1 +concept drift .*100% .*brier 0\.\d+ \(0\.\d+\)", shown)
+    lines = [json.loads(line) for line in shell.ok("tail", "diagnoses", "--from-beginning").splitlines()]
+    assert lines[-1]["value"]["cause"] == "concept_drift"
+    assert lines[-1]["key"] == f"turned|{digests[0]}|{said['window_start_ms']}|{said['window_end_ms']}"
+
+
 def test_groups_get_what_the_rows_say_they_got(shell: Shell, digests: list[str]) -> None:
     """A deployment of its own, in which every prediction has its outcome: 600 requests, gold customers are older."""
     settings = {"bucket": "minute", "grace_ms": 1_000, "max_age_ms": 1_000_000_000_000, "segments": ["plan"]}
@@ -384,7 +419,8 @@ def test_a_report_is_written_that_stands_alone(shell: Shell, served: str) -> Non
     file = shell.folder / "report.html"
     assert str(file) in shell.ok("report", served, "--html", file)
     page = file.read_text()
-    for words in ("Feature by feature", "income", "Accuracy", "Service health", "<svg", "slope-0 1"):
+    sections = "Feature by feature", "Accuracy", "While outcomes come in", "Challengers", "Service health"
+    for words in (*sections, "income", "<svg", "slope-0 1"):
         assert words in page
     assert "http" not in page.replace("http-equiv", "")
     assert shell.run("report", "chrun", "--html", file).exit_code == 1
@@ -476,6 +512,7 @@ def phase(shell: Shell, deployment: str, alert: str) -> str:
 def test_every_topic_can_be_read(shell: Shell, served: str, topic: Topic) -> None:
     lines = [json.loads(line) for line in shell.ok("tail", topic, "-n", 3).splitlines()]
     silent = {Topic.ALERTS, Topic.TRIGGERS, Topic.DETECTIONS, Topic.CUSTOM_METRICS}  # nothing changed, nobody reported
+    silent |= {Topic.DIAGNOSES}  # a day is not over
     assert 0 < len(lines) <= 3 or topic in silent, served
     assert all("unreadable" not in (line["value"] or {}) or line["key"] == "unreadable" for line in lines)
 
