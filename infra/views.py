@@ -9,7 +9,9 @@ that it needs; their values are the evaluator's, unread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 import redis
@@ -21,7 +23,10 @@ from schemas.package import Feature, Package
 from schemas.trigger import Trigger, TriggerEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+T = TypeVar("T")
+log = logging.getLogger("watchkeeper.views")
 
 
 class _Featured(msgspec.Struct):
@@ -76,11 +81,11 @@ class Views:
 
     def deployments(self) -> dict[str, Deployment]:
         """By name."""
-        return {name: _decode_deployment(value) for name, value in self._all("deployments")}
+        return readable("deployments", self._all("deployments"), _decode_deployment)
 
     def packages(self) -> dict[str, Package]:
         """By digest."""
-        return {digest: _decode_package(value) for digest, value in self._all("packages")}
+        return readable("packages", self._all("packages"), _decode_package)
 
     def package(self, digest: str) -> Package | None:
         """One package, None where it is not known."""
@@ -99,36 +104,37 @@ class Views:
 
     def metrics(self, deployment: str) -> list[Metric]:
         """All metrics of a deployment, in time order."""
-        found = [_decode_metric(value) for _, value in self._all(f"metrics:{deployment}")]
+        found = readable("metrics", self._all(f"metrics:{deployment}"), _decode_metric).values()
         return sorted(found, key=lambda m: (m.window_start_ms, m.metric, m.feature, m.segment, m.model))
 
     def verdicts(self, deployment: str) -> list[Verdict]:
         """What was told of a deployment's challengers, in time order."""
-        found = [_decode_verdict(value) for _, value in self._all(f"verdicts:{deployment}")]
+        found = readable("verdicts", self._all(f"verdicts:{deployment}"), _decode_verdict).values()
         return sorted(found, key=lambda one: (one.window_start_ms, one.champion, one.challenger))
 
     def detections(self, deployment: str) -> list[Detection]:
         """Where detectors found changes of a deployment's losses, retracted ones too, in time order."""
-        found = [_decode_detection(value) for _, value in self._all(f"detections:{deployment}")]
+        found = readable("detections", self._all(f"detections:{deployment}"), _decode_detection).values()
         return sorted(found, key=lambda one: (one.at_ms, one.detector, one.model))
 
     def diagnoses(self, deployment: str) -> list[Diagnosis]:
         """What may be the matter in each closed window of a deployment's models, in time order."""
-        found = [_decode_diagnosis(value) for _, value in self._all(f"diagnoses:{deployment}")]
+        found = readable("diagnoses", self._all(f"diagnoses:{deployment}"), _decode_diagnosis).values()
         return sorted(found, key=lambda one: (one.window_start_ms, one.window_end_ms, one.model))
 
     def alerts(self) -> list[Alert]:
         """The newest state of each alert, oldest first."""
-        return sorted((_decode_event(value).data for _, value in self._all("alerts")), key=lambda a: (a.since_ms, a.id))
+        found = [event.data for event in readable("alerts", self._all("alerts"), _decode_event).values()]
+        return sorted(found, key=lambda one: (one.since_ms, one.id))
 
     def triggers(self, deployment: str) -> list[Trigger]:
         """What programs were asked to do with a deployment, each as it was said last, oldest first."""
-        found = (_decode_trigger(value).data for _, value in self._all(f"triggers:{deployment}"))
-        return sorted(found, key=lambda one: (one.at_ms, one.name, one.id))
+        events = readable("triggers", self._all(f"triggers:{deployment}"), _decode_trigger).values()
+        return sorted((event.data for event in events), key=lambda one: (one.at_ms, one.name, one.id))
 
     def workers(self) -> list[Heartbeat]:
         """The last heartbeat of each worker."""
-        found = [_decode_heartbeat(value) for _, value in self._all("workers")]
+        found = readable("heartbeats", self._all("workers"), _decode_heartbeat).values()
         return sorted(found, key=lambda heartbeat: (heartbeat.role, heartbeat.worker))
 
     def series(self, deployment: str) -> list[str]:
@@ -158,6 +164,26 @@ class Views:
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:view:{name}"
+
+
+def readable(what: str, rows: Iterable[tuple[str, bytes]], decode: Callable[[bytes], T]) -> dict[str, T]:
+    """The rows that can be read, by field; others are logged and left out.
+
+    A stranger's record, or one that only a newer version can read, must not take from everybody what else is known.
+
+    >>> readable("numbers", [("a", b"1"), ("b", b"?")], msgspec.json.Decoder(int).decode)
+    {'a': 1}
+    """
+    found: dict[str, T] = {}
+    bad: dict[str, Exception] = {}
+    for field, value in rows:
+        try:
+            found[field] = decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            bad[field] = error
+    for field, why in islice(bad.items(), 1):
+        log.warning("%s: %d cannot be read and are left out, such as %r: %s", what, len(bad), field, why)
+    return found
 
 
 def rows_of_deployments(name: str, values: Iterable[bytes | None], keys: Iterable[bytes | None]) -> list[Row]:

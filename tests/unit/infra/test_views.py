@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
+import pytest
 
-from infra.views import rows_of, rows_of_deployments
+from infra.views import readable, rows_of, rows_of_deployments
 from monitors.table import key_of
 from monitors.watermark import MARK
 from monitors.windows import BUCKET
+from schemas.observation import Heartbeat
 from schemas.records import Records
 from schemas.topics import Topic
 from streams.roles.projector import rows_of_topic
@@ -38,3 +41,14 @@ def test_of_the_evaluators_table_the_newest_bucket_and_watermark_are_put_and_a_t
         ("buckets:loans|features|m1|plan=a|b", "0", None),
         ("watermarks", "loans", b"late"),
     ]
+
+
+def test_a_row_that_cannot_be_read_is_left_out_and_said_once_and_the_others_are_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    beat = Heartbeat("scorer", "1", 7, 1, {"requests-0": 3}, {}, {"late": 3}, 1, 2)
+    strange = [("a", b"{}"), ("b", b"\xff"), ("c", b"[" * 99_999), ("d", b'{"role": 7}')]
+    rows = [*strange[:2], ("scorer/1", msgspec.json.encode(beat)), *strange[2:]]
+    assert readable("heartbeats", rows, msgspec.json.Decoder(Heartbeat).decode) == {"scorer/1": beat}
+    (record,) = caplog.records
+    assert "heartbeats: 4 cannot be read and are left out, such as 'a'" in record.message
