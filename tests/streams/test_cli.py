@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Shell:
         runner = CliRunner(env=self.environment)
         return runner.invoke(watchkeeper, [str(word) for word in words], input=input)
 
-    def json(self, *words: object) -> object:
+    def json(self, *words: object) -> Any:  # noqa: ANN401  # each test knows what it asks for
         result = self.run(*words, "--json")
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
@@ -153,15 +153,15 @@ def served(shell: Shell, digests: list[str]) -> str:
     return "churn"
 
 
-def wait(until: object, seconds: float = 60) -> None:
+def wait(until: Callable[[], object], seconds: float = 60) -> None:
     limit = time.monotonic() + seconds
-    while not until():  # type: ignore[operator]
+    while not until():
         assert time.monotonic() < limit, "it does not come"
         time.sleep(0.5)
 
 
 def skipped(shell: Shell, role: str) -> int:
-    workers = [one["heartbeat"] for one in shell.json("status", "--workers")]  # type: ignore[attr-defined]
+    workers = [one["heartbeat"] for one in shell.json("status", "--workers")]
     return sum(one["skipped"] for one in workers if one["role"] == role)
 
 
@@ -220,9 +220,9 @@ def test_a_refusal_is_the_governors_sentence_and_exit_code_1(shell: Shell, serve
 
 
 def test_status_says_how_deployments_and_workers_are(shell: Shell, served: str) -> None:
-    (standing,) = shell.json("status")  # type: ignore[misc]
-    assert standing["name"] == served  # type: ignore[has-type]
-    assert standing["requests"] == ROWS  # type: ignore[has-type]
+    (standing,) = shell.json("status")
+    assert standing["name"] == served
+    assert standing["requests"] == ROWS
     assert "accuracy is unknown: no alert rule looks at it" in shell.ok("status")
     workers = shell.json("status", "--workers")
     assert isinstance(workers, list)
@@ -244,8 +244,8 @@ def test_lag_is_told_by_role_and_partition_and_nothing_is_silent(shell: Shell, s
 
 def test_windows_of_any_length_are_read_from_the_buckets(shell: Shell, served: str) -> None:
     minutes = shell.json("metrics", served, "--metric", "requests")
-    (hour,) = shell.json("metrics", served, "--metric", "requests", "--window", "hour", "--model", minutes[0]["model"])  # type: ignore[index, misc]
-    assert hour["value"] == ROWS  # type: ignore[has-type]
+    (hour,) = shell.json("metrics", served, "--metric", "requests", "--window", "hour", "--model", minutes[0]["model"])
+    assert hour["value"] == ROWS
     words = ("--metric", "psi", "--feature", "age", "--window", "minute", "--compare", "previous")
     compared = shell.json("metrics", served, *words)
     assert isinstance(compared, list)
@@ -304,7 +304,7 @@ def test_challengers_stand_beside_their_champion_without_a_verdict_before_outcom
     found: dict[str, str] = {}
 
     def told() -> bool:
-        found.update({one["challenger"]: one["finding"] for one in shell.json("challengers", served)})  # type: ignore[attr-defined]
+        found.update({one["challenger"]: one["finding"] for one in shell.json("challengers", served)})
         return len(found) == len(digests) - 1
 
     wait(told)
@@ -469,7 +469,7 @@ def test_an_alert_that_was_acknowledged_stays_open_and_is_in_the_audit_log(shell
     assert f"{served}: alert {alert['id']} acknowledged, audit record" in said
     wait(lambda: phase(shell, served, alert["id"]) == "acknowledged")
     assert {one["id"] for one in others} <= {one["id"] for one in firing(shell, served)}
-    assert alert["id"] in {one["id"] for one in shell.json("alerts", served, "--open")}  # type: ignore[attr-defined]
+    assert alert["id"] in {one["id"] for one in shell.json("alerts", served, "--open")}
     audits = shell.json("audit", "--entity", served)
     assert isinstance(audits, list)
     (audit,) = [one for one in audits if one["command"]["action"]["type"] == "acknowledge_alert"]
@@ -489,10 +489,10 @@ def test_a_status_that_a_minute_has_too_few_rows_for_rests_on_a_longer_time(shel
     assert small
     shown = shell.ok("metrics", served, "--metric", "psi")
     assert "by the hour to its end" in shown
-    (standing,) = shell.json("status")  # type: ignore[misc]
+    (standing,) = shell.json("status")
     newest = max(one["window_start_ms"] for one in found if one.get("closed"))
     names = {f"psi of {one['feature']}" for one in small if one["window_start_ms"] == newest}
-    assert names <= standing["roll_ups"].keys()  # type: ignore[has-type]
+    assert names <= standing["roll_ups"].keys()
     if names:
         assert "the newest window has too few rows for " in shell.ok("status")
 
@@ -504,7 +504,7 @@ def firing(shell: Shell, deployment: str) -> list[dict[str, str]]:
 
 
 def phase(shell: Shell, deployment: str, alert: str) -> str:
-    (one,) = [one for one in shell.json("alerts", deployment) if one["id"] == alert]  # type: ignore[attr-defined]
+    (one,) = [one for one in shell.json("alerts", deployment) if one["id"] == alert]
     return str(one["phase"])
 
 
@@ -534,7 +534,7 @@ def test_a_dead_letter_is_replayed_with_its_key(shell: Shell, served: str) -> No
     assert (shown["size_bytes"], shown["value_text"], shown["key_text"]) == (7, "garbage", "unreadable")
     assert shell.run("dead-letters", "replay", position, input="n\n").exit_code == 1
     assert "1 record(s) produced again" in shell.ok("dead-letters", "replay", position, "--yes")
-    wait(lambda: len(shell.json("dead-letters", "list")) == 2)  # type: ignore[arg-type]
+    wait(lambda: len(shell.json("dead-letters", "list")) == 2)
     assert "there is no dead letter" in shell.run("dead-letters", "show", "requests-0-99999").stderr
     assert served
 
