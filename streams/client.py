@@ -66,5 +66,6 @@ def submit(connection: Connection, what: Command, timeout_s: float = 60.0) -> Au
     finally:
         reader.close()
     raise Unanswered(
-        f"no answer to the command within {timeout_s:.0f} s: does a governor run? See `watchkeeper status --workers`."
+        f"no answer to the command within {timeout_s:.0f} s: does a governor run? See `watchkeeper status --workers`. "
+        "What a governor of an older version cannot read is a dead letter: `watchkeeper dead-letters list`."
     )
