@@ -4,8 +4,9 @@ Rules (STATISTICS section 9):
 - From 300 outcomes and half of those asked for on; before that nothing is said.
 - Something speaks above 3 standard errors of its difference and one point (of numbers: a hundredth of the error).
 - Binary: expected are the calibrated rates of the scores of those rows whose outcome is known, so it does not matter
-  which are; the Brier loss, and the share of positives, which a loss around .5 hardly feels. Others: accuracy and mean
-  absolute error, from 90 % of the outcomes on, as what is expected is known for all rows together only.
+  which are; the Brier loss, and the share of positives, which a loss around .5 hardly feels. Others: accuracy and the
+  shares of classes, or the mean absolute error, from 90 % of the outcomes on, as what is expected is known for all rows
+  together only.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import sqrt
 
+import msgspec
+import numpy as np
+
 from monitors.bins import package_prediction_bins
 from monitors.diagnosis_classes import ERRORS, LEAST_GAP, compared, signs_of_classes
 from monitors.estimate import ESTIMATES
 from monitors.estimate.brier import brier
+from monitors.estimate.classes import confusion as expected_confusion
 from monitors.estimate.positive_rate import positive_rate
 from monitors.estimate.scores import of_counts
 from monitors.metrics import METRICS
 from monitors.metrics.intervals import Z
 from monitors.metrics.scores import scored
+from monitors.metrics.targets import confusion
 from monitors.summary import Summary
 from monitors.trust import LEAST_COVERAGE, LEAST_ROWS
 from schemas.diagnosis import Evidence, Sign
@@ -73,7 +79,20 @@ def _given_all(summary: Summary, package: Package) -> tuple[Sign, ...] | Reason:
     if told.value is None or told.error is None or found.value is None:
         return told.reason or found.reason or Reason.UNCALIBRATED
     least = _least(package, told.value)
-    return (compared(Evidence.LOSS_GIVEN_SCORE, name, (found.value, told.value, told.error), found.n, least),)
+    loss = compared(Evidence.LOSS_GIVEN_SCORE, name, (found.value, told.value, told.error), found.n, least)
+    return (loss, *_classes_given_scores(summary, package))
+
+
+def _classes_given_scores(summary: Summary, package: Package) -> Iterator[Sign]:
+    """Of many classes the share of that one which came true otherwise most, beside what was expected."""
+    came, expected = confusion(summary, package).sum(axis=1), expected_confusion(summary, package)
+    if package.target.type is not TargetType.MULTICLASS or isinstance(expected, Reason) or not came.any():
+        return
+    n, shares, told = int(came.sum()), came / came.sum(), expected.sum(axis=0) / expected.sum()
+    at = int(np.argmax(np.abs(shares - told)))
+    error = sqrt(told[at] * (1 - told[at]) * (1 / n + 1 / max(package.baseline.holdout_rows, 1)))
+    sign = compared(Evidence.LOSS_GIVEN_SCORE, "share", (float(shares[at]), float(told[at]), error), n)
+    yield msgspec.structs.replace(sign, of=package.target.classes[at])
 
 
 def _beside_holdout(summary: Summary, package: Package) -> Iterator[Sign]:

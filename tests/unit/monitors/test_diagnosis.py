@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import fields
+from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from monitors.baseline import build_baseline
 from monitors.diagnosis import RULES, Findings, causes, findings
 from monitors.diagnosis_inputs import signs_of_inputs
 from monitors.diagnosis_outcomes import signs_of_outcomes
 from monitors.evaluator import Evaluator
-from monitors.folds import SummaryKey
+from monitors.folds import SummaryKey, fold_predictions
 from monitors.label_shift import unexplained
 from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable
-from schemas.deployment import DAY_MS, HOUR_MS, ChangeDetector, Settings
+from schemas.deployment import DAY_MS, HOUR_MS, ChangeDetector, Settings, Span
 from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
 from schemas.observation import Entry, Kind, Reason, Summary, SummaryRecord
+from schemas.package import Baseline, Target
 from tests.unit.monitors.diagnosis_scene import Floats, Rows, World, came_true, deltas, sigmoid, trained
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, progress
+from tests.unit.monitors.fold_frames import package, predictions, said
 from tests.unit.monitors.test_concept_drift import losses_entry
+from tests.unit.monitors.test_metrics import COLOURS, PRICE, accuracy_summary
 
 ROWS = 2_000
 RUNS = 30
@@ -103,6 +109,57 @@ def test_the_evidence_has_numbers_beside_what_they_would_be_without_a_cause() ->
     assert lost.value is not None
     assert lost.reference is not None
     assert lost.value > lost.reference
+
+
+def signs_of_others(target: Target, actuals: list[Any], answers: list[dict[str, Any]]) -> Findings:
+    """Of 2,000 rows, the first of 4,000; the others are the holdout."""
+    said_before = np.array([one["value"] if target is PRICE else one["probabilities"] for one in answers[ROWS:]])
+    baseline = build_baseline((), target, pl.DataFrame(), actuals[ROWS:], said_before)
+    summary = accuracy_summary(target, actuals[:ROWS], answers[:ROWS], baseline)
+    summary.add(predicted(target, answers[:ROWS], baseline))
+    signs, reason = signs_of_outcomes(summary, package(target, baseline))
+    assert reason is None
+    return findings(signs)
+
+
+def predicted(target: Target, answers: list[dict[str, Any]], baseline: Baseline) -> Counts:
+    rows = [{"value": one["value"], "label": one["label"], "probabilities": one["probabilities"]} for one in answers]
+    return fold_predictions(predictions(rows), package(target, baseline), Span.DAY)[Kind.ACCURACY, "m", "", 0]
+
+
+@pytest.mark.parametrize(("noise", "changed", "worse"), [(1.0, False, False), (1.5, True, True), (0.5, True, False)])
+def test_errors_of_numbers_beside_what_their_predictions_made_one_expect(
+    noise: float,
+    changed: bool,  # noqa: FBT001  # what is expected
+    worse: bool,  # noqa: FBT001  # the same
+) -> None:
+    rng = np.random.default_rng(8)
+    foreseen = rng.normal(100, 20, 2 * ROWS)
+    errors = rng.normal(0, 5, 2 * ROWS) * np.where(np.arange(2 * ROWS) < ROWS, noise, 1.0)
+    answers = [said(value) for value in foreseen.tolist()]
+    found = signs_of_others(PRICE, (foreseen + errors).tolist(), answers)
+    assert (found.changed, found.worse, found.shifted) == (changed, worse, False)
+
+
+@pytest.mark.parametrize(
+    ("shares", "wrong", "changed", "shifted"),
+    [((0.4, 0.3, 0.3), 0.0, False, False), ((0.4, 0.3, 0.3), 0.3, True, False), ((0.1, 0.2, 0.7), 0.0, True, True)],
+)
+def test_many_classes_change_by_their_labels_or_shift_as_foretold(
+    shares: tuple[float, ...],
+    wrong: float,
+    changed: bool,  # noqa: FBT001  # what is expected
+    shifted: bool,  # noqa: FBT001  # the same
+) -> None:
+    rng = np.random.default_rng(9)
+    at = np.concatenate([rng.choice(3, ROWS, p=shares), rng.choice(3, ROWS, p=(0.4, 0.3, 0.3))])
+    logits = rng.normal(0, 1, (2 * ROWS, 3)) + 1.2 * np.eye(3)[at]
+    odds = np.exp(1.2 * logits) * np.array([0.4, 0.3, 0.3])
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    seen = np.where((np.arange(2 * ROWS) < ROWS) & (rng.random(2 * ROWS) < wrong), (at + 1) % 3, at)
+    answers = [said(label=COLOURS.classes[int(np.argmax(row))], probabilities=row) for row in probabilities.tolist()]
+    found = signs_of_others(COLOURS, [COLOURS.classes[one] for one in seen.tolist()], answers)
+    assert (found.changed, found.shifted) == (changed, shifted)
 
 
 BY_HAND = [
