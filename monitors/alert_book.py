@@ -17,6 +17,7 @@ from monitors.alert_life import life
 from monitors.alert_state import BOOK, Adopted, AlertState, load, store
 from monitors.alerts import OPEN
 from monitors.change_log import ChangeLog, Packages
+from monitors.roll_ups import longer
 from monitors.table import TablePartition
 from monitors.windows import Series, Window, WindowId, Windows, window_span
 from schemas.deployment import CHANGE, AlertRule, Deployment, Span
@@ -164,8 +165,9 @@ class AlertBook:
             span = self._span(rule, deployment)
             if span is not None:
                 state = wanted.setdefault(rule.alert_name, AlertState(since_ms=since_ms, watched=watched))
-                state.rules.append(rule)
-                state.spans.append(span)
+                for each, length in ((rule, span), *longer(rule, span)):
+                    state.rules.append(each)
+                    state.spans.append(length)
         return wanted
 
     def _span(self, rule: AlertRule, deployment: Deployment) -> Span | None:

@@ -5,6 +5,8 @@ Rules:
   before that window; the expiry of windows, and a restart, to the first window that is kept. All three say the same.
 - Windows are those of the model that served: see `Adopted.serving`.
 - A rule that compares with an earlier window knows only those windows whose earlier one is kept as well.
+- A longer window that a rule reads may be bad only where most of the shorter ones in it have no status
+  (`monitors.roll_ups`).
 """
 
 from __future__ import annotations
@@ -17,17 +19,18 @@ import numpy as np
 
 from monitors.alert_events import AlertKey, Told, carried
 from monitors.alert_state import Adopted, AlertState
-from monitors.alerts import Episode, Fold, Point
+from monitors.alerts import Episode, Fold, Point, Verdict, judge
 from monitors.change_fold import ChangeFold
 from monitors.change_log import ChangeLog
 from monitors.multiplicity import decider_of
 from monitors.periods import Ago, Range, before
+from monitors.roll_ups import shorter
 from monitors.spans import span_end
 from monitors.timeliness import ARRIVALS
 from monitors.windows import Window, WindowId, window_of
 from schemas.deployment import CHANGE, EARLIER, AlertRule, Compare, Deployment, Span
 from schemas.expectations import CUSTOM
-from schemas.observation import Kind
+from schemas.observation import Kind, Status
 
 _EACH = "*"
 _BEGINNING_MS = -(1 << 62)
@@ -67,7 +70,7 @@ class Folds:
         self._folds: dict[tuple[str, AlertKey], Fold] = {}
         self._changes: dict[str, ChangeFold] = {}
         self._closed: dict[_Place, dict[int, set[WindowId]]] | None = None
-        self._ordered: dict[_Place, list[int]] = {}
+        self._ordered: dict[_Place, dict[Span, list[int]]] = {}
 
     def forget(self) -> None:
         """Compute every fold anew: rules changed."""
@@ -121,7 +124,7 @@ class Folds:
         if rule.metric == CHANGE:
             oldest = self._log.oldest_ms(segment)
             return _BEGINNING_MS if oldest is None else oldest
-        ordered = self._starts(rule, segment)
+        ordered = self._starts(rule, span, segment)
         if rule.compare not in EARLIER or not ordered:
             return ordered[0] if ordered else _BEGINNING_MS
         at = bisect_left(ordered, ordered[0], key=lambda start_ms: _earlier(rule, start_ms, span))
@@ -138,7 +141,7 @@ class Folds:
                 continue
             for feature in _features(rule, state):
                 key = AlertKey(rule.alert_name, segment, feature)
-                fold = self._fold(rule, span, state, key, look, first_ms)
+                fold = self._fold(rule, span, state, key, look, _first(rule, span, first_ms))
                 if fold.episodes:
                     keys.add(key)
                 if fold.last_ms is not None:
@@ -181,31 +184,49 @@ class Folds:
             seed = carried(look.told.get(key, []), rule.name, self.oldest_ms(rule, span, key.segment))
             self._folds[rule.name, key] = fold = Fold(rule, seed)
             from_ms = _BEGINNING_MS
-        ordered = self._starts(rule, key.segment)
+        ordered = self._starts(rule, span, key.segment)
         for start_ms in ordered[bisect_left(ordered, from_ms) :]:
             point = self._point(rule, span, key, look, start_ms)
             if point is not None and point.end_ms > state.since(key.feature):
                 fold.push(point)
         return fold
 
-    def _starts(self, rule: AlertRule, segment: str) -> list[int]:
+    def _starts(self, rule: AlertRule, span: Span, segment: str) -> list[int]:
+        """Where the closed windows begin that a rule reads; of arrivals, of any length."""
         kind = self._kinds.get(rule.metric)
         if kind is None or self._closed is None:
             return []
-        place = kind, segment
-        if place not in self._ordered:
-            self._ordered[place] = sorted(self._closed.get(place, ()))
-        return self._ordered[place]
+        by_span = self._ordered.setdefault((kind, segment), {})
+        if span not in by_span:
+            by_span[span] = sorted(
+                start_ms
+                for start_ms, found in self._closed.get((kind, segment), {}).items()
+                if kind in ARRIVALS or any(each.end_ms == span_end(start_ms, span) for each in found)
+            )
+        return by_span[span]
 
     def _point(self, rule: AlertRule, span: Span, key: AlertKey, look: Look, start_ms: int) -> Point | None:
         found = self._reading(rule, span, key, look, start_ms)
         if found is None or rule.compare is Compare.ABSOLUTE or rule.compare is Compare.STATUS:
-            return found
+            is_left_out = found is not None and judge(rule, found) is not Verdict.CLEAR
+            return None if is_left_out and self._is_told_by_parts(rule, span, key, look, start_ms) else found
         if rule.compare is Compare.BASELINE:
             return found.compared(found.baseline)
         earlier = self._reading(rule, span, key, look, _earlier(rule, start_ms, span))
         usable = earlier is not None and earlier.n >= rule.min_rows
         return found.compared(earlier.value if earlier is not None and usable else None)
+
+    def _is_told_by_parts(self, rule: AlertRule, span: Span, key: AlertKey, look: Look, start_ms: int) -> bool:
+        """Whether most of the shorter windows in a roll-up have a status of their own."""
+        kind = self._kinds.get(rule.metric)
+        part = None if kind is None or not rule.roll_up else shorter(look.deployment.settings, kind, span)
+        if part is None:
+            return False
+        ordered = self._starts(rule, part, key.segment)
+        starts = ordered[bisect_left(ordered, start_ms) : bisect_left(ordered, span_end(start_ms, span))]
+        parts = [one for at_ms in starts if (one := self._reading(rule, part, key, look, at_ms)) is not None]
+        known = sum(one.status not in {None, Status.UNKNOWN} for one in parts)
+        return 2 * known > len(parts)
 
     def _reading(self, rule: AlertRule, span: Span, key: AlertKey, look: Look, start_ms: int) -> Point | None:
         """What was said of the window of the model that served it."""
@@ -235,6 +256,11 @@ class Folds:
             return found[""]
         served = look.adopted.serving(start_ms, {model: point.n for model, point in found.items()})
         return None if served is None else found[served]
+
+
+def _first(rule: AlertRule, span: Span, touched_ms: int) -> int:
+    """The first window of a length to look at again when one that begins then was touched."""
+    return window_of(touched_ms, span)[0] if rule.roll_up else touched_ms
 
 
 def _earlier(rule: AlertRule, start_ms: int, span: Span) -> int:

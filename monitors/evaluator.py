@@ -33,6 +33,7 @@ from monitors.metrics import Metric as Definition
 from monitors.pace import TURNS
 from monitors.resolved_age import ResolvedAge
 from monitors.retention import buckets_before, evidence_before, windows_before
+from monitors.roll_ups import is_roll_up, roll_ups
 from monitors.table import StateFormatError, TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
 from monitors.trigger_book import TriggerBook
@@ -194,7 +195,7 @@ class Evaluator:
         if watermark is not None and (book.windows.is_waiting or book.expired_at != (watermark, deployment.revision)):
             _expire(book, deployment.settings, watermark)
             book.expired_at = watermark, deployment.revision
-        changed = book.windows.settle(deployment.settings)
+        changed = book.windows.settle(deployment.settings, roll_ups(deployment.settings, self._kinds))
         book.diagnoses.mark(book.windows, deployment.settings, changed)
         read_ms = self._expected(book.windows, deployment.settings)
         age_ms = 0 if watermark is None else book.age.of(book.windows, deployment, watermark)
@@ -208,7 +209,8 @@ class Evaluator:
             package = package_of(view.package, window_id.series.model)
             window = book.windows.windows[window_id]
             closes = not window.closed and _is_over(window_id, deployment, watermark, read_ms)
-            if package is None or not (closes or _may_speak(window, tick_ms, wait_ms)):
+            waits = not window.closed and is_roll_up(window_id, deployment.settings)
+            if package is None or not (closes or (not waits and _may_speak(window, tick_ms, wait_ms))):
                 continue
             effects.metrics += self._emit(book, window_id, deployment, package, old_ms, closes=closes)
             book.windows.told(window_id, tick_ms, closed=window.closed or closes)
@@ -265,13 +267,15 @@ class Evaluator:
         summary = book.windows.summary(window_id)
         holds = book.trust.holds(window_id)
         groups = book.fair.groups(window_id, package, old_ms)
+        rolled = is_roll_up(window_id, deployment.settings)
+        read = {rule.metric for rule in deployment.settings.alert_rules if rule.roll_up}
         metrics = list(
             metrics_of_window(
                 window_id,
                 summary,
                 deployment=deployment,
                 package=package,
-                definitions=self._definitions,
+                definitions=[one for one in self._definitions if not rolled or one.name in read],
                 closed=closed,
                 trusted=holds,
                 groups=groups,
@@ -297,7 +301,8 @@ class Evaluator:
         window.readings = {}
         if closed:
             window.readings = _readings(metrics, deployment.settings, window_id.series.segment)
-        return (msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in said)
+        told = [] if rolled else said  # of longer windows alerts are told alone
+        return (msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in told)
 
 
 def current_values(

@@ -15,6 +15,7 @@ Everything here but the table itself is derived from it. `flush` writes what cha
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -189,8 +190,13 @@ class Windows:
         """Whether there are deltas that `settle` has not seen."""
         return bool(self._waiting)
 
-    def settle(self, settings: Settings) -> frozenset[tuple[Series, int]]:
-        """Mark the windows of the buckets that changed as due; answers those buckets."""
+    def settle(
+        self, settings: Settings, longer: Callable[[Series], tuple[Span, ...]] = lambda _: ()
+    ) -> frozenset[tuple[Series, int]]:
+        """Mark the windows of the buckets that changed as due; answers those buckets.
+
+        `longer`: by series the lengths of windows that are kept beside those of the settings.
+        """
         if not self._waiting:
             return frozenset()
         self._merge_fresh()
@@ -198,10 +204,12 @@ class Windows:
         for series, bucket_ms in self._waiting:
             if series.kind in READ_BY_BUCKET or not self._holds(series, bucket_ms):
                 continue  # of no window, or expired in between
-            window_id = WindowId(*window_at(bucket_ms, settings, series.kind), series)
-            if self.is_whole(window_id) and self._begins(window_id, bucket_ms):
-                (self.windows.get(window_id) or self._begin(window_id, Window())).dirty = True
-                self.change(window_id)
+            own = window_at(bucket_ms, settings, series.kind)
+            for span in (own, *(window_of(bucket_ms, length) for length in longer(series))):
+                window_id = WindowId(*span, series)
+                if self.is_whole(window_id) and self._begins(window_id, bucket_ms):
+                    (self.windows.get(window_id) or self._begin(window_id, Window())).dirty = True
+                    self.change(window_id)
         self._waiting.clear()
         self._waiting_changed = True
         return changed

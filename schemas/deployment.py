@@ -158,6 +158,9 @@ class AlertRule(msgspec.Struct, frozen=True):
 
     The metric `change` is no metric but the change detector on base buckets: `control` says what its `limit` is. It
     needs no counting of windows; it is over after six without evidence.
+
+    With `roll_up` a rule on a drift statistic reads hours, days and weeks, too, where its windows have too few rows for
+    a status; all of its counts are then of such windows.
     """
 
     name: str
@@ -178,6 +181,7 @@ class AlertRule(msgspec.Struct, frozen=True):
     by_status: bool = False
     alert: str = ""
     control: Control = Control.BUDGET
+    roll_up: bool = False
 
     @property
     def alert_name(self) -> str:
@@ -188,7 +192,16 @@ class AlertRule(msgspec.Struct, frozen=True):
 CHANGE_CLEAR_WINDOWS = 6
 DRIFT = "drift"
 MATERIAL_DRIFT = AlertRule(
-    "material-drift", "psi", 0.1, feature="*", windows=2, of=3, clear_windows=6, by_status=True, alert=DRIFT
+    "material-drift",
+    "psi",
+    0.1,
+    feature="*",
+    windows=2,
+    of=3,
+    clear_windows=6,
+    by_status=True,
+    alert=DRIFT,
+    roll_up=True,
 )
 CHANGE_DETECTED = AlertRule(
     "change-detected",

@@ -63,7 +63,16 @@ def _segment_fault(rule: AlertRule, split: Collection[str]) -> str:
 
 
 def _window_fault(rule: AlertRule, settings: Settings) -> str:
-    return _counting_fault(rule) or _compare_fault(rule, settings)
+    return _counting_fault(rule) or _compare_fault(rule, settings) or _roll_up_fault(rule)
+
+
+def _roll_up_fault(rule: AlertRule) -> str:
+    if not rule.roll_up:
+        return ""
+    if rule.metric.removeprefix("prediction_") not in set(DriftStatistic):
+        return f"roll_up is for drift statistics, which {rule.metric} is not"
+    fits = rule.compare in {Compare.ABSOLUTE, Compare.STATUS}
+    return "" if fits else f"roll_up does not go with {rule.compare}, which compares windows of one length"
 
 
 def _counting_fault(rule: AlertRule) -> str:

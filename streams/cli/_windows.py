@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from monitors.ageing import cuts_ms, placed
+from monitors.ageing import AGED_KINDS, cuts_ms, placed
 from monitors.rollup import ROLL_UPS_MS, Buckets, Reader
 from monitors.summary import Summary
 from monitors.table import opened
@@ -35,10 +35,11 @@ def reader_of(
 ) -> Reader:
     """What reads a deployment's windows. `wanted` chooses the series, `between` the buckets by their start (ms)."""
     watermark_ms = watermark_of(views, deployment.name)
+    aged = between
     if watermark_ms is not None:  # what was added up with age begins before the time that is asked for
         since = placed(np.array([between[0]]), cuts_ms(deployment.settings.bucket, watermark_ms))
-        between = int(since[0]), between[1]
-    buckets = Buckets(_rows(views, deployment.name, wanted, between))
+        aged = int(since[0]), between[1]
+    buckets = Buckets(_rows(views, deployment.name, wanted, lambda kind: aged if kind in AGED_KINDS else between))
     return Reader(buckets, deployment, views.packages().get, watermark_ms=watermark_ms, definitions=definitions)
 
 
@@ -59,11 +60,14 @@ def rolled_up(views: Views, deployment: Deployment, small: Sequence[Metric]) -> 
 
 
 def _rows(
-    views: Views, deployment: str, wanted: Callable[[Series], bool], between: tuple[int, int]
+    views: Views,
+    deployment: str,
+    wanted: Callable[[Series], bool],
+    between: Callable[[Kind], tuple[int, int]],
 ) -> Iterator[tuple[Series, int, Summary]]:
     for name in views.series(deployment):
         kind, model, segment = name.split("|", 2)
         series = Series(Kind(kind), model, segment)
         if wanted(series):
-            for start_ms, value in views.buckets(deployment, name, *between):
+            for start_ms, value in views.buckets(deployment, name, *between(series.kind)):
                 yield series, start_ms, Summary.decode(opened(value))
