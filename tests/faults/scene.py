@@ -34,6 +34,7 @@ from schemas.deployment import (
 from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
 from schemas.package import Feature, Package, Target, TargetType
 from schemas.topics import Topic
+from schemas.trigger import TriggerAction, TriggerRule
 from scorers.formats.linear import LinearModel, Link, NumericTerm
 from streams.client import Unanswered, command, submit
 from streams.connection import connect, ends
@@ -150,6 +151,10 @@ def settings_of_main() -> Settings:
         custom_metrics=CUSTOM,
         detectors=tuple(ChangeDetector),
         resolved_after_ms=MINUTE_MS,
+        triggers=(
+            TriggerRule("labelled", new_labels=1_000, train_on="PT5M"),
+            TriggerRule("often", TriggerAction.PAUSE, every="PT1M"),
+        ),
     )
 
 
