@@ -46,16 +46,19 @@ def rate(points: Sequence[tuple[float, float]]) -> float:
     return (last - first) / (ended - began)
 
 
-def backlog_rate(points: Sequence[tuple[float, float]], rows: int) -> float:
+def backlog_rate(points: Sequence[tuple[float, float]], rows: int, skip: float = 0.0) -> float:
     """Rows per second of one who works off a backlog of `rows`, from (time, rows that are out).
 
-    From the first output that was seen (so that starting up does not count) to the first moment when all were out.
+    From the first output that was seen (so that starting up does not count), or the first beyond a share `skip` of all
+    (so that what was fetched while starting up does not count), to the first moment when all were out.
     ValueError where that was not seen.
 
     >>> backlog_rate([(0.0, 0), (1.0, 0), (2.0, 100), (3.0, 300), (4.0, 500), (9.0, 500)], 500)
     200.0
+    >>> backlog_rate([(0.0, 0), (1.0, 0), (2.0, 300), (3.0, 400), (4.0, 500)], 500, skip=0.5)
+    100.0
     """
-    first = next((index for index, (_, out) in enumerate(points) if out > 0), None)
+    first = next((index for index, (_, out) in enumerate(points) if out > skip * rows), None)
     last = next((index for index, (_, out) in enumerate(points) if out >= rows), None)
     if first is None or last is None or first >= last:
         message = f"the backlog of {rows} rows was not seen to be worked off"

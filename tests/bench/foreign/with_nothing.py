@@ -18,7 +18,9 @@ def main(broker: str, source: str, target: str, group: str, batch_rows: str) -> 
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "fetch.min.bytes": 100_000,
+            "fetch.wait.max.ms": 20,
             "queued.max.messages.kbytes": 65_536,
+            "fetch.queue.backoff.ms": 10,  # with librdkafka's second 100,000 rows/s are the limit, not the machine
         }
     )
     producer = Producer(
