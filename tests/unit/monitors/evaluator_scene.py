@@ -155,8 +155,10 @@ class Run:
             effects = self.evaluator.step(record, self.view)
             now.metrics += effects.metrics
             now.alerts += effects.alerts
+            now.diagnoses += effects.diagnoses
         self.said.metrics += now.metrics
         self.said.alerts += now.alerts
+        self.said.diagnoses += now.diagnoses
         return now
 
     def commit(self, *, restart: bool = False) -> None:
