@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INPUTS = (Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS)
 CHUNK = 50_000
+SLICE = 2_000
 MARKER = 1
 """A commit marker takes an offset of each partition that its transaction wrote to; plain producers write none."""
 
@@ -69,6 +70,15 @@ def seed(built: Rig, pending: int, *, updates: int = 1) -> None:
         asynchronous=False,
     )
     member.close()
+
+
+def as_they_come(built: Rig, count: int, later: int) -> Iterator[tuple[Topic, list[bytes], list[bytes]]]:
+    """A log in the order of time: what is said of each ID, and its actual when it is the turn of the ID `later` on."""
+    for begin in range(0, count + later, SLICE):
+        if begin < count:
+            yield from predictions(built, begin, SLICE)
+        if begin >= later:
+            yield from actuals(begin - later, SLICE)
 
 
 def predictions(built: Rig, first: int, count: int) -> Iterator[tuple[Topic, list[bytes], list[bytes]]]:

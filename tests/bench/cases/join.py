@@ -19,10 +19,10 @@ from schemas.topics import Topic
 from streams.connection import REQUEST_TIMEOUT_S
 from streams.failpoints import FailPoint
 from streams.supervisor import Fleet
-from tests.bench.joining import actuals, give, left, predictions, seed, until_read
+from tests.bench.joining import SLICE, actuals, as_they_come, give, left, predictions, seed, until_read
 from tests.bench.report import Row
 from tests.bench.rig import Rig, WorkerEnded, rig
-from tests.bench.watching import Offsets, TooSlow, wait_until
+from tests.bench.watching import Offsets, TooSlow, cpu_s, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 PENDING = 5_000_000
 JOINED = 400_000
 """IDs whose predictions come, and as many pending ones whose actuals come: four records for each."""
+
+BACKLOG, LATER = 200_000, 20_000
+"""Requests whose records wait for the joiner, and how many of them come before the actual of one."""
 
 UPDATES = 4
 WAITING = 2_000
@@ -47,7 +50,7 @@ _LOOK_S = 0.02
 def run(options: Options) -> list[Row]:
     """A state that is restored, joined into, and restarted; one with old updates; and workers of which one dies."""
     pending = options.scaled(PENDING, least=20_000)
-    rows = [*_one_worker(options, pending), _uncompacted(pending)]
+    rows = [*_one_worker(options, pending), *_in_step(options), _uncompacted(pending)]
     from_kill, from_assignment = zip(*[_takeover(options) for _ in range(min(options.rounds, 3))], strict=True)
     return [
         *rows,
@@ -75,6 +78,28 @@ def _one_worker(options: Options, pending: int) -> list[Row]:
         Row("join.pending", pending, "IDs"),
         Row("join.restart_s", restarted_s, "s", 5, at_most=True),
         Row("join.restore_s", restored_s, "s", 60, at_most=True),
+    ]
+
+
+def _in_step(options: Options) -> list[Row]:
+    """What a request costs whom where the joiner alone works off a backlog of all its inputs, in the order of time."""
+    with rig() as built:
+        offsets, count = Offsets(built.connection), options.scaled(BACKLOG, least=2 * LATER) // SLICE * SLICE
+        sent = give(built, as_they_come(built, count, LATER))
+        with _worker(built) as pid:
+            processes = {"joiner": pid, "broker": built.broker_pid()}
+            wait_until(lambda: left(built, offsets) < sent, PATIENCE_S, "the joiner's first batch", look_s=_LOOK_S)
+            before, todo = cpu_s(processes), left(built, offsets)
+            until_read(built, PATIENCE_S)
+            used = {name: after - before[name] for name, after in cpu_s(processes).items()}
+        names = {topic: built.connection.layout.name(topic) for topic in (Topic.JOIN_CHANGELOG, Topic.OUTCOMES)}
+        written = offsets.written(names.values(), stable=True)
+        offsets.close()
+    requests = todo * count / sent
+    return [
+        *(Row(f"join.cpu_us.{name}", spent * 1e6 / requests, "us/request") for name, spent in used.items()),
+        Row("join.changelog_per_request", written[names[Topic.JOIN_CHANGELOG]] / count, "records"),
+        Row("join.outcomes_per_request", written[names[Topic.OUTCOMES]] / count, "records"),
     ]
 
 
@@ -142,12 +167,12 @@ def _shares(built: Rig) -> dict[str, frozenset[int]]:
 
 
 @contextmanager
-def _worker(built: Rig) -> Iterator[None]:
-    """One joiner, from the start of its process on; WorkerEnded where it did not live to the end."""
+def _worker(built: Rig) -> Iterator[int]:
+    """One joiner by its process, from its start on; WorkerEnded where it did not live to the end."""
     fleet = Fleet(built.home / "logs", built.environment, report=lambda _: None)
     fleet.start(("joiner",))
     try:
-        yield
+        yield fleet.children[0].process.pid
         if ended := [child.exits for child in fleet.children if child.exits]:
             raise WorkerEnded(f"the joiner ended with {ended}")
     finally:
