@@ -53,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True):
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def forget(*, deployment: str, association_id: str, yes: bool, json: bool) -> None:
-    """Forget ASSOCIATION_ID of DEPLOYMENT: the join's state and its row in samples. It cannot be undone.
+    """Forget ASSOCIATION_ID of DEPLOYMENT: the join's state, its row in samples and lists of losses, for good.
 
     What was counted stays in sums, which say nothing of one row. Copies on topics stay until their retention is over.
     """
@@ -69,7 +69,7 @@ def forget(*, deployment: str, association_id: str, yes: bool, json: bool) -> No
         return
     click.echo(
         f"asked: {name(Topic.ACTUALS)}, partition {partition}, offset {offset}; the joiner forgets as it reads it, the "
-        "observer takes the row out of samples."
+        "observer takes the row out of samples and lists of losses."
     )
     rows = ((copy.topic, copy.what, "" if copy.days is None else f"{copy.days} d") for copy in copies)
     show("copies stay on these topics", ("topic", "what", "kept for"), rows)
