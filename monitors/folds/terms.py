@@ -24,6 +24,11 @@ Flags = NDArray[np.bool_]
 SCORE_UNITS = 1 << 30
 """Sums of scores are in steps of 2**-30: 8 billion rows fit into a bin."""
 
+CELL_STEPS = 1 << 16
+"""Sums of numbers by cell of the prediction are in steps of 2**-16 of the actuals' unit."""
+
+CELLS, CELL_PREDICTED, CELL_ACTUAL = "cells", "cell_predicted", "cell_actual"
+MOMENTS = "moments"
 AGAINST_REST = "against_rest:"
 MOST_CLASSES = 20
 
@@ -86,13 +91,28 @@ def _regression(rows: pl.DataFrame, package: Package) -> Terms:
     offset = actual - centre(package)
     square = error * error
     sums = {"y": offset, "y2": offset * offset, "e": error, "abs_e": abs(error), "e2": square, "e4": square * square}
+    sums |= {"e2y": square * offset, "e2y2": square * offset**2, "y3": offset**3, "y4": offset**4}
     terms.sums |= {name: (term, usable) for name, term in sums.items()}
+    terms.bins[MOMENTS] = (np.zeros(usable.size, np.intp), 1, usable)
+    _by_cell(terms, predicted, offset, usable, package)
     size = pl.Series(np.where(usable, np.abs(error) / package.baseline.units.get("e", 1.0), 0.0))
     terms.bins["abs_error"] = (bin_rows(ERROR_BINS, size), bin_count(ERROR_BINS), usable)
     domains, found = losses(actual, predicted, usable, package, centre(package))
     terms.bins |= {f"{IN}{name}": (np.zeros(usable.size, np.intp), 1, rows) for name, rows in domains.items()}
     terms.sums |= {name: (term, domains[DOMAINS[name]]) for name, term in found.items()}
     return terms
+
+
+def _by_cell(terms: Terms, predicted: Floats, offset: Floats, usable: Flags, package: Package) -> None:
+    """Predictions and actuals, both from the centre, by the bin of the prediction; what is too far out is left out."""
+    bins = package_prediction_bins(package)
+    positions, width = bin_rows(bins, pl.Series(predicted)), bin_count(bins)
+    unit = package.baseline.units.get("y", 1.0)
+    steps = [np.rint(of / unit * CELL_STEPS) for of in (predicted - centre(package), offset)]
+    near = usable & np.logical_and.reduce([np.abs(each) < CELL_STEPS**2 for each in steps])
+    terms.bins[CELLS] = (positions, width, near)
+    for name, each in zip((CELL_PREDICTED, CELL_ACTUAL), steps, strict=True):
+        terms.weights[name] = (positions, width, near, np.where(near, each, 0.0))
 
 
 def _binary(rows: pl.DataFrame, package: Package) -> Terms:

@@ -159,3 +159,43 @@ def test_intervals_of_a_regression_cover() -> None:
 def test_a_loss_that_few_rows_carry_is_heavy_tailed(name: str) -> None:
     found = told([1.0] * 2000, [1.001] * 1999 + [101.0])
     assert found[name].reason is Reason.HEAVY_TAILED
+
+
+@pytest.mark.parametrize(("shift", "noise"), [(0.0, 1.0), (300.0, 0.3), (-7.0, 4.0)])
+def test_the_interval_of_r2_is_that_of_its_influence_row_by_row(shift: float, noise: float) -> None:
+    rng = np.random.default_rng(11)
+    actual = rng.normal(50, 3, 800)
+    live = built(actual, actual + rng.normal(0, noise, 800))
+    actual = rng.gamma(9, 1, 1500) + shift
+    predicted = actual + rng.normal(0.2, noise, 1500)
+    found = told(actual, predicted, live)["r2"]
+    squares, distances = (predicted - actual) ** 2, (actual - actual.mean()) ** 2
+    influence = (squares - squares.sum() / distances.sum() * distances) / distances.mean()
+    reach = 1.96 * np.sqrt((influence**2).mean() / 1500)
+    assert found.value == pytest.approx(judge.r2_score(actual, predicted), rel=1e-9)
+    assert found.low == pytest.approx((found.value or 0) - reach, rel=1e-6)
+    assert found.high == pytest.approx(min(1.0, (found.value or 0) + reach), rel=1e-6)
+    assert found.reason is None
+
+
+def test_the_interval_of_r2_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(12)
+    truth, inside = 1 - 0.25 / 1.25, 0
+    for _ in range(300):
+        signal = rng.normal(0, 1, 400)
+        found = told(signal + rng.normal(0, 0.5, 400), signal)["r2"]
+        inside += (found.low or 1) <= truth <= (found.high or 0)
+    assert 0.92 <= inside / 300 <= 0.98
+
+
+def test_r2_has_no_interval_of_rows_folded_without_its_sums_and_warns_where_few_rows_carry_it() -> (
+    None
+):
+    live = package(PRICE)
+    found = summary_of([1.0, 2, 4], [1.5, 2, 3], live)
+    found.counts["moments"] = np.array([2])
+    assert METRICS["r2"].compute(found, live, "").low is None
+    rng = np.random.default_rng(13)
+    actual = rng.normal(0, 1, 400)
+    error = np.where(np.arange(400) == 7, 60.0, 0.1)
+    assert told(actual, actual + error)["r2"].reason is Reason.HEAVY_TAILED
