@@ -1,8 +1,9 @@
 """What programs that compare two frames share; stands alone, next to them: `SCRIPT FOLDER`.
 
-The folder has `numbers.npy` (2, rows, n) and `levels.npy` (2, rows, m), reference first. A program loads them, says
-"ready", and for each line on standard input runs once and answers with one line of JSON: seconds, megabytes that its
-peak of resident memory was above what it had before, and how many columns have a value.
+The folder has `numbers.npy` (2, rows, n) and `levels.npy` (2, rows, m), reference first. A program loads them, compares
+a few rows, so that its code is loaded as well, says "ready", and for each line on standard input runs once and answers
+with one line of JSON: seconds, megabytes that its peak of resident memory was above what it had before, and how many
+columns have a value.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+FEW_ROWS = 1_000
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
