@@ -5,6 +5,8 @@ Rules:
 - Labelled rows are counted by the deltas of accuracy of whoever was champion when their bucket began.
 - A rule that waits for something else than before begins anew. One that is gone says nothing any more, not even that
   what it asked for is overturned.
+- Features of the data to train on are in the requests. Where the data begins so early that these have gone by default,
+  as labels come late, the trigger says so: it is asked all the same, as a broker may keep them for longer.
 - The id comes from the deployment, the rule, the revision that brought it, and how often it has triggered.
 """
 
@@ -22,11 +24,13 @@ from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from monitors.trigger_state import TriggerState, length_ms
 from schemas.deployment import Deployment
 from schemas.observation import AlertEvent, Entry, Verdict
+from schemas.topics import DAY_MS, SPECS, Topic
 from schemas.trigger import Ground, Trigger, TriggerAction, TriggerEvent, TriggerPhase, TriggerRule
 
 TRIGGER = b"r"
 _KEPT = 20
 _BEGINNING_MS = -(1 << 62)
+_FEATURES_KEPT_MS = SPECS[Topic.REQUESTS].retention_ms
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -133,7 +137,7 @@ def _trigger(
         model=deployment.champion.digest,
         revision=deployment.revision,
         grounds=grounds,
-        text=_text(deployment.name, rule, grounds),
+        text=_text(deployment.name, rule, grounds) + _without_features(watermark, from_ms, until_ms),
         previous=_previous(champions, deployment.champion.digest),
         train_from_ms=from_ms,
         train_until_ms=until_ms,
@@ -152,6 +156,20 @@ def _text(deployment: str, rule: TriggerRule, grounds: Sequence[Ground]) -> str:
     first = grounds[0].text.removeprefix(f"{deployment}: ").removesuffix(".")
     others = f", and {len(grounds) - 1} more" if len(grounds) > 1 else ""
     return f"{deployment}: {rule.name} asks to {rule.action}, as {first}{others}"
+
+
+def _without_features(at_ms: int, from_ms: int | None, until_ms: int | None) -> str:
+    """What is said where requests of the data to train on have gone, as long as these are kept by default.
+
+    >>> _without_features(500 * DAY_MS, 90 * DAY_MS, 180 * DAY_MS)
+    '; requests made before 1970-04-11T00:00:00.000Z have gone where `requests` is kept for 400 d, so part has no features'
+    """
+    gone_ms = at_ms - _FEATURES_KEPT_MS
+    if from_ms is None or until_ms is None or from_ms >= gone_ms:
+        return ""
+    part = "none of it has features" if until_ms <= gone_ms else "part has no features"
+    kept = f"{_FEATURES_KEPT_MS // DAY_MS} d"
+    return f"; requests made before {rfc3339(gone_ms)} have gone where `requests` is kept for {kept}, so {part}"
 
 
 def _event(trigger: Trigger) -> TriggerEvent:

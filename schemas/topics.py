@@ -72,7 +72,8 @@ _APPLICATIONS = {"message.timestamp.after.max.ms": str(5 * 60_000)}
 SPECS = {
     spec.topic: spec
     for spec in (
-        TopicSpec(Topic.REQUESTS, retention_ms=90 * DAY_MS, config=_LARGE | _APPLICATIONS),
+        # as long as labels may be waited for, and as what is to be trained on when they are in
+        TopicSpec(Topic.REQUESTS, retention_ms=400 * DAY_MS, config=_LARGE | _APPLICATIONS),
         TopicSpec(Topic.PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.SHADOW_PREDICTIONS, retention_ms=400 * DAY_MS, config=_LARGE),
         TopicSpec(Topic.ACTUALS, retention_ms=400 * DAY_MS, config=_LARGE | _APPLICATIONS),

@@ -24,13 +24,23 @@ COPIES = {
     Topic.ACTUALS: "what came true, and the forget itself",
     Topic.OUTCOMES: "what was joined",
     Topic.JOIN_CHANGELOG: "the join's state, until the topic is compacted",
+    Topic.SUMMARIES: "if it is in a sample the bins of its features, its errors for detectors; by a hash of the ID",
+    Topic.WINDOWS_CHANGELOG: "the same, in what the evaluator wrote, until the topic is compacted",
     Topic.DEAD_LETTERS: "what could not be read, if anything",
 }
-"""Where the association ID may be after the joiner has forgotten it, and with what."""
+"""Where the association ID, or something of its row, may be after the joiner has forgotten it."""
+
+VIEW = "the views in Redis"
+IN_THE_VIEW = "the same as on windows-changelog, until the projector has read what the evaluator wrote"
+STAYS = (
+    "Sums that counted the row stay, and so do the hash of its ID where it was sampled, the names of categories that "
+    "training never saw (watchkeeper metrics NAME --feature FEATURE shows them) and files that were exported."
+)
+"""What no retention removes."""
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """A topic that keeps copies; `days` after it was written a record is gone, null: see `what`."""
+    """A topic, or the view, that keeps copies; `days` after it was written a record is gone, null: see `what`."""
 
     topic: str
     what: str
@@ -38,13 +48,14 @@ class Copy(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """The forget record, by where it is, and the topics that keep copies."""
+    """The forget record, by where it is, what keeps copies for some time, and what stays for good."""
 
     deployment: str
     association_id: str
     partition: int
     offset: int
     copies: tuple[Copy, ...]
+    stays: str
 
 
 @click.command()
@@ -63,16 +74,18 @@ def forget(*, deployment: str, association_id: str, yes: bool, json: bool) -> No
     there = connection()
     name = there.layout.name
     partition, offset = _sent(there.producer(), name(Topic.ACTUALS), deployment, association_id)
-    copies = tuple(Copy(name(topic), what, _days(SPECS[topic])) for topic, what in COPIES.items())
+    on_topics = (Copy(name(topic), what, _days(SPECS[topic])) for topic, what in COPIES.items())
+    copies = *on_topics, Copy(VIEW, IN_THE_VIEW, None)
     if json:
-        say(Asked(deployment, association_id, partition, offset, copies))
+        say(Asked(deployment, association_id, partition, offset, copies, STAYS))
         return
     click.echo(
         f"asked: {name(Topic.ACTUALS)}, partition {partition}, offset {offset}; the joiner forgets as it reads it, the "
         "observer takes the row out of samples and lists of losses."
     )
     rows = ((copy.topic, copy.what, "" if copy.days is None else f"{copy.days} d") for copy in copies)
-    show("copies stay on these topics", ("topic", "what", "kept for"), rows)
+    show("copies stay for some time", ("where", "what", "kept for"), rows)
+    click.echo(STAYS)
 
 
 def _sent(producer: Producer, topic: str, deployment: str, association_id: str) -> tuple[int, int]:

@@ -563,7 +563,8 @@ def test_a_table_that_was_tampered_with_is_found(shell: Shell, served: str) -> N
 def test_a_forgotten_row_leaves_the_join_and_the_command_says_where_copies_stay(shell: Shell, served: str) -> None:
     said = shell.ok("forget", served, "id-1", "--yes")
     assert shell.connection.layout.name(Topic.REQUESTS) in said
-    assert "90 d" in said
+    assert "400 d" in said
+    assert "the views in Redis" in said
 
     def kinds() -> list[str]:
         lines = shell.ok("tail", "outcomes", "--key", "id-1").splitlines()

@@ -86,7 +86,8 @@ def verdict(
 class Book:
     """A trigger book of one deployment that goes on over restarts."""
 
-    def __init__(self, *rules: TriggerRule, champion: str = "m1") -> None:
+    def __init__(self, *rules: TriggerRule, champion: str = "m1", age_ms: int = AGE_MS) -> None:
+        self.age_ms = age_ms
         self.table = MemoryTable()
         self.book = TriggerBook(self.table, "churn")
         self.known = Known(msgspec.structs.replace(SETTINGS, triggers=rules), champion)
@@ -103,7 +104,7 @@ class Book:
         self, hour: float, alerts: Sequence[AlertEvent] = (), verdicts: Sequence[Verdict] = (), *, restart: bool = False
     ) -> list[Trigger]:
         mark = int(hour * HOUR_MS)
-        found = list(self.book.evaluate(self.deployment, mark, mark - AGE_MS, self.champions, alerts, verdicts))
+        found = list(self.book.evaluate(self.deployment, mark, mark - self.age_ms, self.champions, alerts, verdicts))
         self.said += found
         if restart:
             self.restart()
@@ -141,6 +142,17 @@ def test_an_alert_that_fires_asks_once_and_says_what_to_train_on() -> None:
     event = book.said[0]
     assert (event.id, event.type, event.subject) == (f"{told.id}-1", "watchkeeper.trigger.retrain", "refit")
     assert event.time == "1970-01-05T04:00:00.000Z"
+
+
+def test_the_default_range_of_a_trigger_has_features_where_labels_take_most_of_a_year() -> None:
+    book = Book(TriggerRule("refit", alert="errors"), age_ms=300 * DAY_MS)
+    (told,) = book.at(1_000 * 24, [alert(FIRING)])
+    assert told.train_from_ms == 610 * DAY_MS
+    assert "have gone" not in told.text
+    (older,) = Book(TriggerRule("refit", alert="errors"), age_ms=365 * DAY_MS).at(1_000 * 24, [alert(FIRING)])
+    assert older.text.endswith("have gone where `requests` is kept for 400 d, so part has no features")
+    (none,) = Book(TriggerRule("refit", alert="errors"), age_ms=400 * DAY_MS).at(1_000 * 24, [alert(FIRING)])
+    assert none.text.endswith("so none of it has features")
 
 
 def test_an_alert_that_goes_on_or_grows_graver_does_not_ask_again() -> None:
