@@ -87,6 +87,29 @@ class Offsets:
             return self._connection.layout.partitions
 
 
+def takeover_s(
+    is_assigned: Callable[[], bool],
+    has_come: Callable[[], bool],
+    patience_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[float, float]:
+    """Seconds to the first output, from now on and from the assignment on; TooSlow.
+
+    The assignment counts from the last look at which it was not there yet: rather too long, never too short, also
+    where the output comes before anybody saw the assignment.
+    """
+    began = unassigned = clock()
+    seen = False
+    while (now := clock()) - began < patience_s:
+        seen = seen or is_assigned()
+        if not seen:
+            unassigned = now
+        if has_come():
+            came = clock()
+            return came - began, came - unassigned
+    raise TooSlow("nobody took over")
+
+
 def wait_until(done: Callable[[], bool], timeout_s: float, what: str, look_s: float = 0.1) -> None:
     """Look until it is so; TooSlow where it does not come to be."""
     limit = time.monotonic() + timeout_s

@@ -22,7 +22,7 @@ from streams.supervisor import Fleet
 from tests.bench.joining import SLICE, actuals, as_they_come, give, left, predictions, seed, until_read
 from tests.bench.report import Row
 from tests.bench.rig import Rig, WorkerEnded, rig
-from tests.bench.watching import Offsets, TooSlow, cpu_s, wait_until
+from tests.bench.watching import Offsets, cpu_s, takeover_s, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -140,18 +140,19 @@ def _killed(built: Rig, doomed: subprocess.Popen[bytes]) -> tuple[float, float]:
     reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in theirs])
     give(built, actuals(0, WAITING))
     doomed.wait()
-    died, assigned = time.monotonic(), 0.0
+
+    def is_assigned() -> bool:
+        shares = _shares(built)
+        return len(shares) == 1 and theirs <= next(iter(shares.values()))
+
+    def has_come() -> bool:
+        message = reader.poll(_LOOK_S)
+        return message is not None and message.error() is None
+
     try:
-        while time.monotonic() - died < PATIENCE_S:
-            if not assigned and len(shares := _shares(built)) == 1 and theirs <= next(iter(shares.values())):
-                assigned = time.monotonic()
-            message = reader.poll(_LOOK_S)
-            if message is not None and message.error() is None:
-                now = time.monotonic()
-                return now - died, now - assigned if assigned else 0.0
+        return takeover_s(is_assigned, has_come, PATIENCE_S)
     finally:
         reader.close()
-    raise TooSlow("nobody took over")
 
 
 def _shares(built: Rig) -> dict[str, frozenset[int]]:
