@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from streams.role import Place
 
-PATIENCE_S = 0.5
+PATIENCE_S = 2.0
 Held = TypeVar("Held")
 
 

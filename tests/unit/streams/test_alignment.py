@@ -45,8 +45,8 @@ def test_a_silent_partition_is_waited_for_once_until_it_speaks_again() -> None:
     assert waits.cuts({ACTUALS: [10]}, growing, PATIENCE_S / 2) == {ACTUALS: 0}
     assert waits.cuts({ACTUALS: [10, 20]}, growing, PATIENCE_S) == {ACTUALS: 2}
     assert waits.cuts({ACTUALS: [30]}, growing, PATIENCE_S + 0.1) == {ACTUALS: 1}
-    assert waits.cuts({ACTUALS: [40], PREDICTIONS: [10]}, growing, 1.0) == {ACTUALS: 0, PREDICTIONS: 1}
-    assert waits.cuts({ACTUALS: [40]}, growing, 1.1) == {ACTUALS: 0}
+    assert waits.cuts({ACTUALS: [40], PREDICTIONS: [10]}, growing, PATIENCE_S + 0.2) == {ACTUALS: 0, PREDICTIONS: 1}
+    assert waits.cuts({ACTUALS: [40]}, growing, PATIENCE_S + 0.3) == {ACTUALS: 0}
 
 
 LOGS = st.dictionaries(
