@@ -279,6 +279,17 @@ def test_coverage_begins_with_the_champion_and_says_what_the_pending_can_still_c
     assert "slope-0, champion" in shell.ok("coverage", served, "--metric", "positive_rate").splitlines()[0]
 
 
+def test_predictions_are_laid_beside_actuals(shell: Shell, served: str, digests: list[str]) -> None:
+    found = shell.json("calibration", served)
+    assert isinstance(found, list)
+    assert sum(cell["rows"] for cell in found) == ROWS // 2
+    assert sum(cell["rows"] * cell["actual"] for cell in found) == pytest.approx(ROWS // 4)
+    assert all(cell["low"] <= cell["actual"] <= cell["high"] for cell in found)
+    assert shell.json("calibration", served, "--model", digests[0][:12], "--from", "2000-01-01") == found
+    assert "predicted (mean)" in shell.ok("calibration", served)
+    assert "nothing is known" in shell.run("calibration", served, "--segment", "plan=none").stderr
+
+
 def test_coverage_as_of_a_time_is_what_was_known_then_and_what_became_of_it(
     shell: Shell, served: str, digests: list[str]
 ) -> None:
