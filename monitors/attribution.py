@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from monitors.fixed_point import as_float, unit_near
 from monitors.summary import Summary
+from schemas.deployment import Settings
 from schemas.explanations import Explanations
 from schemas.package import Attributions, Baseline, Package
 
@@ -65,10 +67,18 @@ class Sizes:
 
 def sizes_in(summary: Summary, package: Package, names: Sequence[str]) -> Sizes:
     """Of a window; at least one row is explained."""
-    n = summary.count(EXPLAINED)
-    means = np.array([summed(summary, package, SIZE, name) / n for name in names])
-    squares = np.array([summed(summary, package, SQUARE, name) / n for name in names])
+    n, sums, units = summary.count(EXPLAINED), summary.sums, package.baseline.units
+    means, squares = (
+        np.array([sums.get(key, 0) for key in keys], np.float64) * as_float(1, units.get(unit, 1.0)) / n
+        for keys, unit in zip(_keys(tuple(names)), (UNIT, SQUARE_UNIT), strict=True)
+    )
     return Sizes(n, np.maximum(means, 0.0), np.maximum(squares - means * means, 0.0))
+
+
+@lru_cache(maxsize=1024)
+def _keys(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The sums of sizes and of squares by name; a window asks for those of all features once for each of them."""
+    return [SIZE.format(name) for name in names], [SQUARE.format(name) for name in names]
 
 
 def sizes_before(known: Attributions, names: Sequence[str]) -> Sizes:
@@ -82,6 +92,11 @@ def summed(summary: Summary, package: Package, kind: str, name: str) -> float:
     """One of the sums as the number it stands for."""
     unit = package.baseline.units.get(SQUARE_UNIT if kind == SQUARE else UNIT, 1.0)
     return as_float(summary.sums.get(kind.format(name), 0), unit)
+
+
+def are_wanted(settings: Settings) -> bool:
+    """Whether a deployment's predictions are explained."""
+    return settings.explanations
 
 
 def with_attributions(baseline: Baseline, said: Explanations, centres: dict[str, tuple[float, ...]]) -> Baseline:

@@ -18,7 +18,7 @@ from math import copysign, pi, sqrt
 
 import numpy as np
 
-from monitors.attribution import EXPLAINED, LEFT_OUT, Sizes, sizes_before, sizes_in
+from monitors.attribution import EXPLAINED, LEFT_OUT, Sizes, are_wanted, sizes_before, sizes_in
 from monitors.metrics import targets
 from monitors.metrics.intervals import Z
 from monitors.metrics.protocol import Compute, Judgement, Metric, Value
@@ -78,4 +78,6 @@ def _judge(value: Value, feature: str, settings: Settings, closed: bool) -> Judg
     return drift_status(value, settings.thresholds.statistics.get(NAME, LIMITS))
 
 
-METRIC = Metric(NAME, Kind.PREDICTIONS, targets.always, _compute, judge=_judge, configure=_configured)
+METRIC = Metric(
+    NAME, Kind.PREDICTIONS, targets.always, _compute, judge=_judge, configure=_configured, is_wanted=are_wanted
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from monitors.attribution import EXPLAINED, LEFT_OUT, SIGNED, SQUARE, summed
+from monitors.attribution import EXPLAINED, LEFT_OUT, SIGNED, SQUARE, are_wanted, summed
 from monitors.metrics import targets
 from monitors.metrics.intervals import Z
 from monitors.metrics.protocol import Metric, Value
@@ -28,4 +28,4 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     return Value(mean, mean - reach, mean + reach, n, baseline, overflowed)
 
 
-METRIC = Metric("attribution_mean", Kind.PREDICTIONS, targets.always, _compute, per_feature=True)
+METRIC = Metric("attribution_mean", Kind.PREDICTIONS, targets.always, _compute, per_feature=True, is_wanted=are_wanted)

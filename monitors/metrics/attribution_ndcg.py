@@ -8,7 +8,7 @@ order is that of holdout; changes at the top weigh more than below (Jarvelin and
 Features of equal share share the discounts of their ranks. It sees the order only: shares may move far and leave it as
 it is, so it has no status of its own; `attribution_drift` has. The interval is of orders within the noise: the window's
 shares moved by 1.96 standard errors, those of the r heaviest features on holdout down and the others up, or the other
-way; the least and the greatest for any r. That is wider than 95 %, as not all err at once.
+way; the least and the greatest for any r up to 20. That is wider than 95 %, as not all err at once.
 
 >>> round(ndcg(np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])), 6)
 0.809953
@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from monitors.attribution import EXPLAINED, LEFT_OUT, Floats
+from monitors.attribution import EXPLAINED, LEFT_OUT, Floats, are_wanted
 from monitors.metrics import targets
 from monitors.metrics.attribution_drift import compared
 from monitors.metrics.intervals import Z
@@ -29,6 +29,8 @@ from monitors.summary import Summary
 from schemas.deployment import Settings
 from schemas.observation import Kind, Reason
 from schemas.package import Package
+
+_MOST_MOVED = 20
 
 
 def ndcg(gains: Floats, scores: Floats) -> float:
@@ -48,7 +50,7 @@ def _compute(summary: Summary, package: Package, feature: str = "", *, excluded:
     value = ndcg(before.shares, now.shares)
     reach = Z * np.sqrt(now.share_variances)
     near = [value]
-    for heaviest in np.argsort(-before.shares, kind="stable")[:-1].tolist():
+    for heaviest in np.argsort(-before.shares, kind="stable")[:-1][:_MOST_MOVED].tolist():
         reach[heaviest] *= -1
         near += [ndcg(before.shares, now.shares + reach), ndcg(before.shares, now.shares - reach)]
     reason = Reason.OVERFLOW if summary.count(LEFT_OUT) > 0 else None
@@ -59,4 +61,6 @@ def _configured(settings: Settings) -> Compute:
     return partial(_compute, excluded=settings.excluded)
 
 
-METRIC = Metric("attribution_ndcg", Kind.PREDICTIONS, targets.always, _compute, configure=_configured)
+METRIC = Metric(
+    "attribution_ndcg", Kind.PREDICTIONS, targets.always, _compute, configure=_configured, is_wanted=are_wanted
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from math import sqrt
 
-from monitors.attribution import EXPLAINED, LEFT_OUT, sizes_before, sizes_in
+from monitors.attribution import EXPLAINED, LEFT_OUT, are_wanted, sizes_before, sizes_in
 from monitors.metrics import targets
 from monitors.metrics.intervals import Z
 from monitors.metrics.protocol import Compute, Metric, Value
@@ -39,5 +39,11 @@ def _configured(settings: Settings) -> Compute:
 
 
 METRIC = Metric(
-    "attribution_share", Kind.PREDICTIONS, targets.always, _compute, per_feature=True, configure=_configured
+    "attribution_share",
+    Kind.PREDICTIONS,
+    targets.always,
+    _compute,
+    per_feature=True,
+    configure=_configured,
+    is_wanted=are_wanted,
 )

@@ -61,7 +61,8 @@ class Metric:
 
     A metric `by_threshold` is of the predicted classes, so that another decision threshold gives another value.
 
-    A metric `at_close` costs so much that it is computed for closed windows only.
+    A metric `at_close` costs so much that it is computed for closed windows only; one with `is_wanted(settings)` only
+    where a deployment's settings want it.
 
     A metric `among` groups compares a segment with the others of the same protected feature; `compute`, which sees one
     summary only, says that it does not apply.
@@ -80,11 +81,14 @@ class Metric:
     limits: Limits | None = None
     quiet: Callable[[Package, str, int], Limits] | None = None
     at_close: bool = False
+    is_wanted: Callable[[Settings], bool] | None = None
     by_threshold: bool = False
     among: Callable[[Groups], Value] | None = None
 
     def asked_of(self, watched: list[str], settings: Settings) -> list[str]:
         """The features, or what stands for them, that the metric is computed for."""
+        if self.is_wanted is not None and not self.is_wanted(settings):
+            return []
         if self.labels is not None:
             return self.labels(settings)
         return watched if self.per_feature else [""]

@@ -232,6 +232,8 @@ def test_where_nothing_is_explained_they_do_not_apply(name: str) -> None:
     assert not plain.sums.keys() - {"execution_ms", "response_ms"}
     for summary in (plain, Summary()):
         assert value(name, summary, of, "age").reason is Reason.NOT_APPLICABLE
+    assert METRICS[name].asked_of(list(NAMES), Settings()) == [], "they cost nothing where the setting is off"
+    assert METRICS[name].asked_of(list(NAMES), Settings(explanations=True))
 
 
 def test_reasons_say_why_there_is_no_value() -> None:
