@@ -114,12 +114,14 @@ def metrics_of_window(
                 closed=closed,
                 state=AccuracyState.ESTIMATE if shown else state,
                 estimate=None if estimate is None else estimate.value,
+                bound=value.bound,
             )
 
 
 def content_digest(metric: Metric) -> bytes:
     """Eight bytes that change with what a metric says; not with its revision, its reason or whether it is closed."""
-    content = msgspec.structs.replace(metric, closed=False, revision=0, revision_reason="")
+    # a bound is of the same counts as its value, and state of before there were bounds goes on without a revision
+    content = msgspec.structs.replace(metric, closed=False, revision=0, revision_reason="", bound=None)
     return blake2b(_encoder.encode(content), digest_size=8).digest()
 
 

@@ -118,6 +118,8 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     this window after it closed; `state` is for accuracy metrics only. `borderline`: the interval holds a threshold of
     the status, so that a few rows more may change it. `estimate`: what the metric was expected to be of all predictions
     of the window without any of their actuals, where that can be told; it is the value where the state is `estimate`.
+    `bound`: the value of the rows themselves is within `value` +- `bound`, proven, where they are counted in bins; null
+    where the value is exact or has no such proof.
     """
 
     deployment: str
@@ -141,6 +143,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     state: AccuracyState | None = None
     borderline: bool = False
     estimate: float | None = None
+    bound: float | None = None
 
 
 class Finding(StrEnum):

@@ -1,11 +1,14 @@
 """Mean over classes of the area under the ROC curve of each class against the rest, from histograms per class.
 
-64 bins in logit: within the mean of the classes' certificates (`monitors.histograms.roc_area`) of the unbinned mean. A
-class without actuals in the window is left out, and `one_class` said. The interval takes the classes' errors as going
-together, the worst that they can do, as the histograms do not say how they go: it is rather too wide. Up to 20 classes.
+64 bins in logit: the unbinned mean is within the mean of the classes' certificates (`monitors.histograms.roc_area`),
+which is the `bound`. A class without actuals in the window is left out, and `one_class` said. The interval takes the
+classes' errors as going together, the worst that they can do, as the histograms do not say how they go: it is rather
+too wide. Up to 20 classes.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,9 +48,11 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     if not found:
         nothing = Reason.NO_PROBABILITY if summary.count("matched") > 0 else Reason.EMPTY
         return Value(None, n=n, baseline=baseline, reason=Reason.ONE_CLASS if n else nothing)
-    value, error = (float(np.mean([getattr(one, name) for one in found])) for name in ("value", "standard_error"))
+    value, error, bound = (
+        float(np.mean([getattr(one, name) for one in found])) for name in ("value", "standard_error", "certificate")
+    )
     warning = None if len(found) == len(package.target.classes) else Reason.ONE_CLASS
-    return around(value, error, n, baseline, (0.0, 1.0), warning)
+    return replace(around(value, error, n, baseline, (0.0, 1.0), warning), bound=bound)
 
 
 METRIC = Metric("auc_macro", Kind.ACCURACY, _applies, _compute)

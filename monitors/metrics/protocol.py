@@ -25,7 +25,8 @@ Compute = Callable[[Summary, Package, str], "Value"]
 class Value:
     """A metric of one window: `low`, `high` are a 95 % interval (None where none is offered), `n` the rows it rests on.
 
-    `baseline` is the value on holdout where there is one.
+    `baseline` is the value on holdout where there is one. `bound` is a proven limit of the error that counting in bins
+    makes: the value of the rows themselves is within it; None where that is exact, or not bounded.
     """
 
     value: float | None
@@ -34,6 +35,7 @@ class Value:
     n: int = 0
     baseline: float | None = None
     reason: Reason | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,7 @@ def _point(one: Metric) -> Point:
         one.state or "",
         one.reason.value.replace("_", " ") if one.reason else "",
         f"{one.n:,} rows" if one.n else "",
+        "" if one.bound is None else f"±{one.bound:.2g} by bins",
         "" if one.closed else "still open",
     ]
     note = ", ".join(filter(None, words))

@@ -223,7 +223,8 @@ def _row(found: Comparison, rolled: Metric | None, *, against: bool) -> tuple[ob
     one = found.metric
     interval = f" [{one.low:.4g}, {one.high:.4g}]" if one.low is not None and one.high is not None else ""
     reason = one.reason.value.replace("_", " ") if one.reason is not None else ""
-    value = reason if one.value is None else f"{one.value:.4g}{interval}".replace("[", r"\[")
+    bound = "" if one.bound is None else f" ±{one.bound:.2g} by bins"
+    value = reason if one.value is None else f"{one.value:.4g}{interval}{bound}".replace("[", r"\[")
     said = " ".join(
         word
         for word in (

@@ -103,6 +103,7 @@ def test_binned_metrics_are_within_their_bounds_of_the_rows(seed: int, rate: flo
     found = values(summary, of)
     positives, negatives = summary.vector("positives", 259)[:258], summary.vector("negatives", 259)[:258]
     area = roc_area(positives, negatives)
+    assert found["gini"].bound == 2 * area.certificate
     assert abs((found["gini"].value or 0) - (2 * judge.roc_auc_score(actual, scores) - 1)) <= 2 * area.certificate
     false_alarms, hits, _ = judge.roc_curve(actual, scores)
     heaviest = max((positives / positives.sum()).max(), (negatives / negatives.sum()).max())
