@@ -32,7 +32,7 @@ def verdicts(found: Iterable[Watched]) -> Table:
     )
     for column in ("deployment", "challenger", "champion", "verdict"):
         table.add_column(column, overflow="fold")
-    for column in ("loss saved", "resolved", "until", "known then", "rows"):
+    for column in ("loss saved", "resolved", "until", "known then"):
         table.add_column(column, justify="right")
     for one in found:
         for place, each in enumerate(one.verdicts):
@@ -57,8 +57,8 @@ def _verdict(one: Judged) -> tuple[Text | str, ...]:
         word += Text(", no rows yet")
     saved = "" if one.mean is None else f"{one.mean:+.3g}" + ("" if one.radius is None else f" ± {one.radius:.2g}")
     until = "" if one.until_ms is None else day(one.until_ms)
-    known = "" if one.known_mean is None else f"{one.known_mean:+.3g}"
-    return word, saved, f"{one.n:,}", until, known, f"{one.known_n:,}"
+    known = "" if one.known_mean is None else f"{one.known_mean:+.3g} of {one.known_n:,}"
+    return word, saved, f"{one.n:,}", until, known
 
 
 def diagnoses(found: Watched) -> Table | str:
