@@ -251,6 +251,7 @@ class Folds:
                 model=window_id.series.model,
                 status=reading.status,
                 borderline=reading.borderline,
+                at_risk=reading.at_risk,
             )
         if "" in found:  # of the deployment as a whole
             return found[""]

@@ -6,12 +6,13 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from monitors.alerts import Path, Step, clear_level
+from monitors.alerts import CLEAR_SHARE, Path, Step, clear_level
 from schemas.deployment import CHANGE, CHANGE_CLEAR_WINDOWS, Acknowledgement, Compare
 from schemas.observation import AlertPhase
 
 if TYPE_CHECKING:
     from monitors.alert_events import AlertKey
+    from monitors.alerts import Point
 
 _AGAINST = {
     Compare.BASELINE: "the baseline",
@@ -68,12 +69,20 @@ def _windows(phase: AlertPhase, step: Step) -> str:
         return f"{now}, the limit was passed but not often enough to fire."
     if phase is AlertPhase.RESOLVED:
         level = f"{'below' if rule.above else 'above'} {clear_level(rule):.4g}{unit}{against}"
-        level = "surely passing" if rule.compare is Compare.STATUS else level
+        level = _passing(at) if rule.compare is Compare.STATUS else level
         return f"recovered, {level} in {rule.clear_windows} window(s) in a row; {now}."
     side = f"{'above' if rule.above else 'below'} {rule.limit:.4g}{unit}{against}"
-    side = "surely at risk" if rule.compare is Compare.STATUS else side
+    side = _at_risk(at) if rule.compare is Compare.STATUS else side
     often = f"in {len(step.windows)} of the last {rule.of} window(s), fires at {rule.windows}"
     return f"{side} {often}; {now}."
+
+
+def _passing(at: Point) -> str:
+    return "surely passing" if at.at_risk is None else f"below {CLEAR_SHARE * at.at_risk:.4g}"
+
+
+def _at_risk(at: Point) -> str:
+    return "surely at risk" if at.at_risk is None else f"surely at risk, above {at.at_risk:.4g},"
 
 
 def _plain(deployment: str, key: AlertKey) -> str:

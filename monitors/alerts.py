@@ -22,7 +22,7 @@ from monitors.valuation import DRIFT_METRICS
 from schemas.deployment import AlertRule, Compare, Severity
 from schemas.observation import Status
 
-_CLEAR_SHARE = 0.8
+CLEAR_SHARE = 0.8
 _SAVE_EVERY = 64
 
 
@@ -66,7 +66,10 @@ GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A closed window as a rule sees it; `reference` is what it compares with, `baseline` the value on holdout."""
+    """A closed window as a rule sees it; `reference` is what it compares with, `baseline` the value on holdout.
+
+    `at_risk`: of a drift statistic that is judged by its own thresholds, the first of them.
+    """
 
     start_ms: int
     end_ms: int
@@ -79,6 +82,7 @@ class Point:
     reference: float | None = None
     status: Status | None = None
     borderline: bool = False
+    at_risk: float | None = None
 
     def compared(self, reference: float | None) -> Point:
         """The same, with what it is compared with."""
@@ -131,9 +135,14 @@ def clear_level(rule: AlertRule) -> float:
     if rule.clear is not None:
         return rule.clear
     if rule.ratio:
-        return 1 + (rule.limit - 1) * _CLEAR_SHARE
+        return 1 + (rule.limit - 1) * CLEAR_SHARE
     shrinks = rule.limit > 0 if rule.above else rule.limit < 0
-    return rule.limit * _CLEAR_SHARE if shrinks else rule.limit
+    return rule.limit * CLEAR_SHARE if shrinks else rule.limit
+
+
+def level_of(rule: AlertRule, point: Point) -> float:
+    """What a window is held against: the rule's limit, or the metric's own threshold where the rule goes by that."""
+    return rule.limit if rule.compare is not Compare.STATUS or point.at_risk is None else point.at_risk
 
 
 def judge(rule: AlertRule, point: Point) -> Verdict | None:
@@ -143,11 +152,16 @@ def judge(rule: AlertRule, point: Point) -> Verdict | None:
 
     >>> judge(AlertRule("drift", "psi", 0.1), Point(0, 1, value=0.15, low=0.08, n=500))
     <Verdict.BETWEEN: 'between'>
+    >>> by_its_own = AlertRule("drift", "psi", 0.1, compare=Compare.STATUS)
+    >>> judge(by_its_own, Point(0, 1, value=0.3, low=0.25, n=500, status=Status.PASSING, at_risk=0.4))
+    <Verdict.CLEAR: 'clear'>
     """
     if point.value is None or point.n < rule.min_rows:
         return None
     if rule.compare is Compare.STATUS:
-        return _by_status(point)
+        if point.at_risk is None:
+            return _by_status(point)
+        return _by_threshold(point.value, point.value if point.low is None else point.low, point.at_risk, point.status)
     value = effect(rule, point.value, point.reference)
     if value is None:
         return None
@@ -177,6 +191,13 @@ def effect(rule: AlertRule, value: float, reference: float | None) -> float | No
     if rule.ratio:
         return value / reference if reference > 0 else None
     return value - reference
+
+
+def _by_threshold(value: float, low: float, at_risk: float, status: Status | None) -> Verdict:
+    """Bad where drift is surely at risk; a window with too few rows for a status may be clear, never bad."""
+    if low >= at_risk and status is not Status.UNKNOWN:
+        return Verdict.BAD
+    return Verdict.CLEAR if value < CLEAR_SHARE * at_risk else Verdict.BETWEEN
 
 
 def _by_status(point: Point) -> Verdict | None:
@@ -258,7 +279,7 @@ class Fold:
         gravest = max(
             (_severity(self._rule, each) for each in bad), key=GRAVITY.__getitem__, default=self._rule.severity
         )
-        episode.steps.append(Step(goal, point, evidence, self._rule, gravest, self._rule.limit))
+        episode.steps.append(Step(goal, point, evidence, self._rule, gravest, level_of(self._rule, point)))
         if goal is Path.RECOVERED:
             self._recent.clear()
 

@@ -38,12 +38,12 @@ from monitors.table import StateFormatError, TablePartition, parts_of
 from monitors.timeliness import ARRIVALS, allowance_ms
 from monitors.trigger_book import TriggerBook
 from monitors.trust import Trust, verdict
-from monitors.valuation import content_digest, counted, metrics_of_window, revision_reason
+from monitors.valuation import at_risk_of, content_digest, counted, metrics_of_window, revision_reason
 from monitors.verdict_book import VERDICT, VerdictBook
 from monitors.watermark import Watermarks
 from monitors.whole import package_of
 from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of
-from schemas.deployment import Deployment, Settings
+from schemas.deployment import Compare, Deployment, Settings
 from schemas.diagnosis import Diagnosis
 from schemas.observation import (
     AccuracyState,
@@ -300,7 +300,7 @@ class Evaluator:
         window.emitted, window.counted = digests, now_counted
         window.readings = {}
         if closed:
-            window.readings = _readings(metrics, deployment.settings, window_id.series.segment)
+            window.readings = _readings(metrics, deployment.settings, window_id.series.segment, package)
         told = [] if rolled else said  # of longer windows alerts are told alone
         return (msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in told)
 
@@ -385,12 +385,20 @@ def _expire(book: _Book, settings: Settings, watermark: int) -> None:
         book.alerts.refold()
 
 
-def _readings(metrics: list[Metric], settings: Settings, segment: str) -> dict[str, Reading]:
+def _readings(metrics: list[Metric], settings: Settings, segment: str, package: Package) -> dict[str, Reading]:
     wanted = {segment, "*"} if segment else {""}
-    watched = {rule.metric for rule in settings.alert_rules if rule.segment in wanted}
+    rules = [rule for rule in settings.alert_rules if rule.segment in wanted]
+    watched = {rule.metric for rule in rules}
+    by_status = {rule.metric for rule in rules if rule.compare is Compare.STATUS}
     return {
         _name(metric): Reading(
-            _read(metric), metric.low, metric.baseline, metric.n, metric.status, borderline=metric.borderline
+            _read(metric),
+            metric.low,
+            metric.baseline,
+            metric.n,
+            metric.status,
+            borderline=metric.borderline,
+            at_risk=at_risk_of(metric, settings, package) if metric.metric in by_status else None,
         )
         for metric in metrics
         if metric.metric in watched

@@ -118,6 +118,14 @@ def metrics_of_window(
             )
 
 
+def at_risk_of(metric: Metric, settings: Settings, package: Package) -> float | None:
+    """From where on a drift statistic of this window is at risk; None of all other metrics."""
+    if metric.metric not in DRIFT_METRICS:
+        return None
+    limits = limits_of(METRICS[metric.metric], metric.feature, metric.n, settings.thresholds, package)
+    return None if limits is None else limits.at_risk
+
+
 def content_digest(metric: Metric) -> bytes:
     """Eight bytes that change with what a metric says; not with its revision, its reason or whether it is closed."""
     # a bound is of the same counts as its value, and state of before there were bounds goes on without a revision

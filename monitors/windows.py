@@ -61,7 +61,10 @@ class WindowId(NamedTuple):
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True):
-    """A value that an alert rule may look at, as last emitted."""
+    """A value that an alert rule may look at, as last emitted.
+
+    `at_risk`: of a drift statistic that some rule judges by its own thresholds, the first of those as they were then.
+    """
 
     value: float | None
     low: float | None
@@ -69,6 +72,7 @@ class Reading(msgspec.Struct, frozen=True, array_like=True):
     n: int
     status: Status | None = None
     borderline: bool = False
+    at_risk: float | None = None
 
 
 class Window(msgspec.Struct, array_like=True):

@@ -107,7 +107,8 @@ class Compare(StrEnum):
     """What the limit of an alert rule is measured against.
 
     A number of its own; the value on holdout; the window before, or the same one a day, week, month or year ago; or the
-    metric's own thresholds (of the settings, calibrated where those say so): bad where its status is surely at risk.
+    metric's own thresholds (of the settings, calibrated where those say so): bad where its status is surely at risk. Of
+    a drift statistic that is where even the lower end of its interval is at the threshold; it is over below 0.8 of it.
     """
 
     ABSOLUTE = "absolute"
@@ -146,7 +147,8 @@ class AlertRule(msgspec.Struct, frozen=True):
     segment, "*" for each segment on its own. The rule looks at closed windows of the champion: a window is bad when the
     value is above (`above` true) or below `limit`; with a `compare` other than absolute, when value - reference passes
     it, with `ratio` value / reference (for quantities that are never below 0; a reference of 0 says nothing). For drift
-    the lower end of the interval must be above: surely drifted, not perhaps.
+    the lower end of the interval must be above: surely drifted, not perhaps. With `compare` status neither `limit` nor
+    `clear` is read: the metric's thresholds say both.
 
     Fires when `windows` of the last `of` windows are bad; over when `clear_windows` in a row are beyond `clear`
     (default: 0.8 of the limit) on the good side. Windows with fewer than `min_rows` rows, or without a value, are
@@ -196,6 +198,7 @@ MATERIAL_DRIFT = AlertRule(
     "psi",
     0.1,
     feature="*",
+    compare=Compare.STATUS,
     windows=2,
     of=3,
     clear_windows=6,

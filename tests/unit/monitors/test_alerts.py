@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monitors.alert_events import CHANGES
 from monitors.alerts import Fold, Path, Point, Verdict, judge
 from schemas.deployment import HOUR_MS, MATERIAL_DRIFT, AlertRule, Compare, Severity
-from schemas.observation import AlertPhase, Kind
+from schemas.observation import AlertPhase, Kind, Status
 from tests.unit.monitors.evaluator_scene import (
     SETTINGS,
     Known,
@@ -61,9 +61,15 @@ def test_windows_without_a_value_or_with_few_rows_neither_count_nor_interrupt() 
 @pytest.mark.parametrize(
     ("rule", "point", "verdict"),
     [
-        (MATERIAL_DRIFT, Point(0, 1, 0.3, 100, low=0.1), Verdict.BAD),
-        (MATERIAL_DRIFT, Point(0, 1, 0.3, 100, low=0.09), Verdict.BETWEEN),
-        (MATERIAL_DRIFT, Point(0, 1, 0.07, 100, low=0.0), Verdict.CLEAR),
+        (AlertRule("r", "psi", 0.1), Point(0, 1, 0.3, 100, low=0.1), Verdict.BAD),
+        (AlertRule("r", "psi", 0.1), Point(0, 1, 0.3, 100, low=0.09), Verdict.BETWEEN),
+        (AlertRule("r", "psi", 0.1), Point(0, 1, 0.07, 100, low=0.0), Verdict.CLEAR),
+        (MATERIAL_DRIFT, Point(0, 1, 0.3, 100, low=0.25, status=Status.PASSING, at_risk=0.4), Verdict.CLEAR),
+        (MATERIAL_DRIFT, Point(0, 1, 0.3, 100, low=0.2, status=Status.AT_RISK, at_risk=0.2), Verdict.BAD),
+        (MATERIAL_DRIFT, Point(0, 1, 0.3, 100, low=0.19, status=Status.FAILING, at_risk=0.2), Verdict.BETWEEN),
+        (MATERIAL_DRIFT, Point(0, 1, 0.3, 20, low=0.2, status=Status.UNKNOWN, at_risk=0.2), Verdict.BETWEEN),
+        (MATERIAL_DRIFT, Point(0, 1, 0.15, 20, low=0.0, status=Status.UNKNOWN, at_risk=0.2), Verdict.CLEAR),
+        (MATERIAL_DRIFT, Point(0, 1, 0.17, 100, low=0.1, status=Status.PASSING, at_risk=0.2), Verdict.BETWEEN),
         (AlertRule("r", "accuracy", 0.9, above=False), Point(0, 1, 0.85, 1), Verdict.BAD),
         (AlertRule("r", "accuracy", 0.9, above=False, clear=0.95), Point(0, 1, 0.92, 1), Verdict.BETWEEN),
         (AlertRule("r", "accuracy", 0.9, above=False), Point(0, 1, 0.92, 1), Verdict.CLEAR),

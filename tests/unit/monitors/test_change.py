@@ -14,7 +14,7 @@ from monitors.change_fold import Bucket, ChangeFold
 from monitors.multiplicity import BenjaminiHochberg, Budget, Elond
 from monitors.summary import Summary
 from monitors.table import key_of
-from schemas.deployment import CHANGE_DETECTED, DEFAULT_RULES, HOUR_MS, MATERIAL_DRIFT, AlertRule, Settings
+from schemas.deployment import CHANGE_DETECTED, DEFAULT_RULES, HOUR_MS, MATERIAL_DRIFT, AlertRule, Compare, Settings
 from schemas.observation import Kind
 from schemas.package import Baseline, CategoricalBins, Noise
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, delta, hours_of_ages, phases, progress, summary
@@ -144,7 +144,7 @@ def at_hour(bucket: Bucket, hour: int) -> Bucket:
 
 def test_material_drift_and_the_change_detector_are_the_default_and_make_one_alert() -> None:
     assert Settings().alert_rules == DEFAULT_RULES
-    run = run_of(msgspec.structs.replace(MATERIAL_DRIFT, limit=0.5), CHANGE_DETECTED)
+    run = run_of(msgspec.structs.replace(MATERIAL_DRIFT, limit=0.5, compare=Compare.ABSOLUTE), CHANGE_DETECTED)
     hours_of_ages(run, [120] * 10 + [240] * 4 + [120] * 12, rows=400)
     assert phases(run.said) == ["firing", "firing", "resolved"], "the second as it is graver"
     assert [event.data.severity.value for event in run.said.alerts] == ["info", "critical", "critical"]

@@ -8,7 +8,7 @@ import pytest
 
 from monitors.evaluator import Evaluator
 from monitors.metrics import METRICS
-from schemas.deployment import DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Compare, Settings, Span
+from schemas.deployment import DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Compare, Limits, Settings, Span, Thresholds
 from schemas.observation import Alert, Kind
 from schemas.package import Baseline, NumericBins
 from scorers.guardrails import settings_fault
@@ -24,8 +24,10 @@ HOURS_ALONE = msgspec.structs.replace(AGE_RULE, roll_up=False)
 class Watched(Run):
     """Hourly windows of one feature with five bins."""
 
-    def __init__(self, rule: AlertRule = AGE_RULE, span: Span = Span.HOUR) -> None:
-        of = msgspec.structs.replace(SETTINGS, alert_rules=(rule,), drift_window=span)
+    def __init__(
+        self, rule: AlertRule = AGE_RULE, span: Span = Span.HOUR, thresholds: Thresholds = SETTINGS.thresholds
+    ) -> None:
+        of = msgspec.structs.replace(SETTINGS, alert_rules=(rule,), drift_window=span, thresholds=thresholds)
         super().__init__(Known(settings=of, package_baseline=BASELINE))
         self.evaluator = Evaluator(self.table, (METRICS["psi"],))
         self.hour = 0
@@ -55,6 +57,22 @@ def test_drift_in_few_rows_fires_after_two_days_though_no_hour_has_a_status() ->
     assert brief(heard) == [("pending", "material-drift/day", 24), ("firing", "material-drift/day", 48)]
     assert [(each.n, each.window_end_ms - each.window_start_ms) for each in heard[1].windows] == [(1_440, DAY_MS)] * 2
     assert brief(run.hours(24 * 7, 60, AS_TRAINED)) == [("resolved", "material-drift/day", 96 + 24 * 6)]
+
+
+@pytest.mark.parametrize("rows", [60, 2_000])
+def test_the_material_rule_goes_by_the_thresholds_of_the_feature(rows: int) -> None:
+    lax = Thresholds(features={"age": {"psi": Limits(0.4, 0.8)}})
+    assert not Watched(thresholds=lax).hours(96, rows, SHIFTED)
+
+
+def test_a_threshold_below_the_usual_one_rings_where_the_usual_one_would_not() -> None:
+    slightly = (0.14, 0.17, 0.2, 0.23, 0.26)  # PSI 0.046
+    assert not Watched().hours(5, 20_000, slightly)
+    run = Watched(thresholds=Thresholds(statistics={"psi": Limits(0.03, 0.2)}))
+    heard = run.hours(5, 20_000, slightly)
+    assert [(one.phase.value, one.limit) for one in heard] == [("pending", 0.03), ("firing", 0.03)]
+    assert "surely at risk, above 0.03, in 2 of the last 3 window(s)" in heard[1].text
+    assert "below 0.024 in 6 window(s) in a row" in run.hours(6, 20_000, AS_TRAINED)[0].text
 
 
 def test_very_few_rows_are_judged_by_the_week() -> None:
