@@ -13,7 +13,7 @@ import polars as pl
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
-from monitors.bins import boolean_bins, categorical_bins, numeric_bins, prediction_bins
+from monitors.bins import TOP_CATEGORIES, boolean_bins, categorical_bins, numeric_bins, prediction_bins
 from monitors.clipping import with_clipped
 from monitors.estimate.holdout import with_expectations
 from monitors.fixed_point import unit_near
@@ -38,12 +38,15 @@ def build_baseline(
     training: pl.DataFrame,
     holdout_actuals: ArrayLike | Sequence[str],
     holdout_predictions: ArrayLike,
+    *,
+    top_categories: int = TOP_CATEGORIES,
 ) -> Baseline:
     """The baseline of a model from its training rows and its predictions on holdout.
 
     `training` has a column for each feature. Regression: actuals and predictions are numbers. Binary: actuals are class
     labels, predictions P(positive) as n numbers or n x 2 probabilities. Multiclass: labels, and n x C probabilities in
-    the order of the target's classes. ValueError where the lengths of actuals and predictions differ.
+    the order of the target's classes. The `top_categories` most frequent categories have bins of their own.
+    ValueError where the lengths of actuals and predictions differ.
     """
     outcomes = holdout_outcomes(target, holdout_actuals, np.asarray(holdout_predictions, np.float64))
     said = outcomes["predictions"].explode().struct.unnest()
@@ -51,7 +54,7 @@ def build_baseline(
     bins = prediction_bins(target, predicted_outputs(said, target))
     known = Baseline(
         rows=training.height,
-        features={feature.name: feature_bins(feature, training[feature.name]) for feature in features},
+        features={feature.name: feature_bins(feature, training[feature.name], top_categories) for feature in features},
         prediction=bins,
         holdout=_centre(target, truths),
         holdout_rows=outcomes.height,
@@ -66,12 +69,14 @@ def build_baseline(
     return replace(known, holdout=_metrics(outcomes, _package(features, target, known)) | known.holdout)
 
 
-def feature_bins(feature: Feature, column: pl.Series) -> Bins:
+def feature_bins(feature: Feature, column: pl.Series, top_categories: int = TOP_CATEGORIES) -> Bins:
     """The bins of a training column by the type of its feature; text is a category."""
     if feature.type is FeatureType.NUMERIC:
         values = column.cast(pl.Float64).to_numpy()
         return with_clipped(numeric_bins(values), values)
-    return boolean_bins(column) if feature.type is FeatureType.BOOLEAN else categorical_bins(column)
+    if feature.type is FeatureType.BOOLEAN:
+        return boolean_bins(column)
+    return categorical_bins(column, top_categories)
 
 
 def _package(features: Sequence[Feature], target: Target, baseline: Baseline) -> Package:

@@ -18,6 +18,10 @@ from schemas.package import Bins, CategoricalBins, NumericBins, Package, Target,
 
 Positions = NDArray[np.intp]
 
+TOP_CATEGORIES = 50
+MOST_CATEGORIES = 1_000
+"""Bins of their own that a categorical feature has unless told otherwise, and at most."""
+
 _LOGIT_REACH = 9.0
 _SCORE_BINS = 256
 _LATENCY_PER_DOUBLING = 8
@@ -67,7 +71,7 @@ def _counted_numeric(edges: NDArray[np.float64], values: NDArray[np.float64]) ->
     return NumericBins(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
-def categorical_bins(values: pl.Series, top: int = 50) -> CategoricalBins:
+def categorical_bins(values: pl.Series, top: int = TOP_CATEGORIES) -> CategoricalBins:
     """Bins of the `top` most frequent categories (ties by name); the rest of training is `other`.
 
     >>> categorical_bins(pl.Series(["a", "b", "a", None, "c"]), top=2)

@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 from monitors.bins import bin_count, bin_rows, numbers
 from monitors.clipping import clipped_terms
 from monitors.metrics import STATISTICS
-from monitors.metrics.drift import Pair, Reals, Values, values_of
+from monitors.metrics.drift import Pair, Reals, Statistic, Values, pooled, values_of
 from monitors.summary import Counts
 from monitors.tolerance import STEADIEST, tolerance_of
-from schemas.package import Baseline, Bins, Noise, NullLaw, NumericBins
+from schemas.deployment import DriftStatistic
+from schemas.package import Baseline, Bins, Noise, NullLaw, NumericBins, Target, TargetType
 
 Number = TypeVar("Number", np.int64, np.float64)
 
@@ -44,6 +45,7 @@ _LEAST_PARTS = 3
 _MOST_TABLES = 500
 _QUANTILES = (0.95, 0.99, 0.999)
 _STEPS = float(1 << 32)
+_NO_ROWS = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,34 @@ def with_noise(
     return replace(baseline, noise=noise, tolerance=steady)
 
 
+def with_answer_noise(baseline: Baseline, target: Target, rng: np.random.Generator) -> Baseline:
+    """The baseline with the noise of predictions and of actuals, from their counts on holdout: its rows have no order.
+
+    Statistics that pool the fine bins of a probability have the noise of the pooled ones.
+    """
+    said, came_true = baseline.prediction, baseline.target
+    of_said = of_true = None
+    if said is not None and any(said.counts):
+        if isinstance(said, NumericBins) and target.type is TargetType.BINARY:
+            of_said = _of_scores(said, rng)
+        else:
+            of_said = _table(_counted(said, rng), _fitting(said))
+    if came_true is not None and any(came_true.counts):
+        of_true = _table(_counted(came_true, rng), [STATISTICS[DriftStatistic.PSI]])
+    return replace(baseline, prediction_noise=of_said, target_noise=of_true)
+
+
+def _of_scores(bins: NumericBins, rng: np.random.Generator) -> Noise:
+    fine = _table(_counted(bins, rng), [one for one in STATISTICS.values() if one.ordered])
+    wide = ((size, pooled(bins, pair)) for size, pair in _counted(bins, rng))
+    laws = _table(wide, [one for one in STATISTICS.values() if not one.ordered]).laws
+    return replace(fine, laws=fine.laws | laws)
+
+
+def _counted(bins: Bins, rng: np.random.Generator) -> Iterator[tuple[int, Pair]]:
+    return _drawn(_Column(bins, _NO_ROWS, None), rng)
+
+
 def noise_table(
     bins: Bins, column: pl.Series, rng: np.random.Generator, *, in_time_order: bool = False, is_unstable: bool = False
 ) -> Noise | None:
@@ -105,13 +135,13 @@ def noise_table(
     if not len(column):
         return None
     known = _Column.of(bins, column)
-    ordered = isinstance(bins, NumericBins)
+    wanted = _fitting(bins)
     if not in_time_order or len(column) < _LEAST_PARTS * SIZES[0]:
-        return _table(_drawn(known, rng), ordered=ordered)
-    table = _table(_stretches(known, rng), ordered=ordered)
+        return _table(_drawn(known, rng), wanted)
+    table = _table(_stretches(known, rng), wanted)
     if not is_unstable:
         return table
-    counted = _table(islice(_drawn(known, rng), len(table.rows)), ordered=ordered).laws
+    counted = _table(islice(_drawn(known, rng), len(table.rows)), wanted).laws
     laws = {
         name: replace(law, mean=counted[name].mean, sd=counted[name].sd)
         for name, law in table.laws.items()
@@ -120,23 +150,29 @@ def noise_table(
     return replace(table, laws=laws)
 
 
-def _table(pairs: Iterable[tuple[int, Pair]], *, ordered: bool) -> Noise:
-    """The laws of the statistics that every pair has, by its number of rows."""
+def _fitting(bins: Bins) -> list[Statistic]:
+    """Those that go by the order of bins are of numbers."""
+    return [one for one in STATISTICS.values() if isinstance(bins, NumericBins) or not one.ordered]
+
+
+def _table(pairs: Iterable[tuple[int, Pair]], wanted: Iterable[Statistic]) -> Noise:
+    """The laws of those of the statistics that every pair has, by its number of rows."""
+    asked = tuple(wanted)
     sizes: list[int] = []
     columns: dict[str, list[tuple[float, ...]]] = {}
     for size, pair in pairs:
         sizes.append(size)
-        for name, row in _laws(pair, ordered=ordered).items():
+        for name, row in _laws(pair, asked).items():
             columns.setdefault(name, []).append(row)
     laws = {name: NullLaw(*zip(*rows, strict=True)) for name, rows in columns.items() if len(rows) == len(sizes)}
     return Noise(tuple(sizes), laws)
 
 
-def _laws(pair: Pair, *, ordered: bool) -> dict[str, tuple[float, ...]]:
+def _laws(pair: Pair, wanted: Iterable[Statistic]) -> dict[str, tuple[float, ...]]:
     """Mean, sd and quantiles of each statistic that the pair allows and every draw has, divided by 1/n + 1/N."""
     found = {}
-    for statistic in STATISTICS.values():
-        if statistic.ordered > ordered or (statistic.of_values and pair.values is None):
+    for statistic in wanted:
+        if statistic.of_values and pair.values is None:
             continue
         with np.errstate(divide="ignore", invalid="ignore"):  # a small window may be all missing
             x = statistic.measure(pair.present() if statistic.ordered else pair) / pair.noise

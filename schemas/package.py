@@ -201,6 +201,9 @@ class Baseline(msgspec.Struct, frozen=True):
     target that of the positive class, of a multiclass one that of each class; `losses`, of a regression;
     `joint`, holdout rows by predicted (first index) and actual class.
 
+    `prediction_noise`, `target_noise`: as `noise`, of the predictions and of the actuals, as counts wander; None in a
+    package that is older.
+
     `groups`: what the model gave the groups of protected features on holdout, by segment ("sex=f"), where the package
     was built with any (`monitors.fair_holdout`).
     """
@@ -222,6 +225,8 @@ class Baseline(msgspec.Struct, frozen=True):
     joint: tuple[tuple[int, ...], ...] = ()
     attributions: Attributions | None = None
     groups: dict[str, bytes] = {}
+    prediction_noise: Noise | None = None
+    target_noise: Noise | None = None
 
     @property
     def unstable(self) -> tuple[str, ...]:

@@ -17,6 +17,14 @@ def quiet_fault(baseline: Baseline) -> str:
             return f"the baseline has a noise table of {name!r}, and no bins"
         if fault := _noise_fault(noise):
             return f"the baseline of the feature {name!r} {fault}"
+    for what, bins, table in (
+        ("predictions", baseline.prediction, baseline.prediction_noise),
+        ("actuals", baseline.target, baseline.target_noise),
+    ):
+        if table is not None and bins is None:
+            return f"the baseline has a noise table of the {what}, and no bins"
+        if table is not None and (fault := _noise_fault(table)):
+            return f"the baseline of the {what} {fault}"
     for name, concentration in baseline.tolerance.items():
         if name not in baseline.features or not 0 < concentration < math.inf:
             return f"the baseline has a tolerance of {name!r} that has no bins, or is not above 0"

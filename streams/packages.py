@@ -10,8 +10,9 @@ import numpy as np
 
 from monitors.attribution import with_attributions
 from monitors.baseline import build_baseline, holdout_outcomes
+from monitors.bins import TOP_CATEGORIES
 from monitors.fair_holdout import holdout_groups
-from monitors.noise import with_noise
+from monitors.noise import with_answer_noise, with_noise
 from schemas.deployment import Deployment, Model, RegisterPackage, Settings
 from schemas.package import FeatureType, TargetType
 from scorers.explanations import centres_of, explain
@@ -42,6 +43,8 @@ def build_package(
     actuals: Sequence[object],
     times: pl.Series | None = None,
     protected: Sequence[str] = (),
+    *,
+    top_categories: int = TOP_CATEGORIES,
 ) -> bytes:
     """The archive of a model with its baseline.
 
@@ -49,7 +52,8 @@ def build_package(
     class labels); `times`, of the training rows, anything that sorts. The baseline's bins are of the training rows, its
     metrics of the model's own predictions on holdout; the first holdout rows become the golden rows. Where no feature
     has an importance, it is measured on holdout. Of `protected` features (not numeric ones: ValueError) the
-    baseline holds what the model gave each group on holdout. What is drawn at random is drawn from a seed of model and
+    baseline holds what the model gave each group on holdout. The `top_categories` most frequent values of a category
+    have bins of their own, the others of training share one. What is drawn at random is drawn from a seed of model and
     metadata, so that the same content gives the same archive. What moved the predictions is measured where the model
     explains itself.
     """
@@ -60,14 +64,20 @@ def build_package(
     scores = score(loaded, holdout)
     said = scores.values if metadata.target.type is TargetType.REGRESSION else scores.probabilities
     baseline = build_baseline(
-        metadata.features, metadata.target, training, np.asarray(actuals), np.asarray(said, np.float64)
+        metadata.features,
+        metadata.target,
+        training,
+        np.asarray(actuals),
+        np.asarray(said, np.float64),
+        top_categories=top_categories,
     )
     features = metadata.features
     if (centres := centres_of(loaded, holdout)) is not None and (told := explain(loaded, holdout, scores, centres)):
         baseline = with_attributions(baseline, told, centres)
     if not any(feature.importance for feature in features):
         features = with_importance(loaded, holdout, actuals, rng)
-    known = msgspec.structs.replace(metadata, features=features, baseline=with_noise(baseline, training, rng, times))
+    quiet = with_answer_noise(with_noise(baseline, training, rng, times), metadata.target, rng)
+    known = msgspec.structs.replace(metadata, features=features, baseline=quiet)
     if protected:
         groups = _holdout_groups(known, holdout, actuals, np.asarray(said, np.float64), protected)
         known = msgspec.structs.replace(known, baseline=msgspec.structs.replace(known.baseline, groups=groups))

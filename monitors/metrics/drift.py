@@ -142,9 +142,8 @@ class Statistic:
         return np.sign(x) * np.sqrt(np.abs(x)) if self.is_distance else np.asarray(x)
 
 
-def quiet_limits(statistic: Statistic, package: Package, feature: str, rows: int) -> Limits:
+def quiet_limits(statistic: Statistic, bins: Bins | None, noise: Noise | None, rows: int) -> Limits:
     """What D passes without drift in 1 % and in 0.1 % of windows of so many rows; 0 where there is no noise table."""
-    bins, noise = package.baseline.features.get(feature), package.baseline.noise.get(feature)
     law = None if noise is None else noise.laws.get(statistic.name)
     if bins is None or noise is None or law is None or rows <= 0:
         return Limits(0.0, 0.0)
@@ -205,7 +204,7 @@ def metrics_of_pairs(
     value_of: Callable[[Pair, Noise | None], Value],
     *,
     limits: Limits | None = None,
-    quiet: Callable[[Package, str, int], Limits] | None = None,
+    quiet: Callable[[Bins | None, Noise | None, int], Limits] | None = None,
     ordered: bool = False,
     of_values: bool = False,
 ) -> tuple[Metric, ...]:
@@ -224,15 +223,39 @@ def metrics_of_pairs(
         bins = package.baseline.prediction
         if bins is None:
             return Value(None, n=max(summary.count(PREDICTION), 0), reason=Reason.NO_BASELINE)
-        return value_of(_pair_of_predictions(bins, summary, package, pool=not ordered), None)
+        pair = _pair_of_predictions(bins, summary, package, pool=not ordered)
+        return value_of(pair, package.baseline.prediction_noise)
+
+    def quiet_of_feature(package: Package, feature: str, rows: int) -> Limits:
+        baseline = package.baseline
+        return quiet(baseline.features.get(feature), baseline.noise.get(feature), rows) if quiet else Limits(0.0, 0.0)
+
+    def quiet_of_predictions(package: Package, feature: str, rows: int) -> Limits:
+        del feature
+        baseline = package.baseline
+        return quiet(baseline.prediction, baseline.prediction_noise, rows) if quiet else Limits(0.0, 0.0)
 
     found = Metric(
-        name, Kind.FEATURES, targets.always, of_feature, per_feature=True, drift=statistic, limits=limits, quiet=quiet
+        name,
+        Kind.FEATURES,
+        targets.always,
+        of_feature,
+        per_feature=True,
+        drift=statistic,
+        limits=limits,
+        quiet=None if quiet is None else quiet_of_feature,
     )
     if of_values:
         return (found,)
-    applies = _is_ordered if ordered else targets.always
-    said = Metric(f"prediction_{name}", Kind.PREDICTIONS, applies, of_predictions, drift=statistic, limits=limits)
+    said = Metric(
+        f"prediction_{name}",
+        Kind.PREDICTIONS,
+        _is_ordered if ordered else targets.always,
+        of_predictions,
+        drift=statistic,
+        limits=limits,
+        quiet=None if quiet is None else quiet_of_predictions,
+    )
     return found, said
 
 
@@ -267,9 +290,17 @@ def _pair_of_predictions(bins: Bins, summary: Summary, package: Package, *, pool
     the failing threshold.
     """
     pair = pair_of(bins, summary.vector(PREDICTION, bin_count(bins)))
-    if not (pool and isinstance(bins, NumericBins) and targets.binary(package)):
-        return pair
+    return pooled(bins, pair) if pool and isinstance(bins, NumericBins) and targets.binary(package) else pair
+
+
+def pooled(bins: NumericBins, pair: Pair) -> Pair:
+    """A pair of these bins in about ten wider ones."""
     wide = pooled_bins(bins)
-    size = int(wide.max()) + 1
-    before, now = (np.bincount(wide, counts, minlength=size).astype(np.int64) for counts in (pair.before, pair.now))
-    return Pair(before, now)
+    starts = np.flatnonzero(np.diff(wide, prepend=-1))  # what is pooled lies side by side
+
+    def added(counts: Counts) -> Counts:
+        found = np.zeros((*counts.shape[:-1], int(wide.max()) + 1), np.int64)
+        found[..., wide[starts]] = np.add.reduceat(counts, starts, axis=-1)
+        return found
+
+    return Pair(added(pair.before), added(pair.now))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from monitors.bins import bin_count
 from monitors.metrics import targets
-from monitors.metrics.drift import drift_value, pair_of
+from monitors.metrics.drift import drift_value, pair_of, quiet_limits
 from monitors.metrics.protocol import Metric, Value
 from monitors.metrics.psi import STATISTIC as PSI
 from monitors.summary import Summary
+from schemas.deployment import Limits
 from schemas.observation import Kind, Reason
 from schemas.package import Package
 
@@ -21,7 +22,21 @@ def _compute(summary: Summary, package: Package, feature: str = "") -> Value:
     bins = package.baseline.target
     if bins is None:
         return Value(None, n=max(summary.count("matched"), 0), reason=Reason.NO_BASELINE)
-    return drift_value(PSI, pair_of(bins, summary.vector("target", bin_count(bins))))
+    return drift_value(PSI, pair_of(bins, summary.vector("target", bin_count(bins))), package.baseline.target_noise)
 
 
-METRIC = Metric("target_psi", Kind.ACCURACY, targets.always, _compute, live=True, drift=PSI.name, limits=PSI.limits)
+def _quiet(package: Package, feature: str, rows: int) -> Limits:
+    del feature
+    return quiet_limits(PSI, package.baseline.target, package.baseline.target_noise, rows)
+
+
+METRIC = Metric(
+    "target_psi",
+    Kind.ACCURACY,
+    targets.always,
+    _compute,
+    live=True,
+    drift=PSI.name,
+    limits=PSI.limits,
+    quiet=_quiet,
+)

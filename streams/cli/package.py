@@ -10,6 +10,7 @@ import click
 import polars as pl
 
 from infra.artifacts import ArtifactStore
+from monitors.bins import MOST_CATEGORIES, TOP_CATEGORIES
 from monitors.tolerance import STEADIEST
 from schemas.package import Baseline, Feature, FeatureType, Package, Target, TargetType
 from scorers.formats import FormatError, formats
@@ -62,6 +63,13 @@ def package() -> None:
     metavar="NAME",
     help="A feature between whose values fairness is watched: what each group got on holdout is kept to compare with.",
 )
+@click.option(
+    "--top-categories",
+    type=click.IntRange(1, MOST_CATEGORIES),
+    default=TOP_CATEGORIES,
+    show_default=True,
+    help="How many values of a categorical feature have a bin of their own, the most frequent; the others share one.",
+)
 @click.option("--author", "authors", multiple=True)
 @click.option("--description", default="")
 @click.option(
@@ -83,6 +91,7 @@ def build_of_package(  # one option each
     given: tuple[str, ...],
     time_column: str | None,
     protected: tuple[str, ...],
+    top_categories: int,
     authors: tuple[str, ...],
     description: str,
     output: Path,
@@ -112,7 +121,9 @@ def build_of_package(  # one option each
     rows, truth = _typed(rows, features, training), _typed(truth, features, holdout)
     try:
         truths = _truths(truth[actual], metadata.target)
-        archive = build_package(metadata, model.read_bytes(), rows, truth, truths, times, protected)
+        archive = build_package(
+            metadata, model.read_bytes(), rows, truth, truths, times, protected, top_categories=top_categories
+        )
     except (FormatError, ValueError) as error:
         raise Ended(error) from error
     output.write_bytes(archive)

@@ -10,13 +10,25 @@ import polars as pl
 import pytest
 
 from monitors.baseline import feature_bins
+from monitors.bins import numeric_bins, prediction_bins
 from monitors.clipping import clipped_terms
 from monitors.metrics import METRICS, STATISTICS
 from monitors.metrics.drift import Pair, Statistic, Values, values_of
-from monitors.noise import SIZES, noise_table, with_noise
+from monitors.noise import SIZES, noise_table, with_answer_noise, with_noise
+from monitors.summary import Summary
 from monitors.tolerance import STEADIEST, tolerance, tolerance_of
 from schemas.deployment import Limits
-from schemas.package import Baseline, Bins, Feature, FeatureType, Noise, NumericBins, Target, TargetType
+from schemas.package import (
+    Baseline,
+    Bins,
+    CategoricalBins,
+    Feature,
+    FeatureType,
+    Noise,
+    NumericBins,
+    Target,
+    TargetType,
+)
 from tests.unit.monitors.fold_frames import package
 
 TARGET = Target("price", TargetType.REGRESSION)
@@ -215,3 +227,43 @@ def test_calibrated_limits_are_what_noise_passes_in_one_window_of_a_hundred() ->
         at_risk, failing = np.mean(shares, axis=0)
         assert at_risk == pytest.approx(0.01, abs=0.005)
         assert failing <= 0.003
+
+
+@pytest.mark.parametrize("kind", list(TargetType))
+def test_predictions_and_actuals_have_calibrated_limits_too(kind: TargetType) -> None:
+    """Without drift one window of a hundred is above the first, in metrics as they are told."""
+    rng = np.random.default_rng(3)
+    classes = {TargetType.REGRESSION: (), TargetType.BINARY: ("n", "y"), TargetType.MULTICLASS: ("a", "b", "c")}[kind]
+    target = Target("y", kind, classes)
+    said: Bins = CategoricalBins(classes, (3_000, 1_500, 500, 0, 0, 0))
+    if kind is not TargetType.MULTICLASS:
+        said = prediction_bins(target, pl.Series(rng.beta(2, 5, 5_000)))
+    true = numeric_bins(rng.normal(size=5_000)) if not classes else CategoricalBins(classes, (1_500, 3_500, 0, 0, 0))
+    if len(classes) == len(("a", "b", "c")):
+        true = said
+    of = package(target, with_answer_noise(Baseline(prediction=said, target=true), target, rng))
+    for name, summed, bins in (("prediction_psi", "prediction", said), ("target_psi", "target", true)):
+        quiet = METRICS[name].quiet
+        assert quiet is not None
+        limits = quiet(of, "", 150)
+        shares = np.array(bins.counts) / sum(bins.counts)
+        found = [
+            METRICS[name].compute(Summary({summed: counts}), of, "").value or 0.0
+            for counts in rng.multinomial(150, shares, 3_000)
+        ]
+        assert 0.0 < limits.at_risk < limits.failing
+        # a window of this very baseline: the table's baseline was drawn as well, which widens it by a few percent
+        assert 0.004 <= np.mean(np.array(found) > limits.at_risk) <= 0.016
+        assert quiet(package(target, Baseline(prediction=said, target=true)), "", 150) == Limits(0.0, 0.0)
+
+
+def test_noise_of_predictions_is_that_of_the_bins_that_the_statistic_reads() -> None:
+    """The 258 bins of a probability are pooled for the index, but not for what goes by their order."""
+    target = Target("y", TargetType.BINARY, ("n", "y"))
+    said = prediction_bins(target, pl.Series(np.random.default_rng(0).beta(2, 5, 5_000)))
+    found = with_answer_noise(Baseline(prediction=said), target, np.random.default_rng(1))
+    assert found.target_noise is None
+    assert found.prediction_noise is not None
+    ten_bins_less_one = 9.0
+    assert found.prediction_noise.laws["psi"].mean[2] == pytest.approx(ten_bins_less_one, rel=0.1)
+    assert "kolmogorov_smirnov" in found.prediction_noise.laws

@@ -72,6 +72,15 @@ def test_a_table_or_a_tolerance_of_nothing_is_refused() -> None:
     assert "tolerance of 'age'" in fault(tolerance={"age": nan})
 
 
+def test_a_table_of_predictions_or_actuals_needs_their_bins_and_must_be_whole() -> None:
+    bins, broken = NumericBins((0.0,), (5, 5, 0)), Noise((200, 100), {})
+    assert fault(prediction=bins, prediction_noise=NOISE, target=bins, target_noise=NOISE) == ""
+    assert "noise table of the predictions, and no bins" in fault(prediction_noise=NOISE)
+    assert "noise table of the actuals, and no bins" in fault(target_noise=NOISE)
+    assert "of the predictions has a noise table whose window" in fault(prediction=bins, prediction_noise=broken)
+    assert "of the actuals has a noise table whose window" in fault(target=bins, target_noise=broken)
+
+
 def test_bins_of_actuals_must_be_those_of_the_target() -> None:
     features, classes = (Feature("age"),), Target("y", TargetType.BINARY, ("no", "yes"))
 

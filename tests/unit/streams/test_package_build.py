@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from monitors.fair_holdout import holdout_tallies
 from schemas.fairness import Fairness
-from scorers.formats.linear import LinearModel, Link, NumericTerm
+from schemas.package import CategoricalBins
+from scorers.formats.linear import CategoricalTerm, LinearModel, Link, NumericTerm
 from scorers.package import read_package
 from streams.cli.package import package
 
@@ -96,3 +97,34 @@ def test_a_number_cannot_be_protected(tmp_path: Path) -> None:
     code, said = protected(tmp_path, "age")
     assert code == 1
     assert "age cannot be protected: it is not a categorical, boolean or text feature" in said
+
+
+def test_categories_that_have_a_bin_of_their_own_are_as_many_as_asked_for(tmp_path: Path) -> None:
+    names = [f"c{place % 60:02}" for place in range(600)]
+    frame = pl.DataFrame({"town": names, "age": np.arange(600.0), "price": np.arange(600.0) * 2})
+    frame.write_csv(tmp_path / "rows.csv")
+    model = LinearModel(Link.IDENTITY, 0.0, {"town": CategoricalTerm({"c00": 0.0}), "age": NumericTerm(2.0)})
+    (tmp_path / "model.json").write_bytes(model.artifact())
+
+    def categories(*more: str) -> tuple[int, tuple[int, ...]]:
+        code, said = run(tmp_path, *more)
+        assert code == 0, said
+        bins = read_package((tmp_path / "prices.wk").read_bytes()).baseline.features["town"]
+        assert isinstance(bins, CategoricalBins)
+        return len(bins.categories), bins.counts[-3:]
+
+    assert categories() == (50, (100, 0, 0))
+    assert categories("--top-categories", "60") == (60, (0, 0, 0))
+    assert categories("--top-categories", "2") == (2, (580, 0, 0))
+    for refused in ("0", "1001"):
+        assert run(tmp_path, "--top-categories", refused)[0] != 0
+
+
+def test_predictions_and_actuals_have_noise_tables(data: Path) -> None:
+    code, said = run(data, "--feature", "wild:numeric", "--feature", "steady:numeric")
+    assert code == 0, said
+    baseline = read_package((data / "prices.wk").read_bytes()).baseline
+    assert baseline.prediction_noise is not None
+    assert {"psi", "kolmogorov_smirnov"} <= set(baseline.prediction_noise.laws)
+    assert baseline.target_noise is not None
+    assert set(baseline.target_noise.laws) == {"psi"}
