@@ -83,9 +83,9 @@ def cpu_per_request(samples: Samples, found: list[Group], start: float, offered:
 
 
 @contextmanager
-def producing(built: Rig, count: int, offered: float, ahead: int = 0) -> Iterator[subprocess.Popen[str]]:
+def producing(built: Rig, count: int, offered: float) -> Iterator[subprocess.Popen[str]]:
     """The producing process, ready to send; a line on its standard input starts it."""
-    arguments = [str(count), str(offered), str(ahead)]
+    arguments = [str(count), str(offered)]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.producing", *arguments],
         env=dict(built.environment),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,6 +72,18 @@ def number(value: float) -> str:
     if abs(value) >= LARGE:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= SMALL and value != int(value) else f"{value:.3g}"
+
+
+def worst(name: str, rows: Sequence[Row]) -> Row:
+    """The case that is worst against what was asked of it, under another name: reached where all of them are.
+
+    Of cases where less is better; those of which nothing was asked do not count.
+
+    >>> worst("a", [Row("a.large", 9, "s", asked=12, at_most=True), Row("a.small", 2, "s", asked=1, at_most=True)])
+    Row(name='a', value=2, unit='s', asked=1, at_most=True)
+    """
+    found = max((row for row in rows if row.asked), key=lambda row: row.value / (row.asked or 1))
+    return replace(found, name=name)
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:

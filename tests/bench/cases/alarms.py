@@ -2,10 +2,12 @@
 
 `alarms.per_month`: entries into firing a month where nothing changes, 200 features in 720 hourly windows of 200, 1,000
 and 5,000 rows. `alarms.delay_windows`: windows until a feature that moves by 0.25 sd (PSI 0.059, below the material
-threshold) or 0.5 sd fires, in the median; the plain name is the largest of the 0.25 sd medians. 60 numeric features are
-moved at once, in one month: detectors do not know of each other, so these are 60 months with one. Correlated and
-wandering streams are printed beside. Five months of each size at full scale, where the recipe has twenty: a month takes
-20 s of a core, most of it for metrics: four minutes on two idle cores.
+threshold) or 0.5 sd fires, in the median; the plain name is the case that is worst against what is asked of it, with
+that: it is reached where all are. `alarms.delay_p90_windows` and `alarms.alerts_per_step` say how long the slowest
+tenth took and how often one shift fired. 60 numeric features are moved at once, in one month: detectors do not know of
+each other, so these are 60 months with one. Correlated and wandering streams are printed beside. Five months of each
+size at full scale, where the recipe has twenty: a month takes 20 s of a core, most of it for metrics: four minutes on
+two idle cores.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.bench.alarm_months import HOURS, PURE, SHIFT_HOUR, Month, Outcome, Stream, lived
-from tests.bench.report import Row
+from tests.bench.report import Row, worst
 
 if TYPE_CHECKING:
     from tests.bench.options import Options
@@ -47,22 +49,25 @@ def run(options: Options) -> list[Row]:
 
 def _false_alarms(outcomes: list[Outcome], months: int) -> list[Row]:
     found = {rows: sum(each.false_alerts for each in outcomes if each.month.rows == rows) / months for rows in ROWS}
-    worst = Row("alarms.per_month", max(found.values()), "alerts", ALLOWED, at_most=True)
+    largest = Row("alarms.per_month", max(found.values()), "alerts", ALLOWED, at_most=True)
     print(f"  {months} months of {HOURS} windows for each number of rows")
     return [
-        worst,
+        largest,
         *(Row(f"alarms.per_month.{rows}", value, "alerts", ALLOWED, at_most=True) for rows, value in found.items()),
     ]
 
 
 def _delays(outcomes: list[Outcome]) -> list[Row]:
     rows: list[Row] = []
+    beside: list[Row] = []
     for each in outcomes:
         shift, delays = each.month.shift, sorted(each.delays())
-        late = delays[math.ceil(0.9 * PURE) - 1]
+        case = f"{shift:g}sd.{each.month.rows}"
         asked = ASKED.get((shift, each.month.rows))
-        name = f"alarms.delay_windows.{shift:g}sd.{each.month.rows}"
-        print(f"  {name}: p90 {late}, {each.alerts_per_step():.2f} alerts a step ({WATCH_HOURS + 1} windows: never)")
-        rows.append(Row(name, median(delays), "windows", asked, at_most=True))
-    small = [row.value for row in rows if ".0.25sd." in row.name]
-    return [Row("alarms.delay_windows", max(small), "windows", 12, at_most=True), *rows]
+        rows.append(Row(f"alarms.delay_windows.{case}", median(delays), "windows", asked, at_most=True))
+        beside += [
+            Row(f"alarms.delay_p90_windows.{case}", delays[math.ceil(0.9 * PURE) - 1], "windows"),
+            Row(f"alarms.alerts_per_step.{case}", each.alerts_per_step(), "alerts"),
+        ]
+    print(f"  a delay of {WATCH_HOURS + 1} windows: never")
+    return [worst("alarms.delay_windows", rows), *rows, *beside]

@@ -1,9 +1,10 @@
 """How long an evaluator that starts takes to have a gigabyte of windows again.
 
 A real evaluator makes the table and commits what it has read; then more base buckets of the same deployment, as it
-writes them, go to the changelog directly: a year of a busy stream's segments would take hours to fold. Timed is the
-whole start, process and imports included, until the worker says that nothing is left to restore; beside it the same
-start with next to nothing in the table.
+writes them, go to the changelog directly: a year of a busy stream's segments would take hours to fold. They are of 200
+different hours, which come again and again: compression finds of one in another what it would find in real ones. Timed
+is the whole start, process and imports included, until the worker says that nothing is left to restore; beside it the
+same start with next to nothing in the table.
 """
 
 from __future__ import annotations
@@ -27,18 +28,22 @@ if TYPE_CHECKING:
 BYTES = 1_000_000_000
 ROWS_AN_HOUR = 100_000
 HOURS = 2_000
+KINDS = 200
+"""Different buckets, more than the 64 kB in which lz4 looks for what it has seen."""
+
 _SETTINGS = Settings(bucket=Span.HOUR, drift_window=Span.HOUR, accuracy_window=Span.DAY)
 
 
 def run(options: Options) -> list[Row]:
     """One table, restored again and again."""
     with rig(settings=_SETTINGS) as built:
-        model, delta = built.packages[0].digest, hour_of(built, ROWS_AN_HOUR).encode()
-        entries = [Entry(Kind.FEATURES, model, "", past_hour(ago), delta) for ago in (3, 2)]
+        model = built.packages[0].digest
+        deltas = [hour_of(built, ROWS_AN_HOUR, kind).encode() for kind in range(KINDS)]
+        entries = [Entry(Kind.FEATURES, model, "", past_hour(ago), deltas[0]) for ago in (3, 2)]
         send_summaries(built, [Summary(NAME, (entry,)) for entry in entries])
         evaluated(built)
         bare, found = restored(built), []
-        rows, size = _more(built, model, delta, options.scaled(BYTES, least=1_000_000))
+        rows, size = _more(built, model, deltas, options.scaled(BYTES, least=1_000_000))
         for _ in range(options.rounds):
             found.append(restored(built))
             print(f"  {found[-1].ready_s:.1f} s, with nothing {bare.ready_s:.1f} s", flush=True)
@@ -53,15 +58,16 @@ def run(options: Options) -> list[Row]:
     ]
 
 
-def _more(built: Rig, model: str, delta: bytes, size: int) -> tuple[int, int]:
+def _more(built: Rig, model: str, deltas: list[bytes], size: int) -> tuple[int, int]:
     """Buckets of many segments, until they are so many bytes; how many rows and bytes that is."""
-    connection, value = built.connection, sealed(delta)
+    connection, values = built.connection, [sealed(delta) for delta in deltas]
     producer, topic = connection.producer(), connection.layout.name(Topic.WINDOWS_CHANGELOG)
     partition = int(partitions_of([NAME.encode()], connection.layout.partition_count(Topic.SUMMARIES))[0])
     start_ms, sent, rows = past_hour(HOURS), 0, 0
     while sent < size:
         hour, segment = rows % HOURS, rows // HOURS
         key = key_of(BUCKET, NAME, Kind.FEATURES, model, f"plan={segment}", start_ms + hour * HOUR_MS)
+        value = values[rows % KINDS]
         while True:
             try:
                 producer.produce(topic, value, key, partition)

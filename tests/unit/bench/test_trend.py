@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.topics import COPARTITIONED, Topic
 from tests.bench.chain import Samples, chain_rate, groups, offered
-from tests.bench.report import Row
+from tests.bench.report import Row, worst
 from tests.bench.trend import backlog_rate, percentile, rate, slope
 from tests.bench.watching import INPUTS
 
@@ -47,6 +47,14 @@ def test_a_percentile_is_one_of_the_values_and_leaves_no_more_than_its_rest_abov
 def test_a_row_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         Row("a.b", float("nan"), "")
+
+
+def test_a_name_that_covers_cases_is_reached_where_every_case_is() -> None:
+    cases = [Row("a.1", 9.0, "s", asked=12, at_most=True), Row("a.2", 1.0, "s", asked=1, at_most=True)]
+    unasked = Row("a.3", 99.0, "s", at_most=True)
+    assert worst("a", [*cases, unasked]).reached
+    missed = worst("a", [*cases, Row("a.4", 2.5, "s", asked=2, at_most=True)])
+    assert (missed.name, missed.value, missed.asked, missed.reached) == ("a", 2.5, 2, False)
 
 
 def sampled(slow: str = "", share: float = 1.0) -> Samples:
