@@ -8,7 +8,7 @@ Rules, in their order; the causes that fit as well are listed:
    world changes what they mean, predictions stay where they were. So this goes before concept drift, too.
 4. Losses are not what the scores made one expect: `concept_drift`, with input drift `data_and_concept_drift`.
 5. Input drift, and losses as expected: `data_drift` where they are higher than on holdout, else `data_drift_harmless`.
-6. Too few outcomes to tell: `not_resolved`.
+6. Too few outcomes to tell, or what they tell could be undone by those that are pending: `not_resolved`.
 
 Input drift is that of an important feature, of more than 3 others, or of any feature where predictions drift as well.
 Detectors and a replaced model are evidence that is told; they are no rule of their own.
@@ -27,7 +27,7 @@ from schemas.diagnosis import Cause, Evidence, Sign
 class Findings:
     """What the signs say. `changed` (losses beside what was expected of the same rows) is None where it is not known.
 
-    `moved`: any input drifts; `drifted`: so that it matters.
+    `moved`: any input drifts; `drifted`: so that it matters. `worse`: losses are higher; None likewise.
     """
 
     bad_values: bool = False
@@ -36,7 +36,7 @@ class Findings:
     predictions: bool = False
     shifted: bool = False
     changed: bool | None = None
-    worse: bool = False
+    worse: bool | None = False
 
 
 Rule = Callable[[Findings], bool]
@@ -46,9 +46,12 @@ RULES: tuple[tuple[Cause, Rule], ...] = (
     (Cause.PIPELINE_OR_VERSION_CHANGE, lambda found: found.predictions and not found.moved),
     (Cause.CONCEPT_DRIFT, lambda found: found.changed is True and not found.drifted),
     (Cause.DATA_AND_CONCEPT_DRIFT, lambda found: found.changed is True and found.drifted),
-    (Cause.DATA_DRIFT, lambda found: found.drifted and found.changed is False and found.worse),
-    (Cause.DATA_DRIFT_HARMLESS, lambda found: found.drifted and found.changed is False and not found.worse),
-    (Cause.NOT_RESOLVED, lambda found: found.changed is None),
+    (Cause.DATA_DRIFT, lambda found: found.drifted and found.changed is False and found.worse is True),
+    (Cause.DATA_DRIFT_HARMLESS, lambda found: found.drifted and found.changed is False and found.worse is False),
+    (
+        Cause.NOT_RESOLVED,
+        lambda found: found.changed is None or (found.changed is False and found.drifted and found.worse is None),
+    ),
 )
 
 
@@ -76,10 +79,12 @@ def findings(signs: Iterable[Sign]) -> Findings:
     signs = tuple(signs)
     asked = {sign.evidence for sign in signs}
     spoken = [sign.evidence for sign in signs if sign.speaks]
+    early = {sign.evidence for sign in signs if sign.provisional}.difference(spoken)
     minor, predictions = spoken.count(Evidence.MINOR_DRIFT), Evidence.PREDICTION_DRIFT in spoken
     drifted = Evidence.IMPORTANT_DRIFT in spoken or minor > OTHERS_FAILING or (minor > 0 and predictions)
-    changed = Evidence.LOSS_GIVEN_SCORE in spoken if Evidence.LOSS_GIVEN_SCORE in asked else None
-    same_classes = Evidence.CLASSES_CHANGED in asked and Evidence.CLASSES_CHANGED not in spoken
+    is_known = Evidence.LOSS_GIVEN_SCORE in asked - early
+    changed = Evidence.LOSS_GIVEN_SCORE in spoken if is_known else None
+    same_classes = Evidence.CLASSES_CHANGED in asked - early and Evidence.CLASSES_CHANGED not in spoken
     foretold = {Evidence.PRIOR, Evidence.FORETOLD_PRIOR} <= set(spoken)
     return Findings(
         bad_values=Evidence.QUALITY in spoken,
@@ -88,5 +93,5 @@ def findings(signs: Iterable[Sign]) -> Findings:
         predictions=predictions,
         shifted=foretold and same_classes and changed is True,
         changed=changed,
-        worse=Evidence.LOSS in spoken,
+        worse=None if Evidence.LOSS in early else Evidence.LOSS in spoken,
     )

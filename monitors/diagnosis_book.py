@@ -28,8 +28,8 @@ from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from monitors.windows import Series, WindowId, Windows, window_of
 from schemas.deployment import Deployment, Settings
-from schemas.diagnosis import Diagnosis, Evidence, Sign
-from schemas.observation import Detection, Kind
+from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
+from schemas.observation import Detection, Kind, Reason
 from schemas.package import Package
 
 DIAGNOSIS = b"x"
@@ -169,6 +169,8 @@ class DiagnosisBook:
         inputs = self._signs_of_inputs(windows, deployment, package, window)
         outcomes, reason = signs_of_outcomes(accuracy, package)
         found = causes(findings((*inputs, *outcomes)))
+        if Cause.NOT_RESOLVED in found and reason is None:  # what is known may be undone
+            reason = Reason.NOT_RESOLVED
         expected, matched = accuracy.count("expected"), max(accuracy.count("matched"), 0)
         return Diagnosis(
             self._deployment,

@@ -2,11 +2,15 @@
 
 Rules (STATISTICS section 9):
 - From 300 outcomes and half of those asked for on; before that nothing is said.
-- Something speaks above 3 standard errors of its difference and one point (of numbers: a hundredth of the error).
-- Binary: expected are the calibrated rates of the scores of those rows whose outcome is known, so it does not matter
-  which are; the Brier loss, and the share of positives, which a loss around .5 hardly feels. Others: accuracy and the
-  shares of classes, or the mean absolute error, from 90 % of the outcomes on, as what is expected is known for all rows
-  together only.
+- Something speaks above 3 standard errors of its difference and one point (of numbers: a hundredth of the error), if
+  no outcome of what is pending could bring it below (`monitors.pending`); else it is provisional. Outcomes that come
+  first are not like those that come late: in a world where nothing changed they look like a label shift.
+- What does not speak is of the known rows only: those pending may hide something, and the record has the coverage.
+- Binary: expected are the calibrated rates of the scores of those rows whose outcome is known, so that it does not
+  matter which scores are known first; the Brier loss, and the share of positives, which a loss around .5 hardly feels.
+  Others: accuracy and the shares of classes, or the mean absolute error, from 90 % of the outcomes on, as what is
+  expected is known for all rows together only. The errors of the pending have no upper bound: lower ones speak when
+  nothing is pending.
 """
 
 from __future__ import annotations
@@ -18,16 +22,17 @@ import msgspec
 import numpy as np
 
 from monitors.bins import package_prediction_bins
-from monitors.diagnosis_classes import ERRORS, LEAST_GAP, compared, signs_of_classes
+from monitors.diagnosis_classes import ERRORS, LEAST_GAP, compared, signs_of_classes, weighed_up
 from monitors.estimate import ESTIMATES
 from monitors.estimate.brier import brier
 from monitors.estimate.classes import confusion as expected_confusion
 from monitors.estimate.positive_rate import positive_rate
-from monitors.estimate.scores import of_counts
+from monitors.estimate.scores import SCORED, of_counts
 from monitors.metrics import METRICS
 from monitors.metrics.intervals import Z
 from monitors.metrics.scores import scored
 from monitors.metrics.targets import confusion
+from monitors.pending import left_of_share, left_of_sum, pending
 from monitors.summary import Summary
 from monitors.trust import LEAST_COVERAGE, LEAST_ROWS
 from schemas.diagnosis import Evidence, Sign
@@ -62,12 +67,22 @@ def _given_scores(summary: Summary, package: Package) -> tuple[Sign, ...] | Reas
     expected = of_counts(positives + negatives, package, bins)
     if isinstance(expected, Reason):
         return expected
-    lost = positives * (1 - expected.scores) ** 2 + negatives * expected.scores**2
+    asked = np.maximum(summary.vector(SCORED, positives.size), 0)[: positives.size]
+    room, waiting = np.maximum(asked - positives - negatives, 0).astype(np.float64), pending(summary)
+    rates, ones = expected.rates, np.ones(positives.size)
+    measures = (
+        ("brier", brier, (1 - expected.scores) ** 2, expected.scores**2),
+        ("positive_rate", positive_rate, ones, 0 * ones),
+    )
     signs = []
-    for name, estimate, total in (("brier", brier, lost.sum()), ("positive_rate", positive_rate, positives.sum())):
-        told, value = estimate(expected), float(total) / expected.n
-        if told.value is not None and told.error is not None:
-            signs.append(compared(Evidence.LOSS_GIVEN_SCORE, name, (value, told.value, told.error), told.n))
+    for name, estimate, hit, miss in measures:  # what a row of each bin counts, where it is positive and where not
+        told, value = estimate(expected), float((positives * hit + negatives * miss).sum()) / expected.n
+        if told.value is None or told.error is None:
+            continue
+        effects = (1 - rates) * (hit - miss), rates * (miss - hit)
+        left = left_of_sum((value - told.value) * expected.n, expected.n, effects, room, waiting)
+        found = value, told.value, told.error
+        signs.append(compared(Evidence.LOSS_GIVEN_SCORE, name, found, told.n, left=left))
     return tuple(signs)
 
 
@@ -78,9 +93,19 @@ def _given_all(summary: Summary, package: Package) -> tuple[Sign, ...] | Reason:
     told, found = ESTIMATES[name].compute(summary, package), METRICS[name].compute(summary, package, "")
     if told.value is None or told.error is None or found.value is None:
         return told.reason or found.reason or Reason.UNCALIBRATED
+    left = _left(found.value, told.value, found.n, summary, package)
+    differs = found.value, told.value, told.error
     least = _least(package, told.value)
-    loss = compared(Evidence.LOSS_GIVEN_SCORE, name, (found.value, told.value, told.error), found.n, least)
+    loss = compared(Evidence.LOSS_GIVEN_SCORE, name, differs, found.n, least=least, left=left)
     return (loss, *_classes_given_scores(summary, package))
+
+
+def _left(value: float, reference: float, n: int, summary: Summary, package: Package) -> float:
+    """What the pending leave of the difference of a mean loss, or an accuracy."""
+    waiting = pending(summary)
+    if waiting and package.target.type is TargetType.REGRESSION:
+        return max(value * n / (n + waiting) - reference, 0.0)
+    return left_of_share(value, reference, n, waiting)
 
 
 def _classes_given_scores(summary: Summary, package: Package) -> Iterator[Sign]:
@@ -91,7 +116,9 @@ def _classes_given_scores(summary: Summary, package: Package) -> Iterator[Sign]:
     n, shares, told = int(came.sum()), came / came.sum(), expected.sum(axis=0) / expected.sum()
     at = int(np.argmax(np.abs(shares - told)))
     error = sqrt(told[at] * (1 - told[at]) * (1 / n + 1 / max(package.baseline.holdout_rows, 1)))
-    sign = compared(Evidence.LOSS_GIVEN_SCORE, "share", (float(shares[at]), float(told[at]), error), n)
+    found = float(shares[at]), float(told[at])
+    left = left_of_share(*found, n, pending(summary))
+    sign = compared(Evidence.LOSS_GIVEN_SCORE, "share", (*found, error), n, left=left)
     yield msgspec.structs.replace(sign, of=package.target.classes[at])
 
 
@@ -103,8 +130,9 @@ def _beside_holdout(summary: Summary, package: Package) -> Iterator[Sign]:
         return
     error = (found.high - found.low) / (2 * Z) * sqrt(1 + found.n / max(package.baseline.holdout_rows, 1))
     higher = found.baseline - found.value if name == "accuracy" else found.value - found.baseline
-    speaks = higher > max(ERRORS * error, _least(package, found.baseline))
-    yield Sign(Evidence.LOSS, name, "", found.value, found.baseline, error, found.n, speaks)
+    sign = Sign(Evidence.LOSS, name, "", found.value, found.baseline, error, found.n)
+    least = max(ERRORS * error, _least(package, found.baseline))
+    yield weighed_up(sign, higher, _left(found.value, found.baseline, found.n, summary, package), least)
 
 
 def _least(package: Package, usual: float) -> float:

@@ -55,6 +55,7 @@ class Sign(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `measure` is the metric (or detector); `of` the feature, class or model that it is of. `value` stands beside
     `reference`, what it is without a cause; `error` is the standard error of their difference over `n` rows.
+    `provisional`: it would speak of the outcomes that are known, but those that are pending could undo it.
     """
 
     evidence: Evidence
@@ -65,6 +66,7 @@ class Sign(msgspec.Struct, frozen=True, omit_defaults=True):
     error: float | None = None
     n: int = 0
     speaks: bool = False
+    provisional: bool = False
 
 
 class Diagnosis(msgspec.Struct, frozen=True, omit_defaults=True):

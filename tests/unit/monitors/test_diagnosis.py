@@ -27,7 +27,7 @@ from schemas.deployment import DAY_MS, HOUR_MS, ChangeDetector, Settings, Span
 from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
 from schemas.observation import Entry, Kind, Reason, Summary, SummaryRecord
 from schemas.package import Baseline, Target
-from tests.unit.monitors.diagnosis_scene import Floats, Rows, World, came_true, deltas, sigmoid, trained
+from tests.unit.monitors.diagnosis_scene import Floats, Rows, World, as_they_came, came_true, deltas, sigmoid, trained
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, progress
 from tests.unit.monitors.fold_frames import package, predictions, said
 from tests.unit.monitors.test_concept_drift import losses_entry
@@ -93,6 +93,49 @@ def test_outcomes_that_come_first_for_some_scores_do_not_look_like_a_change() ->
     assert diagnosed(early, known=first.size)[0] == (Cause.NONE,)
 
 
+@pytest.mark.parametrize("share", [0.55, 0.9])
+@pytest.mark.parametrize(("yes", "no"), [(1.0, 3.0), (3.0, 1.0)])
+def test_where_nothing_changed_outcomes_that_come_first_for_one_class_are_not_taken_for_a_change(
+    share: float, yes: float, no: float
+) -> None:
+    said: Counter[Cause] = Counter()
+    for seed in range(1, 11):
+        rng = np.random.default_rng(seed)
+        rows = as_they_came(World().draw(rng, ROWS), rng, yes=yes, no=no)
+        found, signs, _ = diagnosed(rows, known=int(share * ROWS))
+        said[found[0]] += 1
+        assert not [sign for sign in signs if sign.speaks], "nothing is claimed"
+    assert set(said) <= {Cause.NONE, Cause.NOT_RESOLVED}, said
+
+
+def test_what_is_seen_in_outcomes_that_may_be_undone_is_told_as_provisional() -> None:
+    rng = np.random.default_rng(1)
+    rows = as_they_came(World().draw(rng, ROWS), rng, no=3.0)
+    told = [sign for sign in diagnosed(rows, known=int(0.55 * ROWS))[1] if sign.provisional]
+    assert {Evidence.LOSS_GIVEN_SCORE, Evidence.PRIOR} <= {sign.evidence for sign in told}
+    assert not any(sign.provisional for sign in diagnosed(rows)[1])
+
+
+@pytest.mark.parametrize("name", ["flipped labels", "covariate shift and flipped labels", "more positives"])
+def test_what_changed_is_named_before_the_last_outcome_is_in(name: str) -> None:
+    world, expected = WORLDS[name]
+    said: Counter[Cause] = Counter()
+    for seed in range(1, 11):
+        rng = np.random.default_rng(seed)
+        rows = as_they_came(world.draw(rng, ROWS), rng, no=3.0)
+        said[diagnosed(rows, known=int(0.95 * ROWS))[0][0]] += 1
+    assert said[expected] >= 9, said
+
+
+def test_rows_that_expired_are_not_waited_for() -> None:
+    rows, known = World(flipped=0.1).draw(np.random.default_rng(1), ROWS), int(0.6 * ROWS)
+    summary = deltas(rows, known=known)[Kind.ACCURACY, "m1", "", 0]
+    waiting, _ = signs_of_outcomes(summary, trained())
+    summary.add(Counts({"expired": np.array([ROWS - known])}))
+    over, _ = signs_of_outcomes(summary, trained())
+    assert (findings(waiting).changed, findings(over).changed) == (None, True)
+
+
 def test_a_window_with_few_rows_says_that_they_are_few() -> None:
     said, _, reason = diagnosed(World(flipped=0.5).draw(np.random.default_rng(1), 200))
     assert (said, reason) == ((Cause.NOT_RESOLVED,), Reason.TOO_FEW_ROWS)
@@ -120,6 +163,23 @@ def signs_of_others(target: Target, actuals: list[Any], answers: list[dict[str, 
     signs, reason = signs_of_outcomes(summary, package(target, baseline))
     assert reason is None
     return findings(signs)
+
+
+@pytest.mark.parametrize(("noise", "changed"), [(1.5, True), (0.5, None), (1.0, False)])
+def test_errors_of_numbers_that_are_pending_may_be_as_large_as_they_like(
+    noise: float,
+    changed: bool | None,  # noqa: FBT001  # what is expected
+) -> None:
+    rng = np.random.default_rng(8)
+    foreseen = rng.normal(100, 20, 2 * ROWS)
+    actuals = foreseen + rng.normal(0, 5, 2 * ROWS) * np.where(np.arange(2 * ROWS) < ROWS, noise, 1.0)
+    answers = [said(value) for value in foreseen.tolist()]
+    baseline = build_baseline((), PRICE, pl.DataFrame(), actuals[ROWS:].tolist(), foreseen[ROWS:])
+    known = ROWS - 100
+    summary = accuracy_summary(PRICE, actuals[:known].tolist(), answers[:known], baseline)
+    summary.add(predicted(PRICE, answers[:ROWS], baseline))
+    signs, _ = signs_of_outcomes(summary, package(PRICE, baseline))
+    assert findings(signs).changed is changed
 
 
 def predicted(target: Target, answers: list[dict[str, Any]], baseline: Baseline) -> Counts:
@@ -169,6 +229,9 @@ BY_HAND = [
     (Findings(changed=True, moved=True, drifted=True, worse=True), ("data_and_concept_drift",)),
     (Findings(changed=False, moved=True, drifted=True, worse=True), ("data_drift",)),
     (Findings(changed=False, moved=True, drifted=True), ("data_drift_harmless",)),
+    (Findings(changed=False, moved=True, drifted=True, worse=None), ("not_resolved",)),
+    (Findings(changed=False, worse=None), ("none",)),
+    (Findings(changed=True, moved=True, drifted=True, worse=None), ("data_and_concept_drift",)),
     (Findings(changed=True, shifted=True), ("label_shift", "concept_drift")),
     (Findings(predictions=True), ("pipeline_or_version_change", "not_resolved")),
     (Findings(predictions=True, changed=False), ("pipeline_or_version_change",)),
@@ -266,6 +329,15 @@ def test_a_window_is_told_when_it_closes_and_again_when_outcomes_change_what_is_
     (then,) = watched.tell(came_true(rows, slice(None)), 1.2)
     assert (then.cause, then.coverage, then.reason, then.revision) == (Cause.CONCEPT_DRIFT, 1.0, None, 1)
     assert not watched.step(hour=1.3)
+
+
+def test_a_window_says_that_it_waits_where_what_is_known_may_be_undone() -> None:
+    rng = np.random.default_rng(1)
+    watched, rows = Watched(), as_they_came(World().draw(rng, ROWS), rng, no=3.0)
+    (early,) = watched.tell(deltas(rows, known=int(0.55 * ROWS)), 1)
+    assert (early.cause, early.reason, early.coverage) == (Cause.NOT_RESOLVED, Reason.NOT_RESOLVED, 0.55)
+    (then,) = watched.tell(came_true(rows, slice(int(0.55 * ROWS), None)), 1.5)
+    assert (then.cause, then.reason, then.coverage) == (Cause.NONE, None, 1.0)
 
 
 def test_a_window_that_changes_all_the_time_is_told_every_five_seconds_and_comes_to_the_same() -> None:
