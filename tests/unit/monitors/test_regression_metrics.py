@@ -188,9 +188,7 @@ def test_the_interval_of_r2_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.92 <= inside / 300 <= 0.98
 
 
-def test_r2_has_no_interval_of_rows_folded_without_its_sums_and_warns_where_few_rows_carry_it() -> (
-    None
-):
+def test_r2_has_no_interval_of_rows_folded_without_its_sums_and_warns_where_few_rows_carry_it() -> None:
     live = package(PRICE)
     found = summary_of([1.0, 2, 4], [1.5, 2, 3], live)
     found.counts["moments"] = np.array([2])
