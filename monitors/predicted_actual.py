@@ -5,6 +5,7 @@ Rules:
   the package's predictions. Both were frozen at its build, so that periods can be laid side by side.
 - A mean of predictions beside a mean of actuals, of the same rows. For binary targets the actual is the rate of
   positives, with Wilson's interval. Groups without rows are left out.
+- Of classes the rows of each actual class by the predicted one: the confusion matrix.
 - Exact for these bins, up to the rounding of each row to 2**-30 (scores) or 2**-16 of the actuals' unit.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from monitors.bins import bin_count, package_prediction_bins
 from monitors.folds.terms import CELL_ACTUAL, CELL_PREDICTED, CELL_STEPS, CELLS, centre
+from monitors.metrics import targets
 from monitors.metrics.calibration import Curve
 from monitors.metrics.intervals import wilson
 from monitors.summary import Summary
@@ -57,3 +59,24 @@ def cells(summary: Summary, package: Package) -> tuple[Cell, ...]:
     filled, step = rows > 0, package.baseline.units.get("y", 1.0) / CELL_STEPS
     predicted, actual = (centre(package) + step * (each[filled] / rows[filled]) for each in sums)
     return tuple(map(Cell, rows[filled].tolist(), np.asarray(predicted).tolist(), np.asarray(actual).tolist()))
+
+
+class Confusion(msgspec.Struct, frozen=True):
+    """Matched rows by actual class (outer) and predicted one (inner), both in the order of `classes`."""
+
+    classes: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+def confusion(summary: Summary, package: Package) -> Confusion | None:
+    """The confusion matrix at the package's threshold; None of numbers, or where no matched row has a class.
+
+    >>> from schemas.package import Target
+    >>> package = Package("p", "1", "d", Target("left", TargetType.BINARY, ("no", "yes")), (), "linear")
+    >>> confusion(Summary({"confusion": np.array([50, 10, 5, 35])}), package)
+    Confusion(classes=('no', 'yes'), rows=((50, 10), (5, 35)))
+    """
+    if not targets.classification(package):
+        return None
+    counts = targets.confusion(summary, package)
+    return Confusion(package.target.classes, tuple(map(tuple, counts.tolist()))) if counts.any() else None

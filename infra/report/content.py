@@ -119,6 +119,24 @@ class LateLabels:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Rows that were told alike: their mean prediction and actual, with an interval where the actual is a rate."""
+
+    rows: int
+    predicted: float
+    actual: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """Predicted against actual in the range: by bin of the prediction, and rows by actual and predicted class."""
+
+    told: tuple[Told, ...]
+    classes: tuple[str, ...] = ()
+    rows: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """A challenger beside a champion: the loss that it saves, of `rows` resolved predictions made before a day.
 
@@ -153,6 +171,7 @@ class Report:
 
     `has_importances`: whether features weigh differently; where not, there is nothing to cross drift with. `labels` are
     None where nothing was predicted; challengers are compared, and windows diagnosed, as of now whatever the range.
+    `assumption` is what estimates rest on, "" where there are none.
     """
 
     deployment: str
@@ -173,3 +192,5 @@ class Report:
     challengers: tuple[Beside, ...] = ()
     diagnoses: tuple[Diagnosed, ...] = ()
     movers: tuple[Mover, ...] = ()
+    against: Against | None = None
+    assumption: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from infra.report.against import against
 from infra.report.charts import day, histograms, interval, number, quadrants
 from infra.report.markup import Markup, element, joined
 from infra.report.movers import movers
@@ -48,7 +49,8 @@ def document(report: Report) -> str:
         element("title", f"{report.deployment}: report"),
         element("style", Markup(style)),
     )
-    sections = (_drift, movers, _predictions, series, labels, challengers, diagnoses, _health, _quality, _alerts)
+    of_truth = (series, labels, against, challengers, diagnoses)
+    sections = (_drift, movers, _predictions, *of_truth, _health, _quality, _alerts)
     main = element("main", _head(report), [each(report) for each in sections], _foot())
     return f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n"
 

@@ -23,6 +23,7 @@ def series(report: Report) -> Markup:
         "estimate where none is. Filled: final, nothing is pending. Coverage is the share of answered rows whose "
         "outcome is known."
     )
+    note = f"{note} {report.assumption}".rstrip()
     return section("Accuracy", element("p", note, class_="soft"), element("div", cards, class_="grid"))
 
 

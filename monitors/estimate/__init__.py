@@ -1,7 +1,6 @@
 """Estimates of accuracy before labels: one file for each metric with one constant, `ESTIMATE`, found by being here.
 
-They rest on what the package learned on holdout and on what the model says now. All assume that the chance of the truth
-given the score is as it was on holdout: inputs may shift, what they mean may not (no concept drift).
+They rest on what the package learned on holdout and on what the model says now, and on one `ASSUMPTION`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,13 @@ from pkgutil import iter_modules
 
 from monitors.estimate.protocol import Estimate, Estimated
 
-__all__ = ["ESTIMATES", "Estimate", "Estimated"]
+__all__ = ["ASSUMPTION", "ESTIMATES", "Estimate", "Estimated"]
+
+ASSUMPTION = (
+    "Estimates assume that the chance of an outcome, given what the model says, is as it was on holdout: inputs may "
+    "shift, what they mean may not (no concept drift)."
+)
+"""What stands beside estimates wherever people read them."""
 
 
 def _found() -> dict[str, Estimate]:

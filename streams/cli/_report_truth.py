@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infra.report.charts import day
-from infra.report.content import Beside, Diagnosed, LateLabels, Point, ThreeWays
+from infra.report.content import Against, Beside, Diagnosed, LateLabels, Point, ThreeWays, Told
+from monitors.predicted_actual import cells, confusion
 from monitors.resolved import coverage
 from monitors.windows import Series
 from schemas.observation import Kind, Reason
@@ -16,6 +17,7 @@ from streams.cli.diagnosis import evidence
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from monitors.periods import Range
     from monitors.resolved import Coverage, Delay, ThreeNumbers
     from monitors.rollup import Buckets
     from schemas.deployment import Deployment
@@ -42,6 +44,16 @@ def late_labels(buckets: Buckets, deployment: Deployment, package: Package, as_o
         return None
     ways = tuple(_three_ways(one) for one in found.metrics if one.naive is not None)
     return LateLabels(tuple(_sentences(found)), tuple(map(_delay, found.delays)), ways)
+
+
+def against(buckets: Buckets, package: Package, over: Range) -> Against | None:
+    """What came true of the predictions of a range beside what was said; None where nothing is matched."""
+    summary = buckets.total(Series(Kind.ACCURACY, package.digest, ""), over)
+    classes, told = confusion(summary, package), cells(summary, package)
+    if classes is None and not told:
+        return None
+    points = tuple(Told(one.rows, one.predicted, Point(0, one.actual, one.low, one.high)) for one in told)
+    return Against(points) if classes is None else Against(points, classes.classes, classes.rows)
 
 
 def beside(verdicts: Iterable[Verdict], names: Mapping[str, str], champion: str) -> tuple[Beside, ...]:

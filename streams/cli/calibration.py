@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitors.periods import Range
 from monitors.predicted_actual import cells
-from schemas.observation import Kind
 from schemas.package import TargetType
 from streams.cli import Ended
-from streams.cli._shared import SHORT, Moment, as_json, must_be, say, show, views
-from streams.cli._windows import EVER, reader_of
+from streams.cli._matched import matched
+from streams.cli._shared import SHORT, Moment, as_json, say, show
 
 if TYPE_CHECKING:
     from monitors.predicted_actual import Cell
-    from monitors.windows import Series
 
 
 @click.command()
@@ -31,27 +28,12 @@ def calibration(deployment: str, *, model: str, segment: str, since: int | None,
 
     Of all matched rows. Labels that come fast are not like those that come late: see `watchkeeper coverage`.
     """
-    kept = views()
-    deployments = kept.deployments()
-    must_be(deployment, deployments, "deployment")
-    digest = model.lower() or deployments[deployment].champion.digest
-
-    def is_wanted(series: Series) -> bool:
-        return series.kind is Kind.ACCURACY and series.segment == segment and series.model.startswith(digest)
-
-    between = EVER[0] if since is None else since, EVER[1] if until is None else until
-    buckets = reader_of(kept, deployments[deployment], wanted=is_wanted, between=between).buckets
-    packages = kept.packages()
-    known = [series for series in buckets.series if series.model in packages]
-    if len(known) != 1:
-        found = "nothing is known" if not known else f"{len(known)} models have a digest that begins so"
-        raise Ended(f"{found} of what this asks for; `watchkeeper deployment show {deployment}` names the models.")
-    package = packages[known[0].model]
+    package, summary = matched(deployment, model, segment, (since, until))
     if package.target.type is TargetType.MULTICLASS:
         raise Ended(
-            f"{deployment} predicts classes; `watchkeeper metrics {deployment}` has their precision and recall."
+            f"{deployment} predicts classes; `watchkeeper confusion {deployment}` lays them beside actual ones."
         )
-    told = cells(buckets.total(known[0], Range(*between)), package)
+    told = cells(summary, package)
     if json:
         say(told)
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitors.estimate import ASSUMPTION
 from monitors.metrics import METRICS
 from monitors.periods import Ago, Period, Range, calendar, sliding
 from monitors.rollup import Comparison, is_too_small, roll_up_of
@@ -217,6 +218,8 @@ def _show(
         columns,
         (_row(one, rolled_up(one.metric), against=ago is not None) for one in found),
     )
+    if any(one.metric.state is AccuracyState.ESTIMATE for one in found):
+        click.echo(ASSUMPTION)
 
 
 def _row(found: Comparison, rolled: Metric | None, *, against: bool) -> tuple[object, ...]:

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from infra.report.page import document
+from monitors.estimate import ASSUMPTION
 from monitors.metrics import METRICS
 from monitors.periods import Period, Range
 from streams.cli import Ended
 from streams.cli._health import JOINT, WHOLE, standing_of
 from streams.cli._report import content_of
-from streams.cli._report_truth import beside, diagnosed, late_labels
+from streams.cli._report_truth import against, beside, diagnosed, late_labels
 from streams.cli._shared import Moment, must_be, views
 from streams.cli._windows import reader_of, rolled_up, watermark_of
 
@@ -70,11 +71,14 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
     names = {
         digest: f"{one.name.removeprefix(f'{deployment}-')} {one.version}" for digest, one in kept.packages().items()
     }
+    is_estimated = any(point.estimate is not None for line in content.accuracy for point in line.points)
     content = replace(
         content,
         labels=late_labels(reader.buckets, chosen, package, watermark_of(kept, deployment)),
         challengers=beside(kept.verdicts(deployment), names, package.digest),
         diagnoses=diagnosed(kept.diagnoses(deployment), names),
+        against=against(reader.buckets, package, over),
+        assumption=ASSUMPTION if is_estimated else "",
     )
     file.write_text(document(content), encoding="utf-8")
     click.echo(f"{file}, {file.stat().st_size:,} bytes")

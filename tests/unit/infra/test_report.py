@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.report.against import against
 from infra.report.content import (
+    Against,
     AlertRow,
     Beside,
     Diagnosed,
@@ -23,6 +25,7 @@ from infra.report.content import (
     Report,
     StatusTile,
     ThreeWays,
+    Told,
 )
 from infra.report.movers import movers
 from infra.report.page import document
@@ -187,6 +190,29 @@ def test_what_moves_the_predictions_is_told_with_ranks_and_only_where_something_
         assert said in text
     assert not page.tags.keys() & {"script", "img"}
     assert str(movers(REPORT)) == ""
+
+
+def test_predicted_against_actual_is_drawn_and_told_in_numbers() -> None:
+    told = (Told(900, 0.25, Point(0, 0.31, 0.28, 0.34)), Told(100, 0.75, Point(0, 0.6)))
+    shown = replace(REPORT, against=Against(told, ("no", EVIL), ((640, 10), (88, 262))))
+    page = Page(document(shown))
+    text = " ".join(page.text)
+    for said in ("0.25", "0.31", "[0.28, 0.34]", "900", f"said {EVIL}", "262", "98.5%", "74.9%"):
+        assert said in text
+    assert page.tags["circle"] == Page(document(REPORT)).tags["circle"] + 2
+    assert "Predicted against actual" not in document(REPORT)
+
+
+def test_numbers_have_a_curve_and_classes_a_matrix() -> None:
+    one_bin = Page(str(against(replace(REPORT, against=Against((Told(3, 5.0, Point(0, 5.0)),))))))
+    assert (one_bin.tags["svg"], one_bin.tags["table"]) == (1, 1)
+    classes = Against((), ("a", "b", "c"), ((1, 0, 0), (0, 0, 0), (0, 0, 2)))
+    page = Page(str(against(replace(REPORT, against=classes))))
+    assert (page.tags["svg"], page.tags["table"], page.text.count("100.0%")) == (0, 1, 2)
+
+
+def test_what_estimates_rest_on_stands_beside_them() -> None:
+    assert "no drift of the world" in " ".join(Page(document(replace(REPORT, assumption="no drift of the world"))).text)
 
 
 def test_outcomes_that_come_late_are_told_with_what_they_hide() -> None:

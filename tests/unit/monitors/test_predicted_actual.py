@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from monitors.baseline import build_baseline
 from monitors.bins import bin_rows
 from monitors.folds import fold_outcomes
-from monitors.predicted_actual import cells
+from monitors.predicted_actual import cells, confusion
 from monitors.summary import Summary
 from schemas.deployment import Span
 from schemas.observation import Kind
@@ -60,3 +61,24 @@ def test_numbers_out_of_all_proportion_are_left_out_and_nothing_is_no_cell() -> 
     assert (cell.rows, cell.actual) == (1, 4.0)
     assert cells(Summary(), LIVE) == ()
     assert cells(Summary(), package(Target("kind", TargetType.MULTICLASS, ("a", "b", "c")))) == ()
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c")])
+def test_the_confusion_matrix_is_that_of_scikit_learn(classes: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(3)
+    actual, called = rng.choice(classes, 400), rng.choice(classes, 400)
+    live = package(Target("kind", TargetType.BINARY if len(classes) == 2 else TargetType.MULTICLASS, classes))
+    answers = [said(None, label) for label in called.tolist()]
+    rows = [
+        {"kind": "matched", "label": truth, "predictions": [answer]}
+        for truth, answer in zip(actual.tolist(), answers, strict=True)
+    ]
+    found = confusion(folded(rows, live), live)
+    assert found is not None
+    assert found.classes == classes
+    assert found.rows == tuple(map(tuple, confusion_matrix(actual, called, labels=classes).tolist()))
+
+
+def test_numbers_and_nothing_have_no_confusion_matrix() -> None:
+    assert confusion(folded([matched(1.0, 2.0)]), LIVE) is None
+    assert confusion(Summary(), package(Target("kind", TargetType.BINARY, ("no", "yes")))) is None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from monitors.periods import Range
 from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
 from schemas.observation import Decision, Finding, Reason, Verdict
-from streams.cli._report_truth import MOST_WINDOWS, beside, diagnosed, late_labels
+from streams.cli._report_truth import MOST_WINDOWS, against, beside, diagnosed, late_labels
 from streams.cli.diagnosis import evidence
 from tests.unit.monitors.test_resolved import AS_OF_MS, DEPLOYMENT, PACKAGE, evaluated
 
@@ -22,6 +23,25 @@ def test_real_bookings_are_told_with_their_coverage_their_delay_and_the_bias() -
     (rate,) = (one for one in found.metrics if one.metric == "positive rate")
     assert (rate.naive_rows, rate.resolved_rows, rate.naive.note) == (25_639, 12_403, "delay bias")
     assert late_labels(evaluated()[0], DEPLOYMENT, PACKAGE, None) is None
+
+
+def test_real_bookings_are_laid_beside_what_was_predicted() -> None:
+    buckets = evaluated()[0]
+    over = buckets.extent()
+    assert over is not None
+    found = against(buckets, PACKAGE, over)
+    assert found is not None
+    assert sum(one.rows for one in found.told) == sum(map(sum, found.rows)) == 25_639
+    rightly = sum(found.rows[place][place] for place in range(2)) / 25_639
+    labels = late_labels(buckets, DEPLOYMENT, PACKAGE, AS_OF_MS)
+    assert labels is not None
+    assert labels.metrics
+    yes = sum(found.rows[1]) / 25_639
+    (rate,) = (one.naive.value for one in labels.metrics if one.metric == "positive rate")
+    assert yes == rate
+    assert 0.5 < rightly < 1
+    assert sum(one.rows * (one.actual.value or 0) for one in found.told) == sum(found.rows[1])
+    assert against(buckets, PACKAGE, Range(0, 1)) is None
 
 
 def verdict(champion: str, finding: Finding, n: int, window: int = 0, decision: Decision | None = None) -> Verdict:
