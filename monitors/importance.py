@@ -66,20 +66,21 @@ def quadrant(feature: Weighed, status: Status | None) -> Quadrant:
     return Quadrant.IMPORTANT_DRIFTING if feature.important else Quadrant.MINOR_DRIFTING
 
 
-def weighted_drift(drifts: Mapping[str, float], features: Mapping[str, Weighed], failing: float) -> float | None:
-    """Drift of the deployment, 0 to 1: `sum w_j min(max(D_j, 0) / failing, 1)` over the features with a value.
+def weighted_drift(drifts: Mapping[str, tuple[float, float]], features: Mapping[str, Weighed]) -> float | None:
+    """Drift of the deployment, 0 to 1: `sum w_j min(max(D_j, 0) / failing_j, 1)` over the features with a value.
 
-    None where no watched feature has one. The weights of those that have are made to sum to 1 again.
+    `drifts`: by feature its drift, and from where on that is failing. None where no watched feature has one. The
+    weights of those that have are made to sum to 1 again.
 
     >>> features = {name: Weighed(name, weight, True, False) for name, weight in (("age", 0.8), ("plan", 0.2))}
-    >>> round(weighted_drift({"age": 0.05, "plan": 3.0}, features, failing=0.25), 6)
+    >>> round(weighted_drift({"age": (0.05, 0.25), "plan": (3.0, 0.25)}, features), 6)
     0.36
     """
-    known = [(features[name].weight, drift) for name, drift in drifts.items() if name in features]
-    total = sum(weight for weight, _ in known)
+    known = [(features[name].weight, *drift) for name, drift in drifts.items() if name in features]
+    total = sum(weight for weight, _, _ in known)
     if total <= 0:
         return None
-    return sum(weight * min(max(drift, 0.0) / failing, 1.0) for weight, drift in known) / total
+    return sum(weight * min(max(drift, 0.0) / failing, 1.0) for weight, drift, failing in known) / total
 
 
 def drift_standing(metrics: Iterable[Metric], features: Mapping[str, Weighed]) -> tuple[Status, str]:

@@ -82,9 +82,18 @@ def histograms(name: str, found: Histogram) -> Markup:
     return picture(f"{name}: training and window", marks, HEIGHT)
 
 
-def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
-    """Importance to the right, drift upwards (compressed as a root, so that small ones are told apart)."""
-    known = [(one.newest.value, one) for one in features if one.newest is not None and one.newest.value is not None]
+def quadrants(features: Sequence[FeatureSection]) -> Markup:
+    """Importance to the right, drift upwards (compressed as a root, so that small ones are told apart).
+
+    Where features are not at risk from the same drift on, it is told in units of each one's threshold.
+    """
+    thresholds = {one.limits[0] for one in features}
+    at_risk = thresholds.pop() if len(thresholds) == 1 else 1.0
+    known = [
+        (one.newest.value * at_risk / one.limits[0], one)
+        for one in features
+        if one.newest is not None and one.newest.value is not None
+    ]
     wide, tall = QUADRANTS
     heaviest = max((one.weight for one in features), default=0.0) or 1.0
     most = max([at_risk * 3, *(drift for drift, _ in known)])
@@ -105,13 +114,14 @@ def quadrants(features: Sequence[FeatureSection], at_risk: float) -> Markup:
         element("text", "minor, stable", x=LEFT + 6, y=tall - 38, class_="faint"),
         element("text", "important, stable", x=right - 6, y=tall - 38, class_="end faint"),
         element("text", "importance →", x=right, y=tall - 12, class_="end faint"),
-        element("text", "drift ↑", x=2, y=tall - 12, class_="faint"),
+        element("text", "drift / its threshold ↑" if thresholds else "drift ↑", x=2, y=tall - 12, class_="faint"),
         element("text", number(at_risk), x=LEFT - 4, y=level + 3, class_="end faint"),
     ]
     labelled: list[tuple[float, float]] = []
     for drift, one in sorted(known, key=lambda pair: -pair[0]):
         at_x, at_y = x(one.weight), y(drift)
-        said = element("title", f"{one.name}: drift {number(drift)}, importance {one.weight:.1%}")
+        value = number(one.newest.value if one.newest else None)
+        said = element("title", f"{one.name}: drift {value}, importance {one.weight:.1%}")
         marks.append(
             element("circle", said, cx=at_x, cy=at_y, r=5, class_=f"dot {(one.status or 'plain').replace(' ', '-')}")
         )

@@ -46,6 +46,7 @@ class Histogram:
 class FeatureSection:
     """One feature: how it drifts in the newest window, how it looks, and how it came there.
 
+    `limits`: from where on its drift is at risk, and failing. `statistics`: drift by other measures, by their names.
     `unseen`: categories that training never saw, with their rows, in the newest window.
     """
 
@@ -59,7 +60,9 @@ class FeatureSection:
     n: int
     histogram: Histogram | None
     drift: Line
+    limits: tuple[float, float]
     quality: tuple[tuple[str, Point], ...] = ()
+    statistics: tuple[tuple[str, Point], ...] = ()
     unseen: tuple[tuple[str, str], ...] = ()
 
 
@@ -166,6 +169,16 @@ class Diagnosed:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """A role, of all deployments: workers that are heard, what they have still to read, and why not to trust that."""
+
+    role: str
+    workers: int
+    lag: str
+    doubt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One deployment in one range of windows. `facts` are pairs for the head of the page.
 
@@ -178,7 +191,6 @@ class Report:
     facts: tuple[tuple[str, str], ...]
     tiles: tuple[StatusTile, ...]
     weighted_drift: float | None
-    at_risk: float
     has_importances: bool
     features: tuple[FeatureSection, ...]
     joint: tuple[Line, ...]
@@ -194,3 +206,4 @@ class Report:
     movers: tuple[Mover, ...] = ()
     against: Against | None = None
     assumption: str = ""
+    behind: tuple[Behind, ...] = ()

@@ -97,7 +97,7 @@ def _drift(report: Report) -> Markup:
         for place, one in enumerate(report.features)
     ]
     cards = [_feature(place, one) for place, one in enumerate(report.features)]
-    picture = element("div", quadrants(report.features, report.at_risk), class_="card")
+    picture = element("div", quadrants(report.features), class_="card")
     unknown = ""
     if not report.has_importances:
         picture, unknown = Markup(""), ", which its package does not tell: all count alike"
@@ -131,6 +131,9 @@ def _feature(place: int, one: FeatureSection) -> Markup:
         parts += [histograms(one.name, one.histogram), shares(one.histogram)]
     if one.drift.points:
         parts += [over_time(one.drift), points_table(one.drift)]
+    if one.statistics:
+        other = [(name, number(point.value), interval(point), state(point.status)) for name, point in one.statistics]
+        parts.append(table(("other measures", "now", "95 % interval", "status"), other, numbers=(1, 2)))
     if one.quality:
         rows = [(name, number(point.value), number(point.low), state(point.status)) for name, point in one.quality]
         parts.append(details("data quality as a table", ("metric", "now", "from", "status"), rows, numbers=(1, 2)))
@@ -156,11 +159,14 @@ def _predictions(report: Report) -> Markup:
 
 
 def _health(report: Report) -> Markup:
-    return lines_section(
-        "Service health",
-        "Requests, errors and times by window; `watchkeeper metrics` has every percentile.",
-        report.health,
-    )
+    lines = lines_section("Service health", "Requests, errors, load and times by window.", report.health)
+    if not report.behind:
+        return lines
+    rows = [(one.role, str(one.workers), one.lag, one.doubt) for one in report.behind]
+    lag = table(("role", "workers heard", "records behind", ""), rows, numbers=(1, 2))
+    note = "What the workers, of all deployments, had still to read when this page was made; most of it in brackets."
+    card = element("section", element("h3", "Consumer lag"), element("div", note, class_="meta"), lag, class_="card")
+    return joined([lines, card])
 
 
 def _quality(report: Report) -> Markup:

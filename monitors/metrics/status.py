@@ -15,10 +15,13 @@ LEAST_ROWS = 30
 _TWO_SIDED_95 = 1.96
 
 
-def limits_of(metric: Metric, feature: str, rows: int, thresholds: Thresholds, package: Package) -> Limits | None:
+def limits_of(
+    metric: Metric, feature: str, rows: int, thresholds: Thresholds, package: Package | None
+) -> Limits | None:
     """The limits of a drift metric: of the feature, else of the statistic, else its own; None where it has no status.
 
-    Calibrated, they are not below what noise alone passes in 1 % (at risk) and 0.1 % (failing) of windows.
+    Calibrated, they are not below what noise alone passes in 1 % (at risk) and 0.1 % (failing) of windows,
+    where the package is known.
     """
     if metric.limits is None or metric.drift is None:
         return None
@@ -27,7 +30,7 @@ def limits_of(metric: Metric, feature: str, rows: int, thresholds: Thresholds, p
         default = Limits(thresholds.psi_at_risk, thresholds.psi_failing)
     statistic = metric.drift.value
     chosen = thresholds.features.get(feature, {}).get(statistic) or thresholds.statistics.get(statistic, default)
-    if not thresholds.calibrated or metric.quiet is None:
+    if package is None or not thresholds.calibrated or metric.quiet is None:
         return chosen
     quiet = metric.quiet(package, feature, rows)
     return Limits(max(chosen.at_risk, quiet.at_risk), max(chosen.failing, quiet.failing))

@@ -43,7 +43,7 @@ def with_findings(
     found: Watched, deployment: Deployment, package: Package, metrics: Sequence[Metric], views: Views
 ) -> Watched:
     """The deployment with all of it; `package` is its champion's."""
-    standing = standing_of(deployment, package.features, metrics, views.alerts())
+    standing = standing_of(deployment, package.features, metrics, views.alerts(), package=package)
     rows = Series(Kind.FEATURES, package.digest, "")
     buckets = reader_of(views, deployment, wanted=lambda series: series == rows, definitions=()).buckets
     ours = [one for one in metrics if not one.segment and stage_of(one) == "quality"]

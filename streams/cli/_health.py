@@ -1,22 +1,25 @@
 """The standing of a deployment: how each stage is in its newest windows, and why where nothing is known.
 
 Drift is judged by thresholds and importance. The other stages are as bad as the alerts that are open on their metrics
-say, or a metric with thresholds of its own; they pass once a rule has judged a closed window, not before.
+say, or a metric with thresholds of its own; they pass once a rule has judged a closed window, not before. What owners
+report (custom metrics) is told with health, whatever it is of.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from monitors.importance import drift_standing, weighed, weighted_drift
-from schemas.deployment import CHANGE, DriftStatistic, JointStatistic, Severity
+from schemas.deployment import CHANGE, DriftStatistic, JointStatistic, Severity, Thresholds
+from schemas.expectations import CUSTOM
 from schemas.observation import AlertPhase, Reason, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from schemas.deployment import AlertRule, Deployment
     from schemas.observation import Alert, Metric
@@ -77,10 +80,12 @@ def standing_of(
     metrics: Iterable[Metric],
     alerts: Iterable[Alert],
     rolled_up: Callable[[list[Metric]], list[Metric | None]] | None = None,
+    package: Package | None = None,
 ) -> Standing:
     """What the newest windows say of the champion (`features` are its), all rows; closed ones where there are any.
 
     `rolled_up(metrics)` are those of drift whose window has too few rows, on the roll-up that their status rests on.
+    `package`: the champion's, for calibrated thresholds; without it they are taken as they are set.
     """
     every = list(metrics)
     mine = [one for one in every if one.model in (deployment.champion.digest, WHOLE) and not one.segment]
@@ -101,7 +106,7 @@ def standing_of(
         for stage in STAGES[1:]
     }
     found["drift"] = drift_standing(drifts, weights) if drifts else (Status.UNKNOWN, "no window has rows yet")
-    psi = {one.feature: one.value for one in drifts if one.metric == DriftStatistic.PSI and one.value is not None}
+    psi = [one for one in drifts if one.metric == DriftStatistic.PSI and one.feature]
     requests: Counter[int] = Counter()
     for one in every:
         if one.metric == "requests" and not one.segment:  # each model counts the same ones, challengers perhaps fewer
@@ -120,10 +125,27 @@ def standing_of(
         windows=len(windows),
         closed_windows=len(closed),
         newest_window_ms=max((start for start, _ in windows), default=None),
-        weighted_drift=weighted_drift(psi, weights, deployment.settings.thresholds.psi_failing),
+        weighted_drift=weighted_drift(dict(_with_failing(psi, deployment.settings.thresholds, package)), weights),
         reasons={stage: found[stage][1] for stage in STAGES if found[stage][1]},
         roll_ups={name: one.window_start_ms for name, one in rolled.items()},
     )
+
+
+def _with_failing(
+    psi: Iterable[Metric], thresholds: Thresholds, package: Package | None
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """By feature the drift, and from where on it is failing."""
+    limits = None
+    if thresholds != Thresholds(thresholds.psi_at_risk, thresholds.psi_failing):
+        # nobody else's status needs the metrics, which take a second to load
+        from monitors.metrics import METRICS  # noqa: PLC0415
+        from monitors.metrics.status import limits_of  # noqa: PLC0415
+
+        limits = partial(limits_of, METRICS[DriftStatistic.PSI])
+    for one in psi:
+        if one.value is not None:
+            found = limits(one.feature, one.n, thresholds, package) if limits else None
+            yield one.feature, (one.value, found.failing if found else thresholds.psi_failing)
 
 
 def unwatched(deployment: Deployment, package: Package | None) -> tuple[str, ...] | None:
@@ -136,6 +158,8 @@ def unwatched(deployment: Deployment, package: Package | None) -> tuple[str, ...
 
 def stage_of(one: Metric) -> str:
     """Which stage a metric speaks for; told by the record alone, so that a status needs no metric to be loaded."""
+    if one.metric == CUSTOM:
+        return "health"
     if one.metric.removeprefix("prediction_") in DISTANCES or one.metric in JOINT | OF_ATTRIBUTION:
         return "drift"
     if one.metric in OF_FLOW:

@@ -9,8 +9,9 @@ from infra.report.charts import day
 from infra.report.content import AlertRow, FeatureSection, Histogram, Line, Mover, Point, Report, StatusTile
 from monitors.attribution_ranking import ranked
 from monitors.importance import quadrant, weighed, weighted_drift
-from monitors.metrics import METRICS
+from monitors.metrics import METRICS, STATISTICS
 from monitors.metrics.drift import FEATURE, PREDICTION
+from monitors.metrics.status import limits_of
 from monitors.periods import Period, Range, calendar, period_of
 from monitors.rollup import Reader
 from monitors.shares import shares_of
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
     from monitors.importance import Weighed
     from monitors.summary import Summary
-    from schemas.deployment import Deployment
+    from schemas.deployment import Deployment, Thresholds
     from schemas.observation import Alert
     from schemas.package import Bins, Package
 
 MOST_WINDOWS = 400
 PSI = DriftStatistic.PSI.value
-# between, or the same as, what is drawn; estimates are dashed beside their metric, delays have a table
-_NOT_DRAWN = ("_p90", "_p95", "_mean", "_median", "_per_s", "_estimate_error", "label_delay_ms_p50")
+# drawn elsewhere: estimates are dashed beside their metric, delays have a table
+_NOT_DRAWN = ("_estimate_error", "label_delay_ms_p50", "label_delay_ms_p90")
 _UP_FROM_ZERO = frozenset({"coverage"})
 Lines = dict[str, list[Metric]]
 
@@ -69,19 +70,19 @@ def content_of(
         for kind in (Kind.FEATURES, Kind.PREDICTIONS)
     }
     weights = weighed(package.features, deployment.settings)
-    limits = deployment.settings.thresholds
     features = [
-        _feature(one, found[Kind.FEATURES], package, totals[Kind.FEATURES], (limits.psi_at_risk, limits.psi_failing))
+        _feature(one, found[Kind.FEATURES], package, totals[Kind.FEATURES], deployment.settings.thresholds)
         for one in weights.values()
     ]
-    drifts = {one.name: one.newest.value for one in features if one.newest and one.newest.value is not None}
-    by_drift = sorted(features, key=lambda one: (-one.important, -drifts.get(one.name, -1.0), one.name))
+    drifts = {
+        one.name: (one.newest.value, one.limits[1]) for one in features if one.newest and one.newest.value is not None
+    }
+    by_drift = sorted(features, key=lambda one: (-one.important, -drifts.get(one.name, (-1.0, 1.0))[0], one.name))
     return Report(
         deployment=deployment.name,
         facts=_facts(deployment, over, drift_period, now_ms),
         tiles=_tiles(standing),
-        weighted_drift=weighted_drift(drifts, weights, limits.psi_failing),
-        at_risk=limits.psi_at_risk,
+        weighted_drift=weighted_drift(drifts, weights),
         has_importances=len({one.weight for one in features}) > 1,
         features=tuple(by_drift),
         prediction=_histogram(package.baseline.prediction, totals[Kind.PREDICTIONS], PREDICTION),
@@ -135,15 +136,15 @@ def _newest(lines: Lines) -> Range:
     return max((Range(one.window_start_ms, one.window_end_ms) for one in pool), default=Range(0, 0))
 
 
-def _feature(
-    one: Weighed, lines: Lines, package: Package, total: Summary, limits: tuple[float, float]
-) -> FeatureSection:
+def _feature(one: Weighed, lines: Lines, package: Package, total: Summary, thresholds: Thresholds) -> FeatureSection:
     drift = lines.get(f"{PSI}/{one.feature}", [])
     newest = _newest_of(drift)
-    quality = [
-        (name.partition("/")[0].replace("_", " "), _point(last))
-        for name, line in sorted(lines.items())
-        if name.endswith(f"/{one.feature}") and METRICS[line[0].metric].drift is None and (last := _newest_of(line))
+    rows = newest.n if newest else 0
+    limits = limits_of(METRICS[PSI], one.feature, rows, thresholds, package) or STATISTICS[DriftStatistic.PSI].limits
+    others = [
+        (METRICS[line[0].metric].drift, line[0].metric.replace("_", " "), _point(last))
+        for _, line in sorted(lines.items())
+        if line[0].feature == one.feature and line[0].metric != PSI and (last := _newest_of(line))
     ]
     return FeatureSection(
         name=one.feature,
@@ -153,10 +154,12 @@ def _feature(
         quadrant=quadrant(one, newest.status if newest else None).value,
         status=_word(newest) or "unknown",
         newest=_point(newest) if newest else None,
-        n=newest.n if newest else 0,
+        n=rows,
         histogram=_histogram(package.baseline.features.get(one.feature), total, FEATURE.format(one.feature)),
-        drift=Line("drift", tuple(map(_point, drift)), tuple(zip(("at risk", "failing"), limits, strict=True))),
-        quality=tuple(quality),
+        drift=Line("drift", tuple(map(_point, drift)), (("at risk", limits.at_risk), ("failing", limits.failing))),
+        limits=(limits.at_risk, limits.failing),
+        quality=tuple((name, point) for statistic, name, point in others if statistic is None),
+        statistics=tuple((name, point) for statistic, name, point in others if statistic is not None),
         unseen=tuple(listed(total.unseen.get(one.feature, Names()))),
     )
 

@@ -16,6 +16,7 @@ from monitors.periods import Period, Range
 from streams.cli import Ended
 from streams.cli._health import JOINT, WHOLE, standing_of
 from streams.cli._report import content_of
+from streams.cli._report_lag import behind
 from streams.cli._report_truth import against, beside, diagnosed, late_labels
 from streams.cli._shared import Moment, must_be, views
 from streams.cli._windows import reader_of, rolled_up, watermark_of
@@ -57,16 +58,17 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
     known = reader.buckets.extent() or Range(0, 0)
     over = Range(known.start_ms if since is None else since, known.end_ms if until is None else until)
     alerts = [one for one in kept.alerts() if one.deployment == deployment]
+    now_ms = time.time_ns() // 1_000_000
     content = content_of(
         reader,
         chosen,
         package,
-        standing_of(chosen, package.features, said, alerts, partial(rolled_up, kept, chosen)),
+        standing_of(chosen, package.features, said, alerts, partial(rolled_up, kept, chosen), package),
         alerts,
         said=said,
         over=over,
         period=Period(window) if window else None,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=now_ms,
     )
     names = {
         digest: f"{one.name.removeprefix(f'{deployment}-')} {one.version}" for digest, one in kept.packages().items()
@@ -79,6 +81,7 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         diagnoses=diagnosed(kept.diagnoses(deployment), names),
         against=against(reader.buckets, package, over),
         assumption=ASSUMPTION if is_estimated else "",
+        behind=behind(kept.workers(), now_ms),
     )
     file.write_text(document(content), encoding="utf-8")
     click.echo(f"{file}, {file.stat().st_size:,} bytes")

@@ -47,6 +47,7 @@ def status(*, workers: bool, lag: bool, servers: bool, json: bool) -> None:
     alerts = found.alerts()
     deployments = found.deployments()
     features = found.features(one.champion.digest for one in deployments.values())
+    packages = {name: found.package(one.champion.digest) for name, one in deployments.items()}
     standings = [
         replace(
             standing_of(
@@ -55,8 +56,9 @@ def status(*, workers: bool, lag: bool, servers: bool, json: bool) -> None:
                 found.metrics(name),
                 alerts,
                 partial(_rolled_up, found, one),
+                packages[name],
             ),
-            baseline_unstable=unwatched(one, found.package(one.champion.digest)),
+            baseline_unstable=unwatched(one, packages[name]),
         )
         for name, one in sorted(deployments.items())
     ]
@@ -152,29 +154,27 @@ def _workers(found: list[Heartbeat], *, json: bool) -> None:
     now_ms = time.time_ns() // 1_000_000
     recent = [one for one in found if now_ms - one.at_ms < GONE_MS] or found
     if json:
-        say(
-            [{"heartbeat": one, "age_s": _age_s(one, now_ms), "stale": _age_s(one, now_ms) > STALE_S} for one in recent]
-        )
+        say([{"heartbeat": one, "age_s": age_s(one, now_ms), "stale": age_s(one, now_ms) > STALE_S} for one in recent])
         return
     columns = ("worker", "heard", "partitions", "lag", "restoring", "revisions", "records", "skipped")
     show("workers", columns, (_worker_row(one, now_ms) for one in recent))
 
 
 def _worker_row(one: Heartbeat, now_ms: int) -> tuple[object, ...]:
-    age_s = _age_s(one, now_ms)
-    stale = age_s > STALE_S
-    heard = f"[red]stale, {age_s:,.0f} s ago[/]" if stale else f"{age_s:.0f} s ago"
+    silent_s = age_s(one, now_ms)
+    stale = silent_s > STALE_S
+    heard = f"[red]stale, {silent_s:,.0f} s ago[/]" if stale else f"{silent_s:.0f} s ago"
     restoring = f"{min(one.restoring.values()):.0%} of {len(one.restoring)}" if one.restoring else "no"
     revisions = ", ".join(f"{name}: {number}" for name, number in sorted(one.revisions.items()))
-    lag = _lag_of(one.partitions)
+    lag = lag_of(one.partitions)
     counted = f"{one.records:,}", f"{one.skipped:,}"
     return f"{one.role}/{one.worker}", heard, _partitions(one.partitions), lag, restoring, revisions, *counted
 
 
-def _lag_of(partitions: dict[str, int]) -> str:
+def lag_of(partitions: dict[str, int]) -> str:
     """All of it, and the partition with the most.
 
-    >>> _lag_of({"requests-0": 3, "requests-1": 1_200}), _lag_of({"requests-0": 0})
+    >>> lag_of({"requests-0": 3, "requests-1": 1_200}), lag_of({"requests-0": 0})
     ('1,203 (requests-1: 1,200)', '0')
     """
     name = max(partitions, key=lambda one: partitions[one], default="")
@@ -191,7 +191,8 @@ def _partitions(names: Iterable[str]) -> str:
     return " ".join(map(str, sorted({int(name.rpartition("-")[2]) for name in names}))) or "none"
 
 
-def _age_s(one: Heartbeat, now_ms: int) -> float:
+def age_s(one: Heartbeat, now_ms: int) -> float:
+    """How long ago a worker said this of itself."""
     return max(0.0, (now_ms - one.at_ms) / 1000)
 
 

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.report.against import against
+from infra.report.charts import quadrants
 from infra.report.content import (
     Against,
     AlertRow,
+    Behind,
     Beside,
     Diagnosed,
     FeatureSection,
@@ -88,7 +90,9 @@ def section(name: str) -> FeatureSection:
         n=1234,
         histogram=histogram,
         drift=Line("drift", line().points, (("at risk", 0.1), ("failing", 0.25))),
+        limits=(0.1, 0.25),
         quality=quality,
+        statistics=(("hellinger", Point(2 * HOUR, 0.4321, 0.4, 0.46, "failing")), ("chi squared", Point(0, 106.4))),
         unseen=((f"new {name}", "5 to 7"),),
     )
 
@@ -98,7 +102,6 @@ REPORT = Report(
     facts=(("champion", "boosted 2"),),
     tiles=(StatusTile("drift", "failing", "age"), StatusTile("health", "unknown", "no alert rule looks at it")),
     weighted_drift=0.42,
-    at_risk=0.1,
     has_importances=True,
     features=(section("age"), section("plan")),
     joint=(line("domain auc"),),
@@ -238,6 +241,30 @@ def test_a_window_s_causes_stand_beside_their_evidence() -> None:
     text = " ".join(Page(document(LATE)).text)
     for said in ("What may be the matter", "concept drift", "label shift", "psi of adr 0.9 (0.1)"):
         assert said in text
+
+
+def test_other_measures_of_drift_stand_in_the_card_of_their_feature() -> None:
+    text = " ".join(Page(document(REPORT)).text)
+    assert "hellinger 0.432 [0.4, 0.46] ■ failing chi squared 106" in text
+
+
+def test_drift_is_drawn_in_units_of_its_threshold_where_features_have_different_ones() -> None:
+    age, strict = section("age"), replace(section("plan"), limits=(0.2, 0.5))
+    alike, apart = (str(quadrants((age, other))) for other in (section("plan"), strict))
+    assert "drift ↑" in alike
+    assert "drift / its threshold ↑" in apart
+    assert "plan: drift 0.3, importance 60.0%" in apart
+    heights = [len(set(re.findall(r'cy="([0-9.]+)"', picture))) for picture in (alike, apart)]
+    assert heights == [1, 2], "the same drift is nearer to the threshold of one of them"
+
+
+def test_what_workers_have_still_to_read_stands_beside_health() -> None:
+    roles = Behind("scorer", 2, "1,203 (requests-1: 1,200)", ""), Behind("joiner", 0, "7", EVIL)
+    told = replace(REPORT, behind=roles)
+    text = " ".join(Page(document(told)).text)
+    assert "Consumer lag" in text
+    assert f"scorer 2 1,203 (requests-1: 1,200) joiner 0 7 {EVIL}" in text
+    assert "Consumer lag" not in document(REPORT)
 
 
 def test_categories_that_training_never_saw_are_named_with_their_rows() -> None:

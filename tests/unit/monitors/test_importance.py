@@ -61,7 +61,8 @@ def test_the_predictions_own_drift_decides_too() -> None:
 
 def test_weighted_drift_is_capped_at_failing_and_never_below_nothing() -> None:
     features = weighed(given(3.0, 1.0), Settings())
-    assert weighted_drift({"price": 9.0, "age": 9.0}, features, 0.25) == 1.0
-    assert weighted_drift({"price": -0.01, "age": 0.25}, features, 0.25) == 0.25
-    assert weighted_drift({"age": 0.125}, features, 0.25) == 0.5
-    assert weighted_drift({}, features, 0.25) is None
+    assert weighted_drift({"price": (9.0, 0.25), "age": (9.0, 0.25)}, features) == 1.0
+    assert weighted_drift({"price": (-0.01, 0.25), "age": (0.25, 0.25)}, features) == 0.25
+    assert weighted_drift({"age": (0.125, 0.25)}, features) == 0.5
+    assert weighted_drift({"price": (0.3, 0.6), "age": (0.3, 0.4)}, features) == 0.75 * 0.5 + 0.25 * 0.75
+    assert weighted_drift({}, features) is None

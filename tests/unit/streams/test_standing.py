@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from schemas.deployment import CHANGE_DETECTED, AlertRule, Deployment, Model, Settings, Severity
+from schemas.deployment import CHANGE_DETECTED, AlertRule, Deployment, Limits, Model, Settings, Severity, Thresholds
 from schemas.observation import AccuracyState, Alert, AlertPhase, Metric, Reason, Status
-from schemas.package import Baseline, Feature, Noise, NumericBins, Package, Target, TargetType
+from schemas.package import Baseline, Feature, Noise, NullLaw, NumericBins, Package, Target, TargetType
 from streams.cli._health import Standing, standing_of, unwatched
 
 FEATURES = (Feature("age"), Feature("plan"))
@@ -76,6 +77,26 @@ def test_drift_is_that_of_the_newest_closed_window_and_is_weighed() -> None:
     found = standing([old, *newer])
     assert (found.drift, found.reasons["drift"]) == (Status.AT_RISK, "plan")
     assert found.weighted_drift == (0.01 / 0.25 + 0.5) / 2
+
+
+def test_weighted_drift_is_measured_by_the_thresholds_of_each_feature() -> None:
+    found = [metric("psi", feature=name, value=0.2, status=Status.PASSING) for name in ("age", "plan")]
+    thresholds = Thresholds(
+        statistics={"psi": Limits(0.2, 0.4)}, features={"plan": {"psi": Limits(0.4, 0.8)}}, calibrated=True
+    )
+    of = replace(deployment(), settings=Settings(alert_rules=(), thresholds=thresholds))
+    assert standing_of(of, FEATURES, found, ()).weighted_drift == (0.5 + 0.25) / 2
+    bins = NumericBins((0.0,), (5_000, 5_000, 0))
+    loud = Noise((100,), {"psi": NullLaw((0.0,), (1.0,), (1.0,), (10.0,), (100.0,))})  # of 100 rows: 1.01 in 0.1 %
+    package = Package("m", "1", "m", of.target, FEATURES, "linear", Baseline(10, {"age": bins}, noise={"age": loud}))
+    calibrated = standing_of(of, FEATURES, found, (), package=package).weighted_drift
+    assert calibrated == pytest.approx((0.2 / 1.01 + 0.25) / 2)
+
+
+def test_what_owners_report_is_told_with_health_and_not_with_data_quality() -> None:
+    found = standing([metric("custom", feature="revenue", status=Status.FAILING)])
+    assert (found.health, found.reasons["health"]) == (Status.FAILING, "custom of revenue")
+    assert (found.quality, found.reasons["quality"]) == (Status.UNKNOWN, "no window has rows yet")
 
 
 def test_quality_is_judged_by_thresholds_of_its_metrics_and_says_which() -> None:
