@@ -41,11 +41,13 @@ def overview(found: Iterable[Watched]) -> Table:
     return table
 
 
-def accuracy(found: Watched) -> Table:
-    """Champion and challengers by month, beside what they were on holdout."""
+def accuracy(found: Watched, assumption: str = "") -> Table:
+    """Champion and challengers by month, beside what they were on holdout; `assumption` is what estimates rest on."""
     names = [found.champion, *found.challengers]
     title = f"{found.name}: {found.loss.replace('_', ' ')} by month (lower is better; * champion)"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    if any(month.estimate is not None for month in found.months):
+        table.caption = assumption
     table.add_column("month")
     for name in names:
         table.add_column(
@@ -107,13 +109,18 @@ def counts(found: Iterable[AlertStory]) -> str:
 
 
 def everything(
-    found: Sequence[Watched], told: Sequence[AlertStory], changes: Sequence[Noticed], ours: str
+    found: Sequence[Watched],
+    told: Sequence[AlertStory],
+    changes: Sequence[Noticed],
+    ours: str,
+    *,
+    assumption: str = "",
 ) -> Iterator[RenderableType]:
-    """All tables, in reading order; `ours` is the id of the alert that the demo caused itself."""
+    """All tables, in reading order; `ours` is the alert that the demo caused itself, `assumption` that of estimates."""
     yield from (drift(one) for one in found)
     yield noticed(changes, found)
     yield quality(found)
-    yield from (accuracy(one) for one in found)
+    yield from (accuracy(one, assumption) for one in found)
     yield from (hindsight(one.name, one.hindsight) for one in found if one.hindsight is not None)
     yield verdicts(found)
     yield from map(diagnoses, found)

@@ -15,6 +15,7 @@ from infra.demo.findings import Noticed, noticed
 from infra.demo.questions import PRICE, QUESTIONS
 from infra.demo.replay import steps
 from infra.views import Views
+from monitors.estimate import ASSUMPTION
 from schemas.observation import AlertEvent, Metric
 from schemas.topics import Topic
 from streams.cli._demo_acts import (
@@ -181,7 +182,9 @@ def _summary(
 
 
 def _show(summary: Summary, console: Console) -> None:
-    for part in show.everything(summary.deployments, summary.alerts, summary.noticed, summary.correction.alert):
+    ours = summary.correction.alert
+    tables = show.everything(summary.deployments, summary.alerts, summary.noticed, ours, assumption=ASSUMPTION)
+    for part in tables:
         console.print()
         console.print(part)
     console.print()

@@ -108,6 +108,14 @@ def test_a_month_has_all_models_and_what_was_said_at_its_close() -> None:
     assert found.holdout == {NEW.name: 22.7, OLD.name: 32.9}
 
 
+def test_what_estimates_rest_on_stands_below_a_table_that_has_some() -> None:
+    realised = metric("rmse", 44.0)
+    estimated = msgspec.structs.replace(realised, estimate=41.0)
+    for said, caption in (([estimated], "no drift of the world"), ([realised], None)):
+        found = report.watched(DEPLOYMENT, PACKAGES, said, (), {})
+        assert show.accuracy(found, "no drift of the world").caption == caption
+
+
 def test_an_alert_is_told_from_beginning_to_end_in_its_own_order() -> None:
     phases = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.RESOLVED, AlertPhase.RETRACTED)
     events = [event(number, phase) for number, phase in enumerate(phases, 1)]
