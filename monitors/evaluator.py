@@ -125,6 +125,7 @@ class Evaluator:
                     self._books[record.deployment].verdicts.add(entry)
                 elif entry.kind is Kind.ACCURACY:
                     book = self._books[record.deployment]
+                    book.verdicts.add(entry)
                     book.triggers.add(entry, book.alerts.adopted)
             return effects
         self._watermarks.update(record)

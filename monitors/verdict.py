@@ -5,7 +5,8 @@ challenger. Rules:
 - A verdict needs both: the wealth of fixed bets on x = clip(d / scale, -1, 1) (`monitors.betting`) and an asymptotic
   confidence sequence of d itself. The bets alone speak of the clipped loss; the interval alone gives 62 % false
   verdicts where one row in a thousand is a catastrophe.
-- alpha is shared by the challengers of a deployment: with m of them each has alpha / m, half of it for each side.
+- alpha is shared by the challengers of a champion: with m of them each has alpha / m, half of it for each side. m is
+  the most that there ever were beside it at one time: taking a loser away makes the others' evidence no stronger.
 - `equivalent` needs a margin: both say that the mean is inside it.
 - Once given, a verdict stands until its own rows, revised, say otherwise: `retracted` where the wealth of the rows that
   it rested on is below half of what was asked.

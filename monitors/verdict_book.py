@@ -35,6 +35,7 @@ from schemas.package import Package
 VERDICT = b"v"
 _BEGINNING_MS, _END_MS = -(1 << 62), 1 << 62
 
+_NOTHING = Summary()
 Packages = Callable[[str], Package | None]
 
 
@@ -47,19 +48,30 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
     known: bytes
     resolved: bytes
     decided: bytes
+    rivals: int = 1
+    counted_ms: int | None = None
+    left_out: tuple[int, int, int] = (0, 0, 0)
 
 
 class _Beside:
-    """A challenger beside a champion: buckets before `resolved_ms` are resolved."""
+    """A challenger beside a champion: buckets before `resolved_ms` are resolved.
+
+    `rivals`: how many challengers, this one too, were beside the champion at most at one time. `left_out`: of the
+    champion's predictions in resolved buckets from `counted_ms` on (the first with pairs) those expected, those
+    expired, those matched that are in no pair; None before the first, and where an older version resolved all so far.
+    """
 
     __slots__ = (
+        "counted_ms",
         "decided",
         "decision",
         "known",
+        "left_out",
         "resolved",
         "resolved_ms",
         "retracted",
         "revised",
+        "rivals",
         "said_ms",
         "sequence",
     )
@@ -67,6 +79,9 @@ class _Beside:
     def __init__(self) -> None:
         self.resolved_ms = self.said_ms = _BEGINNING_MS
         self.sequence = 0
+        self.rivals = 1
+        self.counted_ms: int | None = None
+        self.left_out = (0, 0, 0)
         self.decision: Decision | None = None
         self.retracted = self.revised = False
         self.known, self.resolved, self.decided = Summary(), Summary(), Summary()
@@ -76,7 +91,8 @@ class _Beside:
         stored = msgspec.msgpack.decode(body, type=_Stored)
         beside = cls()
         beside.resolved_ms, beside.said_ms, beside.sequence = stored.resolved_ms, stored.said_ms, stored.sequence
-        beside.decision, beside.retracted = stored.decision, stored.retracted
+        beside.decision, beside.retracted, beside.rivals = stored.decision, stored.retracted, stored.rivals
+        beside.counted_ms, beside.left_out = stored.counted_ms, stored.left_out
         beside.known, beside.resolved, beside.decided = map(
             Summary.decode, (stored.known, stored.resolved, stored.decided)
         )
@@ -85,15 +101,27 @@ class _Beside:
     def encode(self) -> bytes:
         sums = (self.known.encode(), self.resolved.encode(), self.decided.encode())
         told = (self.resolved_ms, self.said_ms, self.sequence, self.decision, self.retracted)
-        return msgspec.msgpack.encode(_Stored(*told, *sums))
+        return msgspec.msgpack.encode(_Stored(*told, *sums, self.rivals, self.counted_ms, self.left_out))
 
     def add(self, bucket_ms: int, delta: Summary) -> None:
         self.known.add(delta)
         if bucket_ms < self.resolved_ms:
             self.resolved.add(delta)
             self.revised = True
+            if self.counts(bucket_ms):
+                self.leave_out(paired=delta)
         if self.decision is not None and bucket_ms < self.decision.until_ms:
             self.decided.add(delta)
+
+    def counts(self, bucket_ms: int) -> bool:
+        """Whether what is left out of a bucket is counted."""
+        return self.counted_ms is not None and self.counted_ms <= bucket_ms < self.resolved_ms
+
+    def leave_out(self, served: Summary = _NOTHING, paired: Summary = _NOTHING) -> None:
+        """Count what is left out of a bucket, by a delta of the champion's outcomes, or of pairs."""
+        expected, expired, unpaired = self.left_out
+        unpaired += served.count("matched") - paired.count("pairs")
+        self.left_out = expected + served.count("expected"), expired + served.count("expired"), unpaired
 
 
 class VerdictBook:
@@ -108,10 +136,26 @@ class VerdictBook:
         self._changed: set[Series] = set()
 
     def add(self, entry: Entry) -> None:
-        """Take in one delta of pairs; the windows take it too."""
+        """Take in one delta of pairs, or of outcomes; the windows take it too."""
+        if entry.kind is Kind.ACCURACY:
+            self._add_served(entry)
+            return
         series = Series(entry.kind, entry.model, entry.segment)
         self._pairs.setdefault(series, _Beside()).add(entry.bucket_ms, Summary.decode(entry.body))
         self._changed.add(series)
+
+    def _add_served(self, entry: Entry) -> None:
+        if entry.segment:
+            return
+        of = [
+            series
+            for series, beside in self._pairs.items()
+            if series.segment == entry.model and beside.counts(entry.bucket_ms)
+        ]
+        delta = Summary.decode(entry.body) if of else _NOTHING
+        for series in of:
+            self._pairs[series].leave_out(served=delta)
+            self._changed.add(series)
 
     def evaluate(
         self, windows: Windows, deployment: Deployment, packages: Packages, watermark: int, age_ms: int
@@ -119,6 +163,7 @@ class VerdictBook:
         """What there is to tell, with everything older than `age_ms` resolved."""
         cut_ms = window_of(watermark - age_ms, deployment.settings.bucket)[0]
         window_ms = window_of(watermark, deployment.settings.accuracy_window)
+        self._count_rivals(deployment)
         for series in sorted(self._pairs):
             beside = self._pairs[series]
             serves = _serves(series, deployment)
@@ -140,6 +185,16 @@ class VerdictBook:
                 beside.said_ms, beside.sequence = window_ms[0], beside.sequence + 1
                 yield look.said(series, window_ms, NAMES[champion.target.type])
 
+    def _count_rivals(self, deployment: Deployment) -> None:
+        """Each pair of the champion keeps how many challengers there were, and tells those that come later."""
+        champion = deployment.champion.digest
+        pairs = [series for series in self._pairs if series.segment == champion]
+        most = max([len(deployment.challengers), *(self._pairs[series].rivals for series in pairs)])
+        for series in pairs:
+            if self._pairs[series].rivals < most:
+                self._pairs[series].rivals = most
+                self._changed.add(series)
+
     def flush(self) -> None:
         """Write what changed to the table."""
         for series in sorted(self._changed):
@@ -158,7 +213,7 @@ class _Look:
 
     def __init__(self, beside: _Beside, deployment: Deployment, scale: float) -> None:
         self._beside, self._deployment, self._scale = beside, deployment, scale
-        self._alpha = ALPHA / max(1, len(deployment.challengers))
+        self._alpha = ALPHA / beside.rivals
         self._margin = deployment.settings.challenger_margin
 
     def go_on(self, windows: Windows, series: Series, until_ms: int) -> bool:
@@ -169,7 +224,14 @@ class _Look:
         beside.revised = False
         for start_ms in windows.starts(series, beside.resolved_ms, until_ms):
             beside.resolved.add(windows.bucket(series, start_ms))
+            if beside.counted_ms is None:
+                beside.counted_ms = start_ms
+            beside.leave_out(paired=windows.bucket(series, start_ms))
             news = self._decide(span_end(start_ms, self._deployment.settings.bucket)) or news
+        if beside.counted_ms is not None:
+            served = Series(Kind.ACCURACY, series.segment, "")
+            for start_ms in windows.starts(served, max(beside.resolved_ms, beside.counted_ms), until_ms):
+                beside.leave_out(served=windows.bucket(served, start_ms))
         beside.resolved_ms = until_ms
         return news
 
@@ -202,6 +264,7 @@ class _Look:
 
     def said(self, series: Series, window_ms: tuple[int, int], loss: str) -> Verdict:
         beside, found = self._beside, self._judged()
+        expected, expired, unpaired = (max(count, 0) for count in beside.left_out)
         decision = beside.decision
         stands_now = decision is not None and not beside.retracted
         known = pairs_of(beside.known, self._scale)
@@ -229,6 +292,9 @@ class _Look:
             decision=decision,
             retracted=beside.retracted,
             sequence=beside.sequence,
+            expected=expected,
+            expired=expired,
+            unpaired=unpaired,
         )
 
 

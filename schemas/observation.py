@@ -176,7 +176,9 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     there is one; `retracted`: the last decision does not rest on its rows any more, since these were revised.
     `clipped`: rows beyond `scale`, where the evidence counts them as `scale`. `unusable`: rows where a model said
     nothing that has a loss. `known_n`, `known_mean`: of all rows known, resolved or not: no verdict may be read from
-    these.
+    these. Of the resolved predictions of the champion, from the first bucket on that has pairs: `expected` are all,
+    `expired` those that no outcome reached, `unpaired` those with an outcome that are in no pair, as a model failed or
+    was not asked. The verdict says nothing of these.
     """
 
     deployment: str
@@ -202,6 +204,9 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     decision: Decision | None = None
     retracted: bool = False
     sequence: int = 1
+    expected: int = 0
+    expired: int = 0
+    unpaired: int = 0
 
 
 class Detection(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -34,7 +34,8 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
         say(found)
         return
     names = {digest: f"{package.name} {package.version}" for digest, package in kept.packages().items()}
-    columns = ("challenger", "champion", "verdict", "loss saved", "resolved until (UTC)", "rows", "on what is known")
+    told = ("challenger", "champion", "verdict", "loss saved", "resolved until (UTC)", "rows")
+    columns = (*told, "not in it", "on what is known")
     show(f"{deployment}: challengers", columns, (_row(one, names) for one in found))
 
 
@@ -42,7 +43,7 @@ def _row(one: Verdict, names: dict[str, str]) -> tuple[object, ...]:
     challenger, champion = (names.get(digest, digest[:SHORT]) for digest in (one.challenger, one.champion))
     until = when(one.until_ms) if one.n else "nothing yet"
     known = "" if one.known_mean is None else f"{one.known_mean:+.4g} of {one.known_n:,} (no verdict)"
-    return challenger, champion, _verdict(one), difference(one), until, f"{one.n:,}", known
+    return challenger, champion, _verdict(one), difference(one), until, f"{one.n:,}", left_out(one), known
 
 
 def _verdict(one: Verdict) -> str:
@@ -60,3 +61,12 @@ def difference(one: Verdict) -> str:
         return ""
     said = f"{one.loss} {one.mean:+.4g}"
     return said if one.radius is None else f"{said} ± {one.radius:.2g}"
+
+
+def left_out(one: Verdict) -> str:
+    """What the verdict does not speak of, or speaks of less: rows that expired, in no pair, of a clipped loss."""
+    shares = (("expired", one.expired, one.expected), ("unpaired", one.unpaired, one.expected))
+    said = [
+        f"{name} {count / of:.2%}" for name, count, of in (*shares, ("clipped", one.clipped, one.n)) if count and of
+    ]
+    return ", ".join(said)

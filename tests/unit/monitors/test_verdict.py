@@ -18,6 +18,7 @@ from monitors.evaluator import Evaluator
 from monitors.folds import fold_outcomes
 from monitors.folds.pairs import pair_scale
 from monitors.summary import Summary as Counts
+from monitors.table import opened, sealed
 from monitors.verdict import Pairs, judge, stands
 from monitors.verdict_book import VERDICT, pairs_of
 from schemas.deployment import HOUR_MS, Span
@@ -304,6 +305,56 @@ def test_a_pair_whose_champion_was_replaced_ends_too_and_a_new_one_begins() -> N
     beside = [msgspec.structs.replace(pairs_entry(hour, 0.0), segment="m2") for hour in range(4, 8)]
     told = [*run.look(*beside, hour=7.9), *run.look(hour=12.0), *run.look(hour=15.0)]
     assert [one.champion for one in told] == ["m1", "m2", "m2", "m2"]
+
+
+def test_taking_a_loser_away_makes_the_evidence_for_others_no_stronger() -> None:
+    run = Judging()
+    run.view.challengers = ("new", "loser", "third")
+    (three,) = run.look(*(pairs_entry(hour, 0.0) for hour in range(4)), hour=4.0)
+    assert three.alpha == pytest.approx(0.05 / 3)
+    run.restart()
+    run.view.challengers = ("new",)
+    run.view.revision += 1
+    (alone,) = run.look(pairs_entry(4, 0.0), hour=5.0)
+    assert alone.alpha == three.alpha
+    run.view.challengers = ("new", "late")
+    run.view.revision += 1
+    late = msgspec.structs.replace(pairs_entry(5, 0.0), model="late")
+    assert {one.alpha for one in run.look(late, hour=8.0)} == {three.alpha}, "one that comes later shares with them"
+    run.view.champion, run.view.challengers = "m2", ("new",)
+    run.view.revision += 1
+    (anew,) = [one for one in run.look(msgspec.structs.replace(late, segment="m2"), hour=12.0) if one.champion == "m2"]
+    assert anew.alpha == 0.05, "beside another champion it is another question"
+
+
+def served_entry(hour: int, expected: int = 0, matched: int = 0, expired: int = 0) -> Entry:
+    return delta(Kind.ACCURACY, hour * HOUR_MS, expected=expected, matched=matched, expired=expired)
+
+
+def test_what_a_verdict_does_not_speak_of_is_counted_from_its_first_pairs_on_as_it_comes_in() -> None:
+    run = Judging()
+    before = served_entry(0, expected=900, matched=900)
+    served = [served_entry(hour, expected=500, matched=420, expired=30) for hour in (1, 2, 3)]
+    (first,) = run.look(before, *served, *(pairs_entry(hour, 0.0) for hour in (1, 2, 3)), hour=4.9)
+    assert (first.n, first.expected, first.expired, first.unpaired) == (400, 500, 30, 20)
+    run.restart()
+    (then,) = run.look(served_entry(1, matched=20, expired=5), served_entry(0, expired=9), hour=5.5)
+    assert (then.n, then.expected, then.expired, then.unpaired) == (800, 1_000, 65, 60)
+    (last,) = run.look(pairs_entry(1, 0.0, rows=10), taken_back(served_entry(3, matched=20)), hour=6.5)
+    assert (last.n, last.expected, last.expired, last.unpaired) == (1_210, 1_500, 95, 50)
+
+
+def test_what_an_older_version_kept_of_a_pair_is_read_and_counted_on_from_there() -> None:
+    run = Judging()
+    run.look(*(served_entry(hour, expected=500, matched=420) for hour in range(4)), hour=3.0)
+    run.look(*(pairs_entry(hour, 0.0) for hour in range(4)), hour=3.9)
+    run.evaluator.flush()
+    for key, value in list(run.table.scan(VERDICT)):
+        older = msgspec.msgpack.decode(opened(value))[:8]
+        run.table.set(key, sealed(msgspec.msgpack.encode(older)))
+    run.evaluator = Evaluator(run.table, ())
+    (told,) = run.look(served_entry(0, matched=5), hour=5.5)
+    assert (told.n, told.expected, told.unpaired, told.alpha) == (1_200, 1_000, 40, 0.05)
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ from monitors.periods import Range
 from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
 from schemas.observation import Decision, Finding, Reason, Verdict
 from streams.cli._report_truth import MOST_WINDOWS, against, beside, diagnosed, late_labels
+from streams.cli.challengers import left_out
 from streams.cli.diagnosis import evidence
 from tests.unit.monitors.test_resolved import AS_OF_MS, DEPLOYMENT, PACKAGE, evaluated
 
@@ -84,3 +85,13 @@ def test_the_newest_diagnoses_come_first_with_what_speaks_for_them() -> None:
     assert (found[0].cause, found[0].known) == ("none (not resolved)", "")
     assert (found[1].cause, found[1].also, found[1].known) == ("concept drift", "label shift", "50%")
     assert found[1].evidence == "psi of adr 0.9 (0.1)"
+
+
+def test_what_a_verdict_does_not_speak_of_stands_beside_it() -> None:
+    one = Verdict(
+        "d", OLD, NEW, 0, 1, 1, "brier", Finding.UNDECIDED, 400, clipped=2, expected=500, expired=30, unpaired=20
+    )
+    assert left_out(one) == "expired 6.00%, unpaired 4.00%, clipped 0.50%"
+    (told,) = beside([one], NAMES, OLD)
+    assert told.saved.note == left_out(one)
+    assert not left_out(Verdict("d", OLD, NEW, 0, 1, 1, "brier", Finding.UNDECIDED, 0))
