@@ -210,6 +210,8 @@ def _padded(vector: Counts, length: int) -> Counts:
 
 
 def _padded_sum(left: Counts, right: Counts, sign: int) -> Counts:
+    if left.size == right.size:
+        return left + right if sign > 0 else left - right
     total = _padded(left, right.size)
     total[: right.size] += sign * right
     return total

@@ -24,8 +24,11 @@ def minutes_of(summary: Summary) -> tuple[Counts, Counts]:
     hours = sorted((int(name.removeprefix(MINUTES)), name) for name in summary.counts if name.startswith(MINUTES))
     if not hours:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    rows = np.concatenate([summary.vector(name, MINUTES_PER_HOUR) for _, name in hours])
-    minutes = np.concatenate([np.arange(MINUTES_PER_HOUR) + hour * MINUTES_PER_HOUR for hour, _ in hours])
+    rows = np.zeros((len(hours), MINUTES_PER_HOUR), np.int64)
+    for row, (_, name) in zip(rows, hours, strict=True):  # a month has 744 of them
+        counted = summary.counts[name]
+        row[: counted.size] = counted
+    minutes = np.array([hour for hour, _ in hours])[:, None] * MINUTES_PER_HOUR + np.arange(MINUTES_PER_HOUR)
     busy = rows > 0
     return minutes[busy], rows[busy]
 
