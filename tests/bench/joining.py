@@ -17,6 +17,7 @@ from monitors.join_prediction import CONTEXT_BYTES, pack_body
 from monitors.join_state import SHARED, WAITING, pack_key
 from schemas import encoding
 from schemas.actual import ActualColumns, encode_actuals
+from schemas.deployment import HOUR_MS
 from schemas.partitioner import partitions_of
 from schemas.prediction import PredictionColumns, encode_predictions
 from schemas.topics import Topic
@@ -81,13 +82,17 @@ def as_they_come(built: Rig, count: int, later: int) -> Iterator[tuple[Topic, li
             yield from actuals(begin - later, SLICE)
 
 
-def predictions(built: Rig, first: int, count: int) -> Iterator[tuple[Topic, list[bytes], list[bytes]]]:
-    """What the three models say of some IDs, by chunk."""
+def predictions(
+    built: Rig, first: int, count: int, *, hours: int = 1, at_ms: int | None = None
+) -> Iterator[tuple[Topic, list[bytes], list[bytes]]]:
+    """What the three models say of some IDs, by chunk; by turns now (or at `at_ms`) and at each of the hours before."""
     for begin in range(first, first + count, CHUNK):
         names = ids(begin, min(CHUNK, first + count - begin))
         keys = [name.encode() for name in names]
         rng = np.random.default_rng(begin)
-        times_ms = np.full(len(names), time.time_ns() // 1_000_000)  # the request's: all models tell the same
+        # the request's: all models tell the same
+        newest_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+        times_ms = newest_ms - np.arange(begin, begin + len(names)) % hours * HOUR_MS
         for place, package in enumerate(built.packages):
             topic = Topic.SHADOW_PREDICTIONS if place else Topic.PREDICTIONS
             score = rng.random(len(names))
