@@ -2,7 +2,7 @@
 
 It is learned from the champion's own delays (`monitors.resolved`) once in each accuracy window of the watermark, and
 kept until the next, so that a restart goes on with the same. Where no cohort is old and large enough, the horizon of
-the join is the age: then nothing is pending. A setting goes before both.
+the join is the age: then nothing is pending; and it is looked for again on the next day. A setting goes before both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 from monitors.resolved import curve_of, resolved_cohort
 from monitors.table import TablePartition, key_of, opened, sealed
 from monitors.windows import Series, Windows, window_of
-from schemas.deployment import Deployment
+from schemas.deployment import DAY_MS, Deployment
 from schemas.observation import Kind
 
 AGE = b"h"
@@ -20,10 +20,14 @@ _EVER = -(1 << 62), 1 << 62
 
 
 class _Learned(msgspec.Struct, frozen=True, array_like=True):
-    """What was learned in the accuracy window that starts then; None: nothing is old and large enough."""
+    """What was learned in the accuracy window that starts then, and on which day of the watermark.
+
+    None: nothing is old and large enough.
+    """
 
     window_ms: int
     age_ms: int | None
+    day_ms: int = 0
 
 
 class ResolvedAge:
@@ -40,15 +44,21 @@ class ResolvedAge:
         settings = deployment.settings
         if settings.resolved_after_ms:
             return settings.resolved_after_ms
-        window_ms, _ = window_of(watermark, settings.accuracy_window)
-        if self._learned is None or self._learned.window_ms != window_ms:
+        now = window_of(watermark, settings.accuracy_window)[0], watermark - watermark % DAY_MS
+        if self._is_due(*now):
             series = Series(Kind.ACCURACY, deployment.champion.digest, "")
             rows = [(start_ms, windows.bucket(series, start_ms)) for start_ms in windows.starts(series, *_EVER)]
             curve = curve_of(rows, settings.bucket, watermark)
             cohort = resolved_cohort(rows, curve, settings.bucket, watermark)
-            self._learned, self._changed = _Learned(window_ms, None if cohort is None else cohort.age_ms), True
-        age_ms = self._learned.age_ms
+            self._learned, self._changed = _Learned(now[0], None if cohort is None else cohort.age_ms, now[1]), True
+        age_ms = None if self._learned is None else self._learned.age_ms
         return settings.horizon_ms if age_ms is None else age_ms
+
+    def _is_due(self, window_ms: int, day_ms: int) -> bool:
+        learned = self._learned
+        if learned is None or learned.window_ms != window_ms:
+            return True
+        return learned.age_ms is None and learned.day_ms != day_ms
 
     def flush(self) -> None:
         """Write what changed to the table."""

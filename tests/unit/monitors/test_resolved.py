@@ -19,6 +19,7 @@ from monitors.join import join
 from monitors.join_columns import prefix_of
 from monitors.join_outcomes import encode_changes
 from monitors.resolved import Coverage, ThreeNumbers, coverage
+from monitors.resolved_age import ResolvedAge
 from monitors.rollup import Buckets
 from monitors.summary import Summary
 from monitors.table import MemoryTable
@@ -174,6 +175,7 @@ def test_the_resolved_cohort_of_real_bookings_falls_back_to_four_fifths_and_is_n
     assert cohort.labels.end_ms == AS_OF_MS - 138 * DAY_MS
     assert found.resolved == pytest.approx(0.3953, abs=5e-5)
     assert found.reason is Reason.DELAY_BIAS
+    assert found.bias == pytest.approx(0.4405 - 0.3953, abs=1e-4)
 
 
 def test_the_delay_of_real_bookings_is_longer_than_that_of_the_matched_ones() -> None:
@@ -241,3 +243,19 @@ def test_buckets_from_before_delays_were_kept_are_no_part_of_the_curve() -> None
     found = view(old, bucket(1, 1_000, d2=960), day=10)
     assert found.delays[0].age_ms == 2 * DAY_MS
     assert found.labels.expected == 6_000
+
+
+def test_an_age_that_nothing_was_old_enough_for_is_looked_for_again_on_the_next_day() -> None:
+    windows, table = Windows(MemoryTable(), "bookings"), MemoryTable()
+    noon_ms = 10 * DAY_MS + DAY_MS // 2
+
+    def say(series: Series, start_ms: int, delta: Summary) -> None:
+        windows.add(Entry(series.kind, series.model, series.segment, start_ms, delta.encode()))
+
+    say(*bucket(0, 999, d1=998))
+    age = ResolvedAge(table, "bookings")
+    assert age.of(windows, DEPLOYMENT, noon_ms) == SETTINGS.horizon_ms
+    say(*bucket(1, 1_000, d1=1_000))
+    assert age.of(windows, DEPLOYMENT, noon_ms + 1) == SETTINGS.horizon_ms
+    age.flush()
+    assert ResolvedAge(table, "bookings").of(windows, DEPLOYMENT, noon_ms + DAY_MS) == DAY_MS
