@@ -2,6 +2,16 @@
 
 A stuck sensor, a default that a form fills in. Where training was so too, that is its baseline and nothing new. With
 few rows it may be chance: `too_few_rows` while training's own share of that bin to the power of n is above 0.001.
+
+>>> import numpy as np
+>>> from schemas.package import Baseline, CategoricalBins, Target, TargetType
+>>> baseline = Baseline(features={"plan": CategoricalBins(("a", "b"), (600, 400, 0, 0, 0))})
+>>> package = Package("m", "1", "m", Target("y", TargetType.REGRESSION), (), "onnx", baseline)
+>>> for rows in (30, 6):  # all of them in plan b: by chance 0.4 ** 30, and 0.4 ** 6 = 0.004
+...     found = METRIC.compute(Summary({"feature:plan": np.array([0, rows])}), package, "plan")
+...     print(found.value, found.baseline, found.reason)
+1.0 0.0 None
+1.0 0.0 too_few_rows
 """
 
 from __future__ import annotations

@@ -4,6 +4,13 @@ Rows are counted in m = 4,096 places by a hash of the consumer's name; the numbe
 are free (linear counting: Whang, Vander-Zanden, Taylor, ACM TODS 1990): `-m ln(free / m)`, rounded. With k consumers
 its standard deviation is `sqrt(m (e^t - t - 1))`, t = k / m: 0.1 at 10, 0.5 at 50, 12 at 1,000. It is exact while no
 two names share a place (10: 99 %, 50: 74 % of the time). `low` is certain: no fewer than places are taken.
+
+>>> from monitors.whole import WHOLE
+>>> places = np.zeros(CONSUMER_PLACES, np.int64)
+>>> places[[7, 70, 700]] = (90, 9, 1)
+>>> found = METRIC.compute(Summary({"consumers": places}), WHOLE, "")
+>>> found.value, found.low, found.n
+(3.0, 3.0, 100)
 """
 
 from __future__ import annotations

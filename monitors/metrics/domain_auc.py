@@ -4,6 +4,19 @@ Trained once a window has closed, and again where its sample changed later, on t
 `n` is the number of the window's rows in its sample. Drift where the interval is above 0.5 and the AUC at least 0.55
 (at risk) or 0.65 (failing): STATISTICS section 5. Not applicable where no rows are kept (the setting `row_sample`), as
 in segments.
+
+>>> import numpy as np
+>>> from monitors.sample import sampling_hashes
+>>> from schemas.package import Baseline, CategoricalBins, Target, TargetType
+>>> hashes = [sampling_hashes([b"%s %d" % (name, row) for row in range(1_000)]) for name in (b"before", b"now")]
+>>> plans = [(np.arange(1_000) % 10 >= moved).astype(np.uint8)[:, None] for moved in (5, 2)]  # half, then 80 % in one
+>>> before, now = (Sample.of(*each) for each in zip(hashes, plans, strict=True))
+>>> bins = {"plan": CategoricalBins(("a", "b"), (500, 500, 0, 0, 0))}
+>>> baseline = Baseline(features=bins, sample=before.encode())
+>>> package = Package("m", "1", "m", Target("y", TargetType.REGRESSION), (), "onnx", baseline)
+>>> found = METRIC.compute(Summary(sample=now), package, "")  # 0.65 by the shares: (1 + 0.8 - 0.5) / 2
+>>> f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+'0.660 [0.630, 0.688]'
 """
 
 from __future__ import annotations

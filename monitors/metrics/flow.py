@@ -9,6 +9,12 @@ different requests, so that a difference in a window with several revisions is `
 which no actual has come, nor the end of the wait; below 0 there were more outcomes than answers. `rejected_actuals`:
 actuals that entered no metric, as their time is out of the deployment's bounds; told in the window in which they came.
 Actuals that cannot be read, or are of no deployment, belong to none: the joiner's heartbeat counts them as skipped.
+
+>>> import numpy as np
+>>> from monitors.whole import WHOLE
+>>> summary = Summary({"requests": np.array([100]), "answers": np.array([98])})
+>>> METRICS[0].name, METRICS[0].compute(summary, WHOLE, "").value
+('unanswered', 2.0)
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 The median is over the minutes in which there was a request: over all minutes it would be 0 for whatever has quiet
 nights. Throughput is requests per second from the first to the last minute with one. STATISTICS has no section on
 these; the peak is the greatest of the counts that `monitors.folds.load` keeps.
+
+>>> from monitors.whole import WHOLE
+>>> summary = Summary({f"{MINUTES}0": np.array([30, 0, 90])})  # the first three minutes of 1970
+>>> [(metric.name, round(metric.compute(summary, WHOLE, "").value, 3)) for metric in METRICS]
+[('load_per_minute_median', 60.0), ('load_per_minute_peak', 90.0), ('requests_per_s', 0.667)]
 """
 
 from __future__ import annotations

@@ -5,6 +5,15 @@ the number of rows; the interval is D +- 1.96 se, se from the window's own sd ov
 0 rows are more alike than in training, as where values are missing: the statistics of single features say that.
 
 Not applicable where a feature that the components need is excluded: without it the errors are others.
+
+>>> import numpy as np
+>>> from schemas.package import Baseline, Pca, Target, TargetType
+>>> baseline = Baseline(pca=Pca(("a", "b"), (0.0, 0.0), (1.0, 1.0), b"", error_mean=1.0, error_sd=0.5))
+>>> package = Package("m", "1", "m", Target("y", TargetType.REGRESSION), (), "onnx", baseline)
+>>> rows = Summary({COUNT: np.array([100])}, {SUM: 130 << 32, SQUARES: 194 << 32})  # a mean of 1.3, an sd of 0.5
+>>> found = METRIC.compute(rows, package, "")
+>>> f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+'0.600 [0.404, 0.796]'
 """
 
 from __future__ import annotations

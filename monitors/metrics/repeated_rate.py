@@ -1,6 +1,11 @@
 """The share of answers to an association ID that had been answered before; the join counts each ID once, the first.
 
 Told in the window of the answer that was one too many. Per deployment: an ID may come again from any application.
+
+>>> import numpy as np
+>>> from monitors.whole import WHOLE
+>>> METRIC.compute(Summary({"repeated": np.array([5]), "expected": np.array([95])}), WHOLE, "").value
+0.05
 """
 
 from __future__ import annotations

@@ -3,6 +3,13 @@
 Times are told apart at edges that are a factor of 2 ** (1/8) apart, so the count is of those beyond the edge nearest to
 `slow_ms`, which is within 4.4 % of it (from 0.01 ms to 20 min); `low` and `high` are certain: those surely above, and
 those perhaps above.
+
+>>> from monitors.whole import WHOLE
+>>> times_ms = [10.0] * 7 + [1_010.0] * 2 + [5_000.0]
+>>> counts = np.bincount(np.searchsorted(LATENCY_EDGES_MS, times_ms), minlength=bin_count(LATENCY_BINS))
+>>> found = METRIC.compute(Summary({"response_ms": counts}), WHOLE, "")  # slower than a second: 1,010 ms is too near
+>>> found.value, found.low, found.high
+(1.0, 1.0, 3.0)
 """
 
 from __future__ import annotations

@@ -2,6 +2,14 @@
 
 Of the actuals that have come so far: where some outcomes come sooner than others it is biased until all are there, so
 it carries the coverage and state of an accuracy metric. Classes are bins; a number has the bins of a feature.
+
+>>> import numpy as np
+>>> from schemas.package import Baseline, NumericBins, Target, TargetType
+>>> holdout = NumericBins((1.0, 2.0, 3.0, 4.0), (1000, 1000, 1000, 1000, 1000, 0))
+>>> package = Package("m", "1", "m", Target("y", TargetType.REGRESSION), (), "onnx", Baseline(target=holdout))
+>>> actuals = Summary({"target": np.array([80, 90, 100, 110, 110, 10])})  # the example of STATISTICS section 2
+>>> f"{METRIC.compute(actuals, package, '').value:.4f}"
+'0.1106'
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
 """Whether predictions, and actuals, came in a slot of the expected length: 0 on time, 1 late, 2 missed.
 
 `monitors.timeliness` has the rules. Late is at risk, missed is failing; `n` is 1, the slot.
+
+>>> import numpy as np
+>>> from monitors.whole import WHOLE
+>>> came = [Summary({"in_slot": np.array([3])}), Summary({"after": np.array([1])}), Summary()]
+>>> [METRICS[0].compute(summary, WHOLE, "").value for summary in came]
+[0.0, 1.0, 2.0]
 """
 
 from __future__ import annotations

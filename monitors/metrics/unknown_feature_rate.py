@@ -3,6 +3,11 @@
 Such a feature is passed over and the request scored, so nothing else would say so. One request in 16 is looked at, by
 its place in the topic, as naming all features of all requests would cost more than everything else; `n` are those. A
 request in Avro has the deployment's schema and cannot have such a feature.
+
+>>> import numpy as np
+>>> from monitors.whole import WHOLE
+>>> METRIC.compute(Summary({"schema:unknown": np.array([3]), "schema:checked": np.array([60])}), WHOLE, "").value
+0.05
 """
 
 from __future__ import annotations

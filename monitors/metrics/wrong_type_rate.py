@@ -1,6 +1,12 @@
 """The share of requests refused because this feature was of a wrong type: a text where a number belongs.
 
 Of all requests that were read, those refused for anything else among them; only JSON can have such ones.
+
+>>> import numpy as np
+>>> from monitors.whole import WHOLE
+>>> counts = {"refused:wrong_type:age": np.array([2]), "refused": np.array([5]), "rows": np.array([95])}
+>>> METRIC.compute(Summary(counts), WHOLE, "age").value
+0.02
 """
 
 from __future__ import annotations
