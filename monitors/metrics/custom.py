@@ -41,7 +41,8 @@ def _total(summary: Summary, metric: CustomMetric) -> Value:
 
 def _newest(summary: Summary, metric: CustomMetric) -> Value:
     prefix = f"gauge:{metric.name}:"
-    slots = [int(name.removeprefix(prefix)) for name in summary.counts if name.startswith(prefix)]
+    filled = [name for name in summary.counts if name.startswith(prefix) and summary.count(name) > 0]
+    slots = [int(name.removeprefix(prefix)) for name in filled]
     if not slots:
         return Value(None, reason=Reason.EMPTY)
     name = f"{prefix}{max(slots)}"
