@@ -136,6 +136,18 @@ def test_missing_where_it_may_be_and_extra_features_are_scored(chain: Chain, fea
     assert 0 < answer["value"] < 1
 
 
+def test_a_number_that_is_none_is_refused_where_one_must_be_and_missing_where_it_may(chain: Chain) -> None:
+    contract = request_contract(chain.views().deployments()["loans"])  # JSON has no NaN
+    for name, feature in (("nan required", "amount"), ("nan nullable", "age")):
+        body = avro(contract, chain.request(name, features={feature: float("nan")}))
+        chain.send(Topic.REQUESTS, name, body)
+    refused, scored = (chain.predictions(name)[0] for name in ("nan required", "nan nullable"))
+    assert (refused["error_kind"], refused["error_code"], refused["value"]) == ("data", "missing_feature", None)
+    assert scored["error_kind"] is None
+    chain.send(Topic.REQUESTS, "null", avro(contract, chain.request("null", features={"age": None})))
+    assert scored["value"] == chain.predictions("null")[0]["value"]
+
+
 def test_another_partitioner_is_joined_all_the_same(chain: Chain) -> None:
     ids = [f"elsewhere-{number}" for number in range(30)]
     careless = Producer(chain.connection.config | {"partitioner": "consistent_random"})
