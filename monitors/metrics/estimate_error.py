@@ -31,7 +31,8 @@ def _error(realised: Metric, estimate: Estimate) -> Metric:
     def compute(summary: Summary, package: Package, feature: str = "") -> Value:
         asked, scored = summary.count("expected"), summary.count(SCORED)
         if scored <= 0:
-            return Value(None, reason=Reason.NOT_APPLICABLE)
+            # what was told of rows that turned out to be repeated must be taken back; older rows have no estimate
+            return Value(None, reason=Reason.NOT_APPLICABLE if asked > 0 else Reason.EMPTY)
         if asked > sum(summary.count(name) for name in ("matched", "invalid_actual", "expired")):
             return Value(None, n=scored, reason=Reason.NOT_RESOLVED)
         before, after = estimate.compute(summary, package), realised.compute(summary, package, feature)
