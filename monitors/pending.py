@@ -17,6 +17,9 @@ from monitors.summary import Counts, Summary
 
 Floats = NDArray[np.float64]
 
+WELL_COVERED = 0.9
+"""The share of outcomes below which what is known may be biased by which of them come first (STATISTICS section 7)."""
+
 
 def pending(summary: Summary) -> int:
     """Rows of a window (`Kind.ACCURACY`) whose outcome may still come."""

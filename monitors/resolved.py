@@ -22,6 +22,7 @@ from monitors.delay import DELAY, DELAY_BINS, Curve, Quantile, complete_bins, ka
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
 from monitors.metrics.protocol import Value
+from monitors.pending import WELL_COVERED
 from monitors.periods import Range
 from monitors.rollup import Buckets
 from monitors.spans import span_end
@@ -33,7 +34,6 @@ from schemas.package import Package
 
 SHARES = (0.95, 0.9, 0.8)
 LEAST_ROWS = 1_000
-WELL_COVERED = 0.9
 RATES = frozenset({"positive_rate", "accuracy"})
 """Metrics that are a number of matched rows over all of them, so that the pending bound them."""
 
@@ -79,7 +79,10 @@ class Cohort(msgspec.Struct, frozen=True):
 
 
 class ThreeNumbers(msgspec.Struct, frozen=True):
-    """One metric, naive and resolved, with what a rate may come to when the pending are in."""
+    """One metric, naive and resolved, with what a rate may come to when the pending are in.
+
+    `bias` is naive - resolved: of what the labels known so far say, in units of the metric.
+    """
 
     metric: str
     naive: float | None
@@ -91,6 +94,7 @@ class ThreeNumbers(msgspec.Struct, frozen=True):
     lowest: float | None
     highest: float | None
     reason: Reason | None
+    bias: float | None = None
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -233,6 +237,7 @@ def _three_numbers(
         lowest,
         highest,
         naive.reason if naive.value is None else _warning(naive, resolved, labels),
+        None if naive.value is None or resolved.value is None else naive.value - resolved.value,
     )
 
 

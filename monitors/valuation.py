@@ -4,6 +4,8 @@ Rules: excluded features are not mentioned; a metric that does not apply to a fe
 statistics those are computed that the settings name, and those that an alert rule looks at. Accuracy metrics
 carry the coverage, and a state: `estimate` while there is no actual, of those that can be estimated; then `partial`,
 and `final` once the window is closed and no prediction of it is pending. The estimate stays beside the realised value.
+A partial value of less than 90 % of the outcomes warns of `delay_bias`, where nothing else is to be said: outcomes that
+come first are not like those that come late.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from monitors.metrics import Metric as Definition
 from monitors.metrics.parity import Groups
 from monitors.metrics.protocol import Judgement
 from monitors.metrics.status import drift_status, limits_of
+from monitors.pending import WELL_COVERED, pending
 from monitors.summary import Summary
 from monitors.windows import WindowId
 from schemas.deployment import Deployment, Settings
@@ -74,6 +77,7 @@ def metrics_of_window(
     """
     is_accuracy = window.series.kind is Kind.ACCURACY
     coverage, state = _known(summary, closed=closed) if is_accuracy else (None, None)
+    is_early = coverage is not None and coverage < WELL_COVERED and pending(summary) > 0
     excluded = frozenset(deployment.settings.excluded)
     computed = {*deployment.settings.drift_statistics, *(rule.metric for rule in deployment.settings.alert_rules)}
     for definition in definitions:
@@ -93,6 +97,7 @@ def metrics_of_window(
             shown = estimate is not None and state is AccuracyState.PARTIAL and summary.count("matched") <= 0
             if estimate is not None and shown:
                 value = replace(estimate, baseline=value.baseline)
+            early = not shown and value.value is not None and is_early and _of_outcomes(definition)
             judged = _judged(definition, feature, value, deployment.settings, package, closed=closed)
             yield Metric(
                 deployment=deployment.name,
@@ -109,7 +114,7 @@ def metrics_of_window(
                 baseline=value.baseline,
                 coverage=coverage,
                 status=judged.status if judged else None,
-                reason=value.reason or (judged.reason if judged else None),
+                reason=value.reason or (judged.reason if judged else None) or (Reason.DELAY_BIAS if early else None),
                 borderline=judged is not None and judged.borderline,
                 closed=closed,
                 state=AccuracyState.ESTIMATE if shown else state,
@@ -134,10 +139,13 @@ def content_digest(metric: Metric) -> bytes:
 
 
 def _known(summary: Summary, *, closed: bool) -> tuple[float | None, AccuracyState]:
-    expected, matched, expired = (summary.count(name) for name in ("expected", "matched", "expired"))
-    pending = expected - matched - expired - summary.count("invalid_actual")
+    expected, matched = summary.count("expected"), summary.count("matched")
     coverage = matched / expected if expected > 0 else None
-    return coverage, AccuracyState.FINAL if closed and pending <= 0 else AccuracyState.PARTIAL
+    return coverage, AccuracyState.FINAL if closed and not pending(summary) else AccuracyState.PARTIAL
+
+
+def _of_outcomes(definition: Definition) -> bool:
+    return not (definition.live or definition.per_feature or definition.among)
 
 
 def _judged(

@@ -159,7 +159,7 @@ def _show(one: Coverage, name: str, wanted: str | None) -> None:
     columns = ("outcomes in", "age", "95 % interval", "of the matched alone")
     show("delay after the bucket", columns, map(_delay, one.delays))
     chosen: Iterable[ThreeNumbers] = (each for each in one.metrics if wanted in (None, each.metric))
-    headings = ("metric", "naive", "rows", "resolved", "95 % interval", "rows", "bounds", "")
+    headings = ("metric", "naive", "rows", "resolved", "95 % interval", "rows", "bias", "bounds", "")
     show("accuracy", headings, map(_metric, chosen))
     click.echo()
 
@@ -198,6 +198,7 @@ def _metric(one: ThreeNumbers) -> tuple[object, ...]:
         resolved,
         interval,
         f"{one.resolved_n:,}",
+        "" if one.bias is None else f"{one.bias:+.4g}",
         bounds,
         warning,
     )

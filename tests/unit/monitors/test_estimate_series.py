@@ -112,6 +112,22 @@ def test_accuracy_is_one_series_from_estimate_to_partial_to_final() -> None:
     assert error.low < 0 < error.high
 
 
+def test_a_partial_value_of_less_than_nine_tenths_of_the_outcomes_warns_of_what_delay_hides() -> None:
+    life = Life()
+    assert of(life.predict(0), "accuracy", 0).reason is None, "an estimate of all rows"
+    life.predict(1)
+    early = life.come_true(0, 1, last=ROWS // 2)
+    assert (of(early, "accuracy", 0).state, of(early, "accuracy", 0).reason) == (
+        AccuracyState.PARTIAL,
+        Reason.DELAY_BIAS,
+    )
+    assert {of(early, name, 0).reason for name in ("auc", "positive_rate", "brier")} == {Reason.DELAY_BIAS}
+    assert {of(early, name, 0).reason for name in ("coverage", "label_delay_ms_p50")} == {None}
+    most = life.come_true(0, 1, first=ROWS // 2, last=ROWS - 1)
+    assert (of(most, "accuracy", 0).state, of(most, "accuracy", 0).reason) == (AccuracyState.PARTIAL, None)
+    assert of(life.come_true(0, 1, first=ROWS - 1), "accuracy", 0).reason is None
+
+
 def test_the_error_of_an_estimate_waits_for_the_last_actual() -> None:
     life = Life()
     life.predict(0)
