@@ -7,9 +7,10 @@ import math
 import re
 from collections.abc import Collection
 
-from schemas.deployment import Settings
+from schemas.deployment import ChangeDetector, Settings
 from schemas.expectations import CALLER_VALUES, CallerField, CustomMetric
 from schemas.iso_duration import duration_ms
+from schemas.package import Target, TargetType
 from scorers.checks import first_double
 
 MOST_CUSTOM_METRICS = 50
@@ -37,6 +38,18 @@ def expectations_fault(settings: Settings) -> str:
     if (double := first_double(settings.detectors)) is not None:
         return f"detectors names {double} twice"
     return _callers_fault(settings) or _timeliness_fault(settings) or _custom_fault(settings.custom_metrics)
+
+
+def detectors_fault(settings: Settings, target: Target) -> str:
+    """Why a detector of concept drift can read nothing of this target's losses.
+
+    >>> colours = Target("colour", TargetType.MULTICLASS, ("red", "green", "blue"))
+    >>> detectors_fault(Settings(detectors=(ChangeDetector.KSWIN,)), colours)
+    'detectors names kswin, which needs continuous losses; those of several classes are 0 or 1'
+    """
+    if target.type is TargetType.MULTICLASS and ChangeDetector.KSWIN in settings.detectors:
+        return "detectors names kswin, which needs continuous losses; those of several classes are 0 or 1"
+    return ""
 
 
 def _callers_fault(settings: Settings) -> str:

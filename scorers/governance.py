@@ -37,6 +37,7 @@ from schemas.deployment import (
 from schemas.package import Package
 from schemas.strict import KnownOnly
 from scorers.checks import fault_of
+from scorers.expectation_checks import detectors_fault
 from scorers.fairness_checks import favourable_fault
 from scorers.guardrails import alert_fault, fit_fault, models_fault, name_fault, settings_fault
 
@@ -218,6 +219,7 @@ def _change_fault(
             return (
                 settings_fault(settings, deployment.features)
                 or favourable_fault(settings, deployment.target)
+                or detectors_fault(settings, deployment.target)
                 or _bucket_fault(deployment, settings)
             )
         case SetChallengers(challengers):
@@ -252,7 +254,8 @@ def _creation_fault(state: State, action: CreateDeployment) -> str:
     champion = state.packages[action.champion]
     if fault := models_fault(action.champion, action.challengers) or settings_fault(action.settings, champion.features):
         return fault
-    if fault := favourable_fault(action.settings, champion.target):
+    target, settings = champion.target, action.settings
+    if fault := favourable_fault(settings, target) or detectors_fault(settings, target):
         return fault
     challengers = (state.packages[digest] for digest in action.challengers)
     return next(filter(None, (fit_fault(one, champion.target, champion.features) for one in challengers)), "")

@@ -1,7 +1,8 @@
 """HDDM-A: the mean since a cut point is above the mean before it by more than Hoeffding's bound allows.
 
 Frias-Blanco et al., IEEE TKDE 2015. Of a step from .2 to .3 in 0/1 errors: .10 false alarms in 10,000 rows, 380 rows
-late (simulated). One-sided: an error that falls is no alarm.
+late (simulated). One-sided: an error that falls is no alarm. Squared errors of numbers (`monitors.folds.losses`) are
+small beside the range that Hoeffding's bound is of: of an error that grows by a quarter 1,700 to 2,554 rows late.
 """
 
 from __future__ import annotations

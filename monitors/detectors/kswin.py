@@ -1,7 +1,8 @@
 """KSWIN: the newest losses against as many drawn from those before them, by the Kolmogorov-Smirnov test.
 
 Raab, Heusinger, Schleif, Neurocomputing 2020. Only for continuous losses: on 0/1 errors it says little. It is looked at
-after every loss, so its alarms are many: 13.5 in 10,000 quiet rows (simulated).
+after every loss, so its alarms are many: 13.5 in 10,000 quiet rows (simulated). Of squared
+errors of numbers that grow by a quarter 135 to 836 rows late, 33 false alarms in 25,000.
 """
 
 from __future__ import annotations

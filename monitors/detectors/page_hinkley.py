@@ -1,6 +1,8 @@
 """Page-Hinkley: the sum of deviations from the mean so far, above its least or below its greatest value by too much.
 
 Page, Biometrika 1954. Of a step from .2 to .3 in 0/1 errors: .35 false alarms in 10,000 rows, 460 rows late (sim).
+Its thresholds are of losses of that size. On squared errors of numbers (`monitors.folds.losses`) it is slow: of an
+error that grows by a quarter 1,078 to 1,337 rows late, no false alarm in 25,000 (simulated).
 """
 
 from __future__ import annotations

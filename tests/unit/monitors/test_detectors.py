@@ -58,3 +58,23 @@ def test_kswin_sees_a_change_of_shape_that_leaves_the_mean() -> None:
     found = detections(DETECTORS["kswin"].started(1), losses)
     assert [row for row in found if 400 <= row < 440]
     assert not [row for row in found if row < 400][2:]
+
+
+def test_of_the_squared_errors_of_numbers_a_growth_is_found_as_late_as_the_manual_says() -> None:
+    found: dict[str, list[int]] = {"adwin": [], "page_hinkley": [], "hddm_a": [], "hddm_w": []}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        errors = rng.normal(0, 1, 10_000)
+        scale = np.quantile(rng.normal(0, 1, 20_000) ** 2, 0.999)
+        errors[5_000:] *= 1.25
+        losses = np.minimum(errors**2 / scale, 1).tolist()
+        for name, late in found.items():
+            detector = DETECTORS[name].started(seed)
+            at = [row - 5_000 for row, loss in enumerate(losses) if detector.update(loss)]
+            assert min(at, default=0) >= 0, "no false alarm"
+            late.extend(at[:1])
+    assert {name: (min(late), max(late)) for name, late in found.items() if late} == {
+        "adwin": (279, 439),
+        "page_hinkley": (1_078, 1_337),
+        "hddm_a": (1_700, 2_554),
+    }

@@ -13,6 +13,7 @@ from schemas.deployment import (
     Action,
     AlertRule,
     Audit,
+    ChangeDetector,
     ChangeSettings,
     Command,
     CreateDeployment,
@@ -304,3 +305,13 @@ def test_the_chain_is_what_its_rule_says_and_holds_for_fields_that_this_version_
         wire.append(json.dumps({**record, "hash": previous}, indent=2).encode())
     assert verify_chain(wire) is None
     assert verify_chain([wire[0], wire[1].replace(b"1.5", b"1.6"), wire[2]]) == 2
+
+
+def test_a_detector_that_can_read_nothing_of_many_classes_is_refused_and_not_left_out_in_silence() -> None:
+    colours = makers.package(digest=ONE, target=Target("colour", TargetType.MULTICLASS, ("red", "green", "blue")))
+    state, silent = State(packages={ONE: colours}), Settings(detectors=(ChangeDetector.KSWIN,))
+    assert "needs continuous losses" in refusal(state, "paint", CreateDeployment(ONE, settings=silent))
+    created = answer(state, "paint", CreateDeployment(ONE, settings=Settings(detectors=(ChangeDetector.ADWIN,))))
+    assert created.audit.accepted, created.audit.refusal
+    assert "needs continuous losses" in refusal(apply(state, created), "paint", ChangeSettings(silent))
+    assert answer(State(packages=PACKAGES), "late", CreateDeployment(ONE, settings=silent)).audit.accepted
