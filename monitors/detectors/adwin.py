@@ -1,8 +1,8 @@
 """ADWIN, the default: a window that grows while nothing changes, cut where two parts of it differ.
 
 Bifet & Gavalda, SDM 2007. Of a step from .2 to .3 in 0/1 errors: no false alarm in 10,000 rows, 519 rows late; of an
-absolute error that grows by a quarter 199 rows late, of its square, which is read here (`monitors.folds.losses`), 279 to
-439 (simulated). Both directions: an error that falls is a change too.
+absolute error that grows by a quarter 199 rows late, of its square, which is read here (`monitors.folds.losses`), 279
+to 439 (simulated). Both directions: an error that falls is a change too.
 """
 
 from __future__ import annotations
