@@ -25,6 +25,7 @@ from typing import Protocol
 import msgspec
 
 from monitors.alert_book import BOOK, AlertBook
+from monitors.alert_state import Adopted
 from monitors.concept_drift import CHECKPOINT, ConceptDrift
 from monitors.diagnosis_book import DIAGNOSIS, RESTS_ON, DiagnosisBook
 from monitors.fair_windows import FairWindows
@@ -242,6 +243,7 @@ class Evaluator:
                 book.alerts.adopted,
                 effects.alerts[alerts:],
                 effects.verdicts[verdicts:],
+                lambda: _labelled(book.windows, book.alerts.adopted),
             )
 
     def _expected(self, windows: Windows, settings: Settings) -> dict[Kind, int | None]:
@@ -384,6 +386,17 @@ def _expire(book: _Book, settings: Settings, watermark: int) -> None:
     gone = [book.windows.expire_windows(kind, windows_before(kind, settings, watermark)) for kind in Kind]
     if any(gone):
         book.alerts.refold()
+
+
+def _labelled(windows: Windows, champions: Adopted) -> int:
+    """Labelled rows of whoever was champion when their bucket began."""
+    return sum(
+        windows.bucket(series, start_ms).count("matched")
+        for series in windows.of_kind(Kind.ACCURACY)
+        if not series.segment
+        for start_ms in windows.starts(series, -_FOR_EVER_MS, _FOR_EVER_MS)
+        if champions.at(start_ms) == series.model
+    )
 
 
 def _readings(metrics: list[Metric], settings: Settings, segment: str, package: Package) -> dict[str, Reading]:

@@ -2,7 +2,9 @@
 
 Rules:
 - At most one trigger of a rule in one look, with everything that waits.
-- Labelled rows are counted by the deltas of accuracy of whoever was champion when their bucket began.
+- Labelled rows are counted by the deltas of accuracy of whoever was champion when their bucket began. A rule that a
+  deployment begins with counts those, too, that came before anything could be evaluated: the order of arrival of what
+  is read first says nothing.
 - A rule that waits for something else than before begins anew. One that is gone says nothing any more, not even that
   what it asked for is overturned.
 - Features of the data to train on are in the requests. Where the data begins so early that these have gone by default,
@@ -12,7 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -63,9 +65,13 @@ class TriggerBook:
         champions: Adopted,
         alerts: Sequence[AlertEvent],
         verdicts: Sequence[Verdict],
+        labelled: Callable[[], int] = lambda: 0,
     ) -> Iterator[TriggerEvent]:
-        """What there is to tell, by this step's alerts and verdicts. Predictions before `resolved_ms` are resolved."""
-        self._adopt(deployment, watermark, resolved_ms)
+        """What there is to tell, by this step's alerts and verdicts. Predictions before `resolved_ms` are resolved.
+
+        `labelled` counts the labelled rows of whoever was champion that are known already.
+        """
+        self._adopt(deployment, watermark, resolved_ms, labelled)
         for name in sorted(self._states):
             state = self._states[name]
             if not (alerts or verdicts or state.is_due(watermark)):
@@ -88,7 +94,7 @@ class TriggerBook:
             self._table.set(key, None if state is None else sealed(_encode(state)))
         self._changed.clear()
 
-    def _adopt(self, deployment: Deployment, watermark: int, resolved_ms: int) -> None:
+    def _adopt(self, deployment: Deployment, watermark: int, resolved_ms: int, labelled: Callable[[], int]) -> None:
         """Take over the rules in effect."""
         wanted = {rule.name: rule for rule in deployment.settings.triggers}
         for name in sorted(self._states.keys() - wanted.keys()):
@@ -102,6 +108,8 @@ class TriggerBook:
                 state.rule = rule
             else:
                 self._states[name] = _begun(rule, deployment.revision, watermark, resolved_ms, state)
+                if rule.new_labels and deployment.revision == 1:
+                    self._states[name].labels = labelled()
             self._changed.add(name)
 
 
@@ -162,14 +170,14 @@ def _without_features(at_ms: int, from_ms: int | None, until_ms: int | None) -> 
     """What is said where requests of the data to train on have gone, as long as these are kept by default.
 
     >>> _without_features(500 * DAY_MS, 90 * DAY_MS, 180 * DAY_MS)
-    '; requests made before 1970-04-11T00:00:00.000Z have gone where `requests` is kept for 400 d, so part has no features'
+    '; requests before 1970-04-11T00:00:00.000Z have gone where `requests` is kept for 400 d, so part has no features'
     """
     gone_ms = at_ms - _FEATURES_KEPT_MS
     if from_ms is None or until_ms is None or from_ms >= gone_ms:
         return ""
     part = "none of it has features" if until_ms <= gone_ms else "part has no features"
     kept = f"{_FEATURES_KEPT_MS // DAY_MS} d"
-    return f"; requests made before {rfc3339(gone_ms)} have gone where `requests` is kept for {kept}, so {part}"
+    return f"; requests before {rfc3339(gone_ms)} have gone where `requests` is kept for {kept}, so {part}"
 
 
 def _event(trigger: Trigger) -> TriggerEvent:

@@ -290,6 +290,15 @@ def test_predictions_are_laid_beside_actuals(shell: Shell, served: str, digests:
     assert "nothing is known" in shell.run("calibration", served, "--segment", "plan=none").stderr
 
 
+def test_classes_are_laid_beside_those_that_came_true(shell: Shell, served: str) -> None:
+    found = shell.json("confusion", served)
+    assert isinstance(found, dict)
+    assert found["classes"] == ["no", "yes"]
+    assert [sum(said) for said in found["rows"]] == [ROWS // 4, ROWS // 4]
+    assert "said rightly" in shell.ok("confusion", served)
+    assert "nothing is known" in shell.run("confusion", served, "--to", "2000-01-01").stderr
+
+
 def test_coverage_as_of_a_time_is_what_was_known_then_and_what_became_of_it(
     shell: Shell, served: str, digests: list[str]
 ) -> None:
@@ -635,6 +644,7 @@ def test_a_trigger_names_the_data_and_a_model_is_trained_on_its_export(shell: Sh
     model = LogisticRegression().fit(found.select("age", "income").to_numpy(), found["actual"].to_list())
     assert set(model.classes_) == {"no", "yes"}
 
+    wait(lambda: shell.json("triggers", served))  # alone this test is faster than the evaluator
     triggers = shell.json("triggers", served)
     assert isinstance(triggers, list)
     (asked,) = triggers

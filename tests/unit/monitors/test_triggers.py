@@ -437,7 +437,7 @@ def test_the_evaluator_counts_labels_and_reads_verdicts() -> None:
     run = Whole(Known(chosen))
     run.evaluator = Evaluator(run.table, ())
     assert not run.triggers(summary(delta(Kind.ACCURACY, 0, matched=100)), progress(1_000, HOUR_MS // 2))
-    rows = summary(delta(Kind.ACCURACY, 0, matched=150), delta(Kind.ACCURACY, 0, matched=150, by="new"))
+    rows = summary(delta(Kind.ACCURACY, 0, matched=50), delta(Kind.ACCURACY, 0, matched=150, by="new"))
     (told,) = run.triggers(rows, progress(2_000, HOUR_MS))
     assert (told.name, told.grounds[0].n) == ("labels", 150)
     entries = [pairs_entry(hour, 0.05) for hour in range(6)]
@@ -445,6 +445,16 @@ def test_the_evaluator_counts_labels_and_reads_verdicts() -> None:
     assert (told.name, told.train_until_ms) == ("better", 7 * HOUR_MS)
     (back,) = run.triggers(summary(*map(taken_back, entries[:5])), progress(4_000, 9 * HOUR_MS + 1))
     assert (back.id, back.phase) == (told.id, TriggerPhase.RETRACTED)
+
+
+def test_labels_that_come_before_anything_can_be_evaluated_count_for_a_rule_that_a_deployment_begins_with() -> None:
+    known = Known(msgspec.structs.replace(SETTINGS, triggers=(TriggerRule("labels", new_labels=150),)))
+    run = Whole(known)
+    run.evaluator = Evaluator(run.table, ())
+    early = delta(Kind.ACCURACY, 0, matched=150), delta(Kind.ACCURACY, 0, matched=90, by="new")
+    (told,) = run.triggers(summary(*early), progress(1_000, HOUR_MS))
+    assert (told.name, told.grounds[0].n) == ("labels", 150)
+    assert not run.triggers(progress(2_000, HOUR_MS + 1))
 
 
 def test_deltas_are_not_even_decoded_where_no_rule_counts_them() -> None:
