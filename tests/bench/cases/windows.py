@@ -1,7 +1,7 @@
 """How long an evaluator that starts takes to have a gigabyte of windows again.
 
 A real evaluator makes the table and commits what it has read; then more base buckets of the same deployment, as it
-writes them, go to the changelog directly: a year of a busy stream's segments would take hours to fold. They are of 200
+writes them, go to the changelog directly: a year of a busy stream's segments would take hours to fold. They are of 48
 different hours, which come again and again: compression finds of one in another what it would find in real ones. Timed
 is the whole start, process and imports included, until the worker says that nothing is left to restore; beside it the
 same start with next to nothing in the table.
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 BYTES = 1_000_000_000
 ROWS_AN_HOUR = 100_000
 HOURS = 2_000
-KINDS = 200
-"""Different buckets, more than the 64 kB in which lz4 looks for what it has seen."""
+KINDS = 48
+"""Different buckets, together 160 kB: more than the 64 kB in which lz4 looks for what it has seen."""
 
 _SETTINGS = Settings(bucket=Span.HOUR, drift_window=Span.HOUR, accuracy_window=Span.DAY)
 
