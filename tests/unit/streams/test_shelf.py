@@ -31,7 +31,8 @@ def test_a_model_that_fails_to_load_in_an_unforeseen_way_cannot_be_served_and_th
     with caplog.at_level(logging.ERROR):
         assert shelf.model(digest) is None
         assert shelf.model(digest) is None
-    assert [record.message for record in caplog.records] == [f"model {digest} cannot be served: it could not be loaded"]
+    said = [record.message for record in caplog.records if digest in record.message]  # threads of other tests log, too
+    assert said == [f"model {digest} cannot be served: it could not be loaded"]
 
 
 def test_an_archive_that_is_no_package_cannot_be_served_either(tmp_path: Path) -> None:
