@@ -13,6 +13,7 @@ from schemas.package import Package
 from schemas.topics import Topic
 from scorers.governance import replay, verify_chain
 from streams.roles.projector import Projector, rows_of_topic
+from tests.faults.accuracy import Answered, check_accuracy
 from tests.faults.counts import check_counts
 from tests.faults.findings import Findings
 from tests.faults.fresh import Fresh, load
@@ -44,12 +45,14 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
     fresh = Fresh(scene.connection, deployments, packages)
     seen: Counter[tuple[str, int]] = Counter()
     net: Counter[tuple[int, str]] = Counter()
+    answered = Answered()
     unreadable = actuals = 0
     for number in scene.connection.partitions(Topic.REQUESTS):
         partition = load(scene.connection, number, deployments)
         fresh.feed(partition)
         check_answers(scene, partition, findings, seen)
         check_join(scene, partition, fresh, findings, net)
+        answered.add(partition)
         unreadable += len(partition.requests.unreadable)
         actuals += partition.actuals.height
     findings.same("actuals on the log", actuals, ledger.actuals)
@@ -57,6 +60,7 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
     check_letters(scene, ledger, findings, unreadable)
     stored = check_buckets(scene, fresh, findings)
     check_counts(scene, ledger, stored, findings)
+    check_accuracy(scene, ledger, answered, stored, findings)
     check_metrics(scene, fresh, findings)
     check_replay(scene, fresh, findings)
     _check_views(scene, findings)

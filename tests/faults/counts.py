@@ -26,6 +26,7 @@ def check_counts(scene: Scene, ledger: Ledger, stored: Buckets, findings: Findin
     """Every count of every bucket is the ledger's, computed from its columns alone."""
     where, times, answers, asked = ledger.columns()
     starts = times // MINUTE_MS * MINUTE_MS
+    forgotten = np.isin(np.arange(times.size), ledger.forgotten)
     for index, name in enumerate(SERVED):
         mine = where == index
         models = [package.digest for package in scene.packages] if name == "main" else [None]
@@ -33,10 +34,12 @@ def check_counts(scene: Scene, ledger: Ledger, stored: Buckets, findings: Findin
             every = _by_bucket(starts[mine], asked[mine])
             once = _by_bucket(starts[mine], np.ones(int(mine.sum()), np.int64))
             met = _by_bucket(starts[mine], (answers[mine] >= 0).astype(np.int64))
+            given_up = _by_bucket(starts[mine], (forgotten & (answers < 0))[mine].astype(np.int64))
             wanted = [
                 (Kind.PREDICTIONS, "rows", every),
                 (Kind.ACCURACY, "expected", once),
                 (Kind.ACCURACY, "matched", met),
+                (Kind.ACCURACY, "expired", given_up),
             ]
             if model in (None, scene.packages[0].digest):
                 wanted.append((Kind.FEATURES, "rows", every))
@@ -66,7 +69,9 @@ def _check_everything(scene: Scene, ledger: Ledger, stored: dict[SummaryKey, Sum
         for (kind, model, _, start_ms), summary in stored.items()
         if kind is Kind.LOSSES and model == champion and summary.losses is not None
     }
-    findings.same_rows("losses of the champion", losses, met)
+    forgotten = np.isin(np.flatnonzero(mine), ledger.forgotten)
+    kept = _by_bucket(starts, (known & ~forgotten).astype(np.int64))
+    findings.same_rows("losses of the champion", {start_ms: count for start_ms, count in losses.items() if count}, kept)
     told = Counter(time_ms // MINUTE_MS * MINUTE_MS for time_ms in ledger.reports_ms)
     for metric in CUSTOM:
         names = {start_ms: _reports(summary, metric.name) for start_ms, summary in _of_kind(stored, Kind.CUSTOM)}

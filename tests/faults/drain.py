@@ -61,6 +61,11 @@ def drain(scene: Scene, timeout_s: float) -> float:
     return time.monotonic() - began
 
 
+def worked_off(scene: Scene, roles: tuple[str, ...], timeout_s: float) -> bool:
+    """Wait until these roles, in the order in which records flow, have read what there is; whether they did in time."""
+    return not _wait(scene, roles, time.monotonic() + timeout_s)
+
+
 def _wait(scene: Scene, roles: tuple[str, ...], limit: float) -> dict[str, int]:
     quiet = 0
     while True:

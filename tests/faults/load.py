@@ -3,7 +3,8 @@
 Request `i` has the association ID `i` in decimal. Its event time advances faster than the clock, so that windows close
 during the run. Actuals come before, with or after their requests; some are repeated, corrected or withdrawn. Some
 requests to `main` are asked twice. With each hundred requests comes a report of every custom metric. Now and then comes
-a record that nobody can read, and a command.
+a record that nobody can read, and a command. Of some actuals it is said that somebody acted on the prediction. Once
+everything is joined, some associations are to be forgotten: what that does depends on what was read before.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from schemas.actual import encode_forget
 from schemas.deployment import Action, ChangeSettings, Command, RegisterPackage, ReplaceModel
 from schemas.topics import Topic
 from streams.client import command
+from tests.faults.drain import worked_off
 from tests.faults.scene import CLASSES, CUSTOM, FEATURES, SERVED, caller, settings_of_deployment
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ BEGINS_AGO_MS = 8 * 3_600_000
 MAIN_SHARE, ACTUAL_SHARE, CORRECTED, WITHDRAWN, SAID_TWICE, ASKED_TWICE = 0.7, 0.85, 0.05, 0.03, 0.03, 0.01
 DELAY_CHUNKS, WAIT_CHUNKS = 60, 10  # an actual comes up to 60 chunks after it was planned, the request after 10
 COMMAND_EVERY_S = 1.0
+FORGOTTEN_EACH, JOINED_IN_S = 97, 180.0
+JOINING = ("scorer", "shadow", "joiner")
 NOTHING, GONE = -1, -2  # no actual ever; withdrawn
 
 _json = msgspec.json.Encoder()
@@ -53,7 +58,8 @@ class Ledger:
     answers: list[NDArray[np.int64]] = field(default_factory=list)
     asked: list[NDArray[np.int64]] = field(default_factory=list)
     garbage: int = 0
-    actuals: int = 0
+    actuals: int = 0  # those that ask to forget, too
+    forgotten: list[int] = field(default_factory=list)
     reports_ms: list[int] = field(default_factory=list)  # of every custom metric one
     commands: list[Command] = field(default_factory=list)
 
@@ -66,6 +72,11 @@ class Ledger:
         """Deployment, event time, answer and times asked, of every request."""
         parts = (self.deployments, self.times_ms, self.answers, self.asked)
         return tuple(np.concatenate(part) if part else np.zeros(0, np.int64) for part in parts)
+
+
+def is_acted_on(number: int) -> bool:
+    """Whether it is said of the actuals of a request that somebody acted on the prediction; of others nothing is."""
+    return number % 5 == 0
 
 
 class Load(threading.Thread):
@@ -85,12 +96,14 @@ class Load(threading.Thread):
         self._names = {topic: scene.connection.layout.name(topic) for topic in Topic}
 
     def finish(self, timeout_s: float = 120.0) -> Ledger:
-        """Stop producing, wait until all is on the log, answer the ledger."""
+        """Stop producing, wait until all is on the log, and joined; have some forgotten, answer the ledger."""
         self._halt.set()
         self.join(timeout_s)
         if self.error is not None:
             raise self.error
         assert not self.is_alive(), "the load could not be flushed"
+        if worked_off(self._scene, JOINING, JOINED_IN_S):
+            self._forget()
         return self.ledger
 
     def run(self) -> None:
@@ -195,10 +208,22 @@ class Load(threading.Thread):
             where = SERVED[int(ledger.deployments[chunk][row])]
             time_ms = self._begin_ms + EVENT_STEP_MS * number + 1_000
             body = {"deployment": where, "association_id": str(number), "timestamp": time_ms}
-            truth = {"withdrawn": True} if answer == GONE else {"value": CLASSES[answer]}
+            truth: dict[str, object] = {"withdrawn": True} if answer == GONE else {"value": CLASSES[answer]}
+            if answer != GONE and is_acted_on(number):
+                truth["was_acted_on"] = True
             producer.produce(topic, _json.encode(body | truth), str(number))
         ledger.actuals += len(said)
         producer.poll(0)
+
+    def _forget(self) -> None:
+        producer, topic, ledger = self._scene.connection.producer(), self._names[Topic.ACTUALS], self.ledger
+        for number in range(0, ledger.count, FORGOTTEN_EACH):
+            chunk, row = divmod(number, CHUNK)
+            name, time_ms = SERVED[int(ledger.deployments[chunk][row])], int(ledger.times_ms[chunk][row])
+            producer.produce(topic, encode_forget(name, str(number), time_ms), str(number))
+            ledger.forgotten.append(number)
+        ledger.actuals += len(ledger.forgotten)
+        assert producer.flush(60) == 0
 
     def _command(self, producer: Producer) -> None:
         count = len(self.ledger.commands)
