@@ -19,10 +19,12 @@ from tests.faults.load import is_acted_on
 from tests.faults.scene import SERVED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas.package import Package
     from tests.faults.findings import Findings
     from tests.faults.fresh import Buckets, Partition
     from tests.faults.load import Ledger
-    from tests.faults.scene import Scene
 
 STEP = 2.0**-32
 """Sums of losses are kept in steps of this, in units of the package: of each loss half a step is lost at most."""
@@ -52,10 +54,12 @@ class Answered:
         )
 
 
-def check_accuracy(scene: Scene, ledger: Ledger, answered: Answered, stored: Buckets, findings: Findings) -> None:
+def check_accuracy(
+    packages: Iterable[Package], ledger: Ledger, answered: Answered, stored: Buckets, findings: Findings
+) -> None:
     """Every bucket of every model has the confusion and the log loss of its first answers beside the last actuals."""
     first = pl.concat(answered.predictions).sort("source_offset").unique(_KEY, keep="first", maintain_order=True)
-    units = {package.digest: package.baseline.units.get("log_loss", 1.0) for package in scene.packages}
+    units = {package.digest: package.baseline.units.get("log_loss", 1.0) for package in packages}
     where, times, answers, _ = ledger.columns()
     number = first["association_id"].cast(pl.Int64).to_numpy()
     matched = first.select("deployment", "model", p="value").with_columns(

@@ -60,7 +60,7 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
     check_letters(scene, ledger, findings, unreadable)
     stored = check_buckets(scene, fresh, findings)
     check_counts(scene, ledger, stored, findings)
-    check_accuracy(scene, ledger, answered, stored, findings)
+    check_accuracy(scene.packages, ledger, answered, stored, findings)
     check_metrics(scene, fresh, findings)
     check_replay(scene, fresh, findings)
     _check_views(scene, findings)
