@@ -81,8 +81,13 @@ class Scene:
         return Views(self.settings.redis_address(), self.prefix)
 
 
-def lay_out(home: Path, workers: Mapping[str, int], program: Sequence[str] = PROGRAM) -> Scene:
-    """Start the stack unless it runs, make topics under a new prefix, start workers, register models, deploy."""
+def lay_out(
+    home: Path, workers: Mapping[str, int], program: Sequence[str] = PROGRAM, *, standby: bool = False
+) -> Scene:
+    """Start the stack unless it runs, make topics under a new prefix, start workers, register models, deploy.
+
+    `standby`: each worker keeps a copy of the tables of its whole role.
+    """
     stack.up(home, report=lambda _text: None)
     prefix = f"faults{time.time_ns() // 1_000_000}"
     state = tempfile.mkdtemp(prefix=f"{prefix}-", dir=home)
@@ -91,6 +96,7 @@ def lay_out(home: Path, workers: Mapping[str, int], program: Sequence[str] = PRO
         "WATCHKEEPER_PREFIX": prefix,
         "WATCHKEEPER_PARTITIONS": str(PARTITIONS),
         "WATCHKEEPER_ARTIFACTS": f"{state}/artifacts",
+        "WATCHKEEPER_STANDBY": "all" if standby else "none",
     }
     settings = installation.load(environment)
     connection = connect(settings)

@@ -66,6 +66,11 @@ class Plan:
     least_per_s: float = 0.0
     program: Sequence[str] | None = None
 
+    @property
+    def standby(self) -> bool:
+        """Whether workers keep copies of all tables of their role: of half of the seeds."""
+        return self.seed % 2 == 1
+
 
 def short(seed: int) -> Plan:
     """A kill at random and one before the commit for each of four roles, and a worker stopped, the seed says where."""
@@ -80,8 +85,9 @@ def long(seed: int, kills: int = 20) -> Plan:
 def run(home: Path, plan: Plan, say: Callable[[str], None]) -> Report:
     """Run a plan on a stack in `home`."""
     report, began = Report(plan.seed), time.monotonic()
-    scene = lay_out(home, plan.workers, *([] if plan.program is None else [plan.program]))
-    say(f"{len(scene.fleet.children)} workers, topics under {scene.prefix}")
+    program = [] if plan.program is None else [plan.program]
+    scene = lay_out(home, plan.workers, *program, standby=plan.standby)
+    say(f"{len(scene.fleet.children)} workers{' with copies' * plan.standby}, topics under {scene.prefix}")
     try:
         report.seconds["set-up"] = time.monotonic() - began
         ledger = _under_load(scene, plan, report, say)
