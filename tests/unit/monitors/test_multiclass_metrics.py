@@ -74,6 +74,7 @@ def test_the_area_against_the_rest_is_within_its_certificate() -> None:
     exact = judge.roc_auc_score(actual, probabilities, multi_class="ovr")
     value = values(summary, of)["auc_macro"]
     assert value.bound == pytest.approx(np.mean(certificates), rel=1e-12)
+    assert value.bound is not None
     assert abs((value.value or 0) - exact) <= value.bound < 0.02
     assert abs((value.value or 0) - exact) < 1e-3
     assert (value.low or 9) < exact < (value.high or 0)
