@@ -28,7 +28,7 @@ check: setup ## format, lint, types, import direction
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-bench: setup ## measurements, to bench.json (BENCH=name; without: all, about 20 minutes)
+bench: setup ## measurements, to bench.json (BENCH=name; without: all, 50 minutes or more)
 	@$(PY) -m tests.bench $(BENCH) $(ARGS)
 
 faults: setup ## workers and brokers killed under load, results compared (ARGS=...)
