@@ -29,6 +29,7 @@ OPEN = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED)
 WORST = (Status.FAILING, Status.AT_RISK, Status.PASSING)
 STAGES = ("drift", "quality", "health", "accuracy")
 DISTANCES = frozenset(statistic.value for statistic in DriftStatistic)
+TARGET_DRIFT = "target_psi"
 JOINT = frozenset(statistic.value for statistic in JointStatistic)
 OF_ATTRIBUTION = frozenset({"attribution_share", "attribution_mean", "attribution_ndcg"})
 OF_FLOW = frozenset(
@@ -93,8 +94,11 @@ def standing_of(
     windows = {(one.window_start_ms, one.window_end_ms) for one in mine}
     closed = {(one.window_start_ms, one.window_end_ms) for one in mine if one.closed}
     weights = weighed(features, deployment.settings)
-    newest = _newest([one for one in mine if stage_of(one) == "drift" and one.status is not None])
-    small = [one for one in newest if one.status is Status.UNKNOWN and one.reason is Reason.TOO_FEW_ROWS]
+    drifting = [one for one in mine if stage_of(one) == "drift" and one.status is not None]
+    targets = [one for one in drifting if one.metric == TARGET_DRIFT]  # of accuracy windows, which are others
+    newest = [*_newest([one for one in drifting if one.metric != TARGET_DRIFT]), *_newest(targets)]
+    unknown = [one for one in newest if one.status is Status.UNKNOWN and one.reason is Reason.TOO_FEW_ROWS]
+    small = [one for one in unknown if one.metric != TARGET_DRIFT]
     rolled = {
         _named(one.metric, one.feature): found
         for one, found in zip(small, rolled_up(small) if small and rolled_up else (), strict=False)
@@ -160,7 +164,7 @@ def stage_of(one: Metric) -> str:
     """Which stage a metric speaks for; told by the record alone, so that a status needs no metric to be loaded."""
     if one.metric == CUSTOM:
         return "health"
-    if one.metric.removeprefix("prediction_") in DISTANCES or one.metric in JOINT | OF_ATTRIBUTION:
+    if one.metric.removeprefix("prediction_") in DISTANCES or one.metric in JOINT | OF_ATTRIBUTION | {TARGET_DRIFT}:
         return "drift"
     if one.metric in OF_FLOW:
         return "quality"

@@ -223,7 +223,8 @@ def test_status_says_how_deployments_and_workers_are(shell: Shell, served: str) 
     (standing,) = shell.json("status")
     assert standing["name"] == served
     assert standing["requests"] == ROWS
-    assert "accuracy is unknown: no alert rule looks at it" in shell.ok("status")
+    said = shell.ok("status")
+    assert "accuracy is unknown: no alert rule looks at it" in said, said
     workers = shell.json("status", "--workers")
     assert isinstance(workers, list)
     assert {one["heartbeat"]["role"] for one in workers} == set(roles.names())

@@ -136,3 +136,13 @@ def test_features_without_a_tolerance_are_named_where_a_rule_asks_for_changes() 
     assert unwatched(deployment(CHANGE_DETECTED), package) == ("age",)
     assert unwatched(deployment(ERRORS), package) is None
     assert unwatched(deployment(CHANGE_DETECTED), replace(package, baseline=replace(baseline, noise={}))) == ()
+
+
+def test_drift_of_the_actuals_is_drift_and_says_nothing_of_accuracy() -> None:
+    steady = metric("psi", feature="age", status=Status.PASSING)
+    held = standing(
+        [steady, metric("log_loss", state=AccuracyState.FINAL), metric("target_psi", status=Status.PASSING)]
+    )
+    assert (held.accuracy, held.reasons["accuracy"]) == (Status.UNKNOWN, "no alert rule looks at it")
+    moved = standing([steady, metric("target_psi", status=Status.FAILING)])
+    assert (moved.drift, moved.reasons["drift"]) == (Status.FAILING, "target psi")
