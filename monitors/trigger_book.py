@@ -110,6 +110,7 @@ class TriggerBook:
                 self._states[name] = _begun(rule, deployment.revision, watermark, resolved_ms, state)
                 if rule.new_labels and deployment.revision == 1:
                     self._states[name].labels = labelled()
+                    self._states[name].labels_ms = min(deployment.created_ms, watermark)
             self._changed.add(name)
 
 

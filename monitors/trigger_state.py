@@ -6,6 +6,7 @@ Rules:
   predictions that were resolved by then, the slot of the schedule that it begins in are no news.
 - What triggers is latched: an alert that goes on firing, or grows graver, and a verdict that is told again trigger
   once. After an alert was resolved its next firing is news.
+- A rule triggers once at one event time, also without a cooldown: a second trigger would ask for the same data again.
 - In a cooldown grounds wait, and what is resolved meanwhile goes. A trigger that was retracted has its cooldown all the
   same: somebody may have acted on it.
 - A trigger is retracted when each of its alerts is retracted and each of its verdicts overturned. Slots and counts of
@@ -64,9 +65,9 @@ class TriggerState(msgspec.Struct, array_like=True):
         )
 
     def is_free(self, watermark: int) -> bool:
-        """Whether no cooldown holds it back."""
+        """Whether no cooldown holds it back; without one the event time must have come further."""
         cooldown_ms = length_ms(self.rule.cooldown) if self.rule.cooldown else 0
-        return self.last_ms is None or watermark >= self.last_ms + cooldown_ms
+        return self.last_ms is None or watermark >= self.last_ms + max(cooldown_ms, 1)
 
     def is_due(self, watermark: int) -> bool:
         """Whether there is something to do though nothing was told: by the time, by rows, by the end of a cooldown."""
@@ -122,7 +123,10 @@ class TriggerState(msgspec.Struct, array_like=True):
             return
         self.waiting.clear()
         if self.labels >= self.rule.new_labels:
-            text = f"{self.labels:,} rows were labelled since {rfc3339(self.labels_ms)}"
+            # those that a deployment begins with count whatever came before: no event time says since when
+            is_first = self.revision == 1 and not self.count
+            since = "the deployment began" if is_first else rfc3339(self.labels_ms)
+            text = f"{self.labels:,} rows were labelled since {since}"
             self._stands(Ground(_LABELS, text, self.labels_ms, self.labels))
 
     def tell(self, trigger: Trigger, most: int) -> None:

@@ -233,9 +233,40 @@ def test_enough_labelled_rows_since_the_last_trigger_ask() -> None:
     assert book.at(3) == []
     book.label(10)
     (told,) = book.at(4, restart=True)
-    assert (told.grounds[0].n, told.grounds[0].since_ms) == (105, HOUR_MS)
+    assert (told.grounds[0].n, told.grounds[0].since_ms) == (105, book.deployment.created_ms)
+    assert told.grounds[0].text == "105 rows were labelled since the deployment began"
     book.label(99)
     assert book.at(5) == []
+    book.label(1)
+    (again,) = book.at(6)
+    assert again.grounds[0].text == "100 rows were labelled since 1970-01-01T04:00:00.000Z"
+
+
+def test_one_burst_of_labels_asks_once_for_the_same_data() -> None:
+    book = Book(TriggerRule("refit", new_labels=500, resolved=False, train_on="P1D"))
+    book.at(1)
+    book.label(798)
+    assert asked(book.at(2)) == REQUESTED
+    book.label(702)
+    assert book.at(2, restart=True) == []
+    (later,) = book.at(2.5)
+    assert (later.grounds[0].n, later.train_until_ms) == (702, int(2.5 * HOUR_MS))
+
+
+def test_a_rule_that_comes_later_says_since_when_it_counts() -> None:
+    book = Book()
+    book.change(TriggerRule("refit", new_labels=10))
+    book.at(3)
+    book.label(10)
+    assert book.at(4)[0].grounds[0].text == "10 rows were labelled since 1970-01-01T03:00:00.000Z"
+
+
+def test_alerts_that_fire_at_the_time_of_a_trigger_wait_for_the_next() -> None:
+    book = Book(msgspec.structs.replace(ON_ALERT, cooldown=""))
+    book.at(1, [alert(FIRING, 1)])
+    assert book.at(1, [alert(FIRING, 2), alert(FIRING, 3)]) == []
+    assert book.at(1, [alert(RESOLVED, 2)]) == []
+    assert [ground.id for ground in book.at(1.1)[0].grounds] == ["a3"]
 
 
 def test_a_row_counts_once_whoever_predicted_it_and_whatever_segments_it_is_in() -> None:
@@ -400,8 +431,8 @@ def test_law_triggers_are_latched_cooled_retracted_once_and_the_same_over_restar
         assert one.grounds
         requested[one.id] = one
         (rule,) = [rule for rule in RULES if rule.name == one.name]
-        if rule.cooldown and one.name in last:
-            assert one.at_ms - last[one.name] >= int(rule.cooldown[2:-1]) * HOUR_MS
+        if one.name in last:
+            assert one.at_ms - last[one.name] >= (int(rule.cooldown[2:-1]) * HOUR_MS if rule.cooldown else 1)
         last[one.name] = one.at_ms
 
 
