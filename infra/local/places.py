@@ -22,6 +22,11 @@ def make_private(folder: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Readable by its owner from the first byte on: the file gets its mode before its content."""
-    path.touch(mode=0o600)
-    path.write_text(text)
+    """Readable by its owner from the first byte on: the file gets its mode before its content.
+
+    Whole or not at all: a running `up` reads it while another writes it.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)

@@ -16,13 +16,19 @@ from infra.local import stack
 from streams import roles
 from streams.cli import Ended
 from streams.connection import connect
-from streams.supervisor import Fleet
+from streams.supervisor import PATIENCE_S, Fleet
 from streams.worker import work
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from infra.settings import Settings
 
 LOOK_S = 0.5
+# workers whose broker is gone have nothing left to commit; another installation's may soon have its port
+GONE_PATIENCE_S = 5.0
+GAVE_UP = "every worker gave up; see `watchkeeper logs`."
+STACK_GONE = "the local servers were stopped, and so are the workers; `watchkeeper up` starts both."
 
 
 def load() -> Settings:
@@ -45,8 +51,7 @@ def worker(role: str, name: str, *, leave: bool) -> None:
 def up(workers: int, *, servers_only: bool) -> None:
     """Start the local servers (unless yours are configured), the topics, and one worker of each role."""
     chosen = load()
-    if not chosen.brokers:
-        stack.up(chosen.home, report=click.echo)
+    ours = None if chosen.brokers else stack.up(chosen.home, report=click.echo)
     connection = connect(chosen)
     created = provisioning.create(connection.config, connection.layout)
     click.echo(f"topics: {len(created)} created under {chosen.prefix!r}")
@@ -69,17 +74,28 @@ def up(workers: int, *, servers_only: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    while not stop.wait(LOOK_S) and not all(child.given_up for child in fleet.children):
-        pass
-    gone = not stop.is_set()
-    fleet.stop()
-    if gone:
-        raise Ended("every worker gave up; see `watchkeeper logs`.")
+    over = _watched(stop, fleet, lambda: ours is None or stack.find(chosen.home) == ours)
+    fleet.stop(GONE_PATIENCE_S if over == STACK_GONE else PATIENCE_S)
+    if over:
+        raise Ended(over)
+
+
+def _watched(stop: threading.Event, fleet: Fleet, servers: Callable[[], bool], look_s: float = LOOK_S) -> str:
+    """Wait until told to stop; or until nothing is left to supervise, or to work on, and then say so.
+
+    Without this, workers whose servers were stopped live on, and join whatever cluster takes the port next.
+    """
+    while not stop.wait(look_s):
+        if all(child.given_up for child in fleet.children):
+            return GAVE_UP
+        if not servers():
+            return STACK_GONE
+    return ""
 
 
 @click.command()
 def down() -> None:
-    """Stop the local servers. Their data stays."""
+    """Stop the local servers; a running `up` then stops its workers and ends. Their data stays."""
     stack.down(load().home, report=click.echo)
 
 
