@@ -28,7 +28,7 @@ def overview(found: Iterable[Watched]) -> Table:
     table = Table(title="Deployments", title_justify="left")
     for column in ("deployment", "champion", "drift", "quality", "health", "accuracy"):
         table.add_column(column)
-    for column in ("rows", "data errors", "system errors", "unanswered", "alerts"):
+    for column in ("rows", "data errors", "system errors", "unanswered", "open alerts"):
         table.add_column(column, justify="right")
     for one in found:
         stages = {stage.name: coloured(stage.status) for stage in one.stages}
@@ -61,9 +61,9 @@ def accuracy(found: Watched, assumption: str = "") -> Table:
     for month in found.months:
         then = (number(month.first_value), "" if month.first_coverage is None else f"{month.first_coverage:.0%}")
         known = f"{month.coverage:.0%}"
-        table.add_row(
-            month.month, *_scores(month, names), month.state, known, str(month.revision), number(month.estimate), *then
-        )
+        state = month.state if month.closed else "month still open"  # it has no revision yet, and more will come
+        revision = str(month.revision) if month.closed else ""
+        table.add_row(month.month, *_scores(month, names), state, known, revision, number(month.estimate), *then)
     return table
 
 

@@ -29,6 +29,7 @@ from streams.cli._demo_acts import (
 )
 from streams.cli._demo_chain import Chain, StuckError
 from streams.cli._demo_findings import with_findings
+from streams.cli._demo_next import look_around
 from streams.cli._demo_setup import deploy
 from streams.cli._demo_truth import with_truth
 
@@ -113,6 +114,7 @@ def tour(
         chain.close()
     figures.total_s = time.monotonic() - began
     _show(summary, console)
+    console.print(look_around(settings.prefix, int(chosen["made_ms"][-1])), highlight=False)
     if json_file is not None:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
 
@@ -198,7 +200,6 @@ def _sentences(summary: Summary) -> list[str]:
         _noted(summary),
         _mended(summary.correction),
         _measured(summary.figures),
-        _next(summary.prefix),
     ]
 
 
@@ -228,16 +229,4 @@ def _measured(one: Figures) -> str:
         f"[bold]Measured[/]: {one.requests:,} requests, each scored by three models, and {one.actuals:,} outcomes in "
         f"{one.replay_s:.0f} s = {one.requests_per_s:,.0f} requests/s through the whole chain; set-up "
         f"{one.setup_s:.0f} s, in all {one.total_s:.0f} s."
-    )
-
-
-def _next(prefix: str) -> str:
-    return (
-        f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
-        "the same setting: `watchkeeper report booking-cancellation --html report.html` (a page with histograms, drift "
-        "over time, accuracy, alerts: open it in a browser), `watchkeeper status`, `watchkeeper alerts`, `watchkeeper "
-        "challengers booking-price`, `watchkeeper diagnosis booking-cancellation`, `watchkeeper coverage "
-        "booking-cancellation --as-of 2016-03-01 --metric positive_rate`, `watchkeeper "
-        "metrics booking-price --window month --compare year --metric psi`, `watchkeeper segments booking-cancellation "
-        "--compare year`, `watchkeeper tail predictions`."
     )

@@ -229,3 +229,17 @@ def test_the_tables_show_what_was_found() -> None:
         assert word in said
     for word in ("42% of failing", "unseen rate", "1 of 9", "+1.25", "Resort Hotel", "change detected", "at risk"):
         assert word in said
+
+
+def test_a_month_that_is_not_closed_is_open_and_not_partial() -> None:
+    months = tuple(
+        report.Month(name, "partial", 1.0, closed=closed, revision=revision, scores=())
+        for name, closed, revision in (("2016-01", True, 7), ("2016-02", False, 0))
+    )
+    found = msgspec.structs.replace(report.watched(DEPLOYMENT, PACKAGES, [], (), {}), months=months)
+    out = io.StringIO()
+    Console(file=out, width=160).print(show.accuracy(found))
+    closed, still_open = (line for line in out.getvalue().splitlines() if "2016-0" in line)
+    assert "partial" in closed
+    assert "month still open" in still_open
+    assert "partial" not in still_open

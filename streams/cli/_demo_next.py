@@ -1,0 +1,27 @@
+"""What to look at after a demo: only what the replayed range has an answer to."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from infra.demo.bookings import LIVE_DAY
+
+_AS_OF = date(2016, 3, 1)
+_A_MONTH, _A_YEAR = date(2016, 1, 2), date(2016, 12, 2)  # from when on the newest month has one to stand beside
+
+
+def look_around(prefix: str, last_ms: int) -> str:
+    """Commands to try next; `last_ms`: when the last booking was made."""
+    last = datetime.fromtimestamp(last_ms / 1_000, UTC).date()
+    # what was known on a day is settled when event time has passed it in every partition
+    as_of = max(min(_AS_OF, last - timedelta(days=1)), LIVE_DAY)
+    compared = f"--window {'week' if last < _A_MONTH else 'month'} --compare {'previous' if last < _A_YEAR else 'year'}"
+    return (
+        f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
+        "the same setting: `watchkeeper report booking-cancellation --html report.html` (a page with histograms, drift "
+        "over time, accuracy, alerts: open it in a browser), `watchkeeper status`, `watchkeeper alerts`, `watchkeeper "
+        "challengers booking-price`, `watchkeeper diagnosis booking-cancellation`, `watchkeeper coverage "
+        f"booking-cancellation --as-of {as_of} --metric positive_rate`, `watchkeeper "
+        f"metrics booking-price {compared} --metric psi`, `watchkeeper segments booking-cancellation {compared}`, "
+        "`watchkeeper tail predictions`."
+    )
