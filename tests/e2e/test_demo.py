@@ -185,7 +185,8 @@ def test_the_model_is_replaced_half_way_from_known_offsets_on(summary: dict[str,
     assert of(summary, PRICE)["champion"] == replaced["new"] == "booking-price-boosted"
     assert of(summary, PRICE)["revision"] == 3
     assert replaced["after_bookings"] >= BOOKINGS / 2
-    assert sum(replaced["offsets"].values()) == replaced["after_bookings"] * len(QUESTIONS)
+    # a partition whose first batch since held requests of other deployments only has the switch a few requests later
+    assert 0 <= sum(replaced["offsets"].values()) - replaced["after_bookings"] * len(QUESTIONS) < BOOKINGS / 10
 
 
 def test_afterwards_nothing_runs(summary: dict[str, Any], home: Path) -> None:
