@@ -7,7 +7,9 @@ wait for the others, by Kafka's timestamps.
 
 What is taken changes no result (a law of the join), only what it costs. So nothing waits for long: a partition at its
 end holds up nobody, and one that is silent for `PATIENCE_S` though not known to be at its end holds up nobody either
-until it speaks again. Of those that are not at their ends the one that is behind is taken whole: there is progress.
+until it speaks again. Of those that are not at their ends the one that is behind is taken whole: there is progress. And
+one that speaks but stays behind (a backfill of old actuals, a producer whose clock is slow) does not hold up the others
+until it is drained: of which nothing was taken for `PATIENCE_S` all in hand is taken, again after each `PATIENCE_S`.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ Held = TypeVar("Held")
 
 
 class Alignment(Generic[Held]):
-    """Cuts what is in hand; `time_of` is a record's timestamp. It remembers since when which number waits."""
+    """Cuts what is in hand; `time_of` is a record's timestamp. It remembers since when what waits."""
 
     def __init__(self, time_of: Callable[[Held], int], patience_s: float = PATIENCE_S) -> None:
         self._time_of, self._patience_s = time_of, patience_s
-        self._since: dict[int, float] = {}
+        self._since: dict[int, float] = {}  # that a partition of this number is silent
+        self._waiting: dict[Place, float] = {}  # that nothing of this partition was taken
 
     def cuts(self, found: Mapping[Place, Sequence[Held]], growing: Collection[Place], now_s: float) -> dict[Place, int]:
         """How many records of each of `found` to take, which are in log order; `growing` are not known to have ended.
@@ -52,9 +55,21 @@ class Alignment(Generic[Held]):
             if number not in lacking:
                 self._since.pop(number, None)
             elif now_s - self._since.setdefault(number, now_s) < self._patience_s:
-                counts |= dict.fromkeys(places, 0)
+                counts |= self._patient(dict.fromkeys(places, 0), found, now_s)
                 continue
-            counts |= self._cut({place: found[place] for place in places}, growing)
+            counts |= self._patient(self._cut({place: found[place] for place in places}, growing), found, now_s)
+        self._waiting = {
+            place: self._waiting.get(place, now_s) for place, count in counts.items() if not count and found[place]
+        }
+        return counts
+
+    def _patient(
+        self, counts: dict[Place, int], found: Mapping[Place, Sequence[Held]], now_s: float
+    ) -> dict[Place, int]:
+        """The counts of one number; where one has waited too long, all in hand of those that wait: they go together."""
+        waiting = [place for place, count in counts.items() if not count]
+        if any(now_s - self._waiting.get(place, now_s) >= self._patience_s for place in waiting):
+            counts |= {place: len(found[place]) for place in waiting}
         return counts
 
     def _cut(self, found: dict[Place, Sequence[Held]], growing: Collection[Place]) -> dict[Place, int]:

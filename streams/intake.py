@@ -223,8 +223,9 @@ class Intake:
         return found
 
     def lag(self, ends: Mapping[tuple[str, int], int], busy: Batch | None = None) -> dict[str, int]:
-        """Records up to the ends by "topic-partition", without those held back.
+        """Records up to the ends by "topic-partition", with those that wait for other partitions (`streams.alignment`).
 
+        Not those that the role may not read yet: they wait for another worker, and who waits is not stuck.
         From what was read on, and 0 where that was the end; while a batch is worked on (`busy`), from what is not yet
         committed: then another thread may ask, as nothing moves.
         """
@@ -232,10 +233,13 @@ class Intake:
         for (topic, number), offset in self._next.copy().items():
             place = self.place(topic, number)
             end, at = ends.get((topic, number), 0), max(offset, 0)
-            if place in self._ended:
-                at = end if busy is None else self._ended[place]
+            ended = self._ended.get(place)  # looked at once: an abort takes it away in its own thread
+            if ended is not None:
+                at = end if busy is None else ended
             if busy is not None and place in busy.spans:
                 at = busy.spans[place].first
+            elif self._role.aligned and (held := self._held.get(place)):
+                at -= offset - (held[0].offset() or 0)
             found[f"{place[0]}-{number}"] = max(0, end - at)
         return found
 

@@ -25,6 +25,7 @@ from streams.catalog import Catalog
 from streams.role import Place, PlainRole
 from streams.switching import Switchboard
 from streams.tables import TableSpec
+from streams.views import UNREADABLE
 
 if TYPE_CHECKING:
     from schemas.deployment import Deployment
@@ -100,7 +101,7 @@ class EvaluatorRole(PlainRole):
         value = records.values[row]
         try:
             found: Summary | Progress = _decode(value or b"")
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             where = f"the record on summaries-{records.partitions[row]} at offset {records.offsets[row]}"
             if _is_ours(value or b""):
                 raise StateFormatError(
@@ -148,7 +149,7 @@ def _is_ours(value: bytes) -> bool:
     """Whether bytes are an array behind a tag, as all that observers write, of whatever version."""
     try:
         found = msgspec.msgpack.decode(value)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return False
     return isinstance(found, list) and bool(found) and isinstance(found[0], str)
 

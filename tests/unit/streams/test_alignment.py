@@ -49,6 +49,34 @@ def test_a_silent_partition_is_waited_for_once_until_it_speaks_again() -> None:
     assert waits.cuts({ACTUALS: [40]}, growing, PATIENCE_S + 0.3) == {ACTUALS: 0}
 
 
+def test_what_waits_for_a_partition_that_speaks_but_stays_behind_is_taken_whole_after_each_patience() -> None:
+    waits, growing = alignment(), {PREDICTIONS, ACTUALS}
+
+    def predictions_taken(now_s: float) -> int:
+        return waits.cuts({PREDICTIONS: [90, 95], ACTUALS: [10]}, growing, now_s)[PREDICTIONS]
+
+    assert [predictions_taken(step * PATIENCE_S / 2) for step in range(7)] == [0, 0, 2, 0, 0, 2, 0]
+
+
+def test_what_waits_for_the_same_partition_is_let_go_together() -> None:
+    waits, growing = alignment(), {PREDICTIONS, SHADOWS, ACTUALS}
+    late = {PREDICTIONS: [90, 95], ACTUALS: [10]}
+    assert waits.cuts(late, growing - {SHADOWS}, 0.0) == {PREDICTIONS: 0, ACTUALS: 1}
+    later = late | {SHADOWS: [90]}
+    assert waits.cuts(later, growing, PATIENCE_S / 2) == {PREDICTIONS: 0, SHADOWS: 0, ACTUALS: 1}
+    assert waits.cuts(later, growing, PATIENCE_S) == {PREDICTIONS: 2, SHADOWS: 1, ACTUALS: 1}
+
+
+def test_some_taken_or_gone_to_another_worker_is_not_waiting_since_then() -> None:
+    waits, growing = alignment(), {PREDICTIONS, ACTUALS}
+    waiting = {PREDICTIONS: [90], ACTUALS: [10]}
+    assert waits.cuts(waiting, growing, 0.0)[PREDICTIONS] == 0
+    assert waits.cuts({PREDICTIONS: [10, 90], ACTUALS: [10]}, growing, PATIENCE_S / 2)[PREDICTIONS] == 1
+    assert waits.cuts(waiting, growing, PATIENCE_S)[PREDICTIONS] == 0
+    assert waits.cuts({ACTUALS: [10]}, {ACTUALS}, PATIENCE_S * 1.5)[ACTUALS] == 1
+    assert waits.cuts(waiting, growing, PATIENCE_S * 2.5)[PREDICTIONS] == 0
+
+
 LOGS = st.dictionaries(
     st.tuples(st.sampled_from(TOPICS), st.integers(0, 1)), st.lists(st.integers(0, 50), max_size=20), min_size=1
 )
@@ -61,6 +89,7 @@ def test_every_record_is_taken_once_and_in_order_however_answers_come_and_though
     cut, given_to = alignment(), dict.fromkeys(logs, 0)
     held: defaultdict[Place, list[int]] = defaultdict(list)
     taken: defaultdict[Place, list[int]] = defaultdict(list)
+    waited: defaultdict[Place, int] = defaultdict(int)
     for turn in range(1_000):
         unread = [place for place in logs if given_to[place] < len(logs[place])]
         if unread:
@@ -75,6 +104,8 @@ def test_every_record_is_taken_once_and_in_order_however_answers_come_and_though
         if found and not any(place not in found for place in growing):
             assert sum(counts.values()), "where all have something in hand there is progress"
         for place, count in counts.items():
+            waited[place] = 0 if count else waited[place] + 1
+            assert waited[place] <= 11, "nothing waits for longer than PATIENCE_S"
             taken[place] += held[place][:count]
             del held[place][:count]
         if not growing and not any(held.values()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,50 @@ def test_while_a_batch_is_worked_on_it_is_behind_and_so_is_what_comes_in_the_mea
     busy = worked_on(0, Span(60, 70))
     assert intake.lag(ends(100, 50, 7), busy) == {"requests-0": 40, "requests-1": 0, "requests-2": 7}
     assert intake.lag(ends(500, 58, 7), busy) == {"requests-0": 440, "requests-1": 8, "requests-2": 7}
+
+
+class Message:
+    """All that a lag looks at."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def hold(intake: Intake, *, aligned: bool) -> None:
+    held: Any = {(Topic.REQUESTS, 0): [Message(64), Message(69)], (Topic.REQUESTS, 1): [Message(46), Message(48)]}
+    intake._held = held
+    intake._role.aligned = aligned
+
+
+def test_what_waits_for_other_partitions_is_lag_too(intake: Intake) -> None:
+    hold(intake, aligned=True)
+    assert intake.lag(ends(100, 50, 7)) == {"requests-0": 36, "requests-1": 3, "requests-2": 7}
+    assert intake.lag(ends(100, 90, 7))["requests-1"] == 3
+    busy = worked_on(0, Span(60, 64))
+    assert intake.lag(ends(100, 58, 7), busy) == {"requests-0": 40, "requests-1": 11, "requests-2": 7}
+
+
+def test_what_the_role_may_not_read_yet_is_no_lag_of_its_own(intake: Intake) -> None:
+    """Else a worker that waits for another would be taken for stuck."""
+    hold(intake, aligned=False)
+    assert intake.lag(ends(100, 50, 7)) == {"requests-0": 30, "requests-1": 0, "requests-2": 7}
+
+
+def test_an_abort_in_the_meantime_does_not_trouble_who_asks(intake: Intake) -> None:
+    class Popped(dict[Any, int]):
+        """An end that is taken away between two looks."""
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            if found:
+                self.clear()
+            return found
+
+    intake._ended = Popped(intake._ended)
+    assert intake.lag(ends(100, 58, 7), worked_on(0, Span(60, 70)))["requests-1"] == 8
 
 
 def test_what_is_not_told_of_has_no_lag(intake: Intake) -> None:

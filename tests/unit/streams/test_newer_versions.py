@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitors.evaluator import Evaluator
 from monitors.summary import Summary as Counts
@@ -56,13 +58,31 @@ def test_a_summary_that_only_a_later_version_can_read_ends_the_evaluator_and_nam
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"\xc1", b"hello", encode({"a": 1}), encode([]), encode([1, 2]), b"\x91" * 9_999]
+    "value",
+    [
+        *(b"", b"\xc1", b"hello", encode({"a": 1}), encode([]), encode([1, 2]), b"\x91" * 9_999),
+        *(b"\xa4\xff\xfe\xfd\xfc", b"\xa5caf\xe9!", b"\x93\xa7summary\xa1\xff\x90", b"\x91\xa1\xff"),  # not UTF-8
+        *(b"\x93\xa7summary\xa1a" + b"\x91" * 9_999, b"\x92\xa1a" + b"\x81\xa1a" * 9_999),  # deeper than can be read
+    ],
 )
 def test_what_is_no_summary_at_all_is_passed_over_and_counted(value: bytes) -> None:
     role = evaluator()
     role.process(batch(Topic.SUMMARIES, value, encode(Summary("late", (ENTRY,)))))
     assert role.skipped == 1
     assert role.revisions == {}
+
+
+@given(st.binary(max_size=64) | st.binary(max_size=64).map(b"\x93\xa7summary".__add__))
+def test_no_bytes_end_the_evaluator_but_those_of_an_array_behind_a_tag_and_they_with_a_sentence(value: bytes) -> None:
+    role = evaluator()
+    is_array = value[:1] in {*(bytes([first]) for first in range(0x90, 0xA0)), b"\xdc", b"\xdd"}
+    ended = ""
+    try:
+        role.process(batch(Topic.SUMMARIES, value))
+    except StateFormatError as error:
+        ended = str(error)
+    assert is_array or (role.skipped == 1 and not ended)
+    assert not ended or "is of a newer version" in ended
 
 
 def test_counts_in_a_later_format_end_the_evaluator_with_a_sentence() -> None:
