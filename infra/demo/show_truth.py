@@ -74,7 +74,7 @@ def diagnoses(found: Watched) -> Table | str:
     table.add_column("evidence (beside what it would be without a cause)", overflow="fold")
     for one in found.diagnoses[-_MOST_MONTHS:]:
         said = f"{one.cause} ({one.reason})" if one.reason and one.reason != one.cause else one.cause
-        also = ", ".join(one.also).replace("_", " ")
+        also = ", ".join(cause for cause in one.also if cause != one.reason).replace("_", " ")
         known = "" if one.coverage is None else f"{one.coverage:.0%}"
         model = one.model.removeprefix(f"{found.name}-")
         table.add_row(one.month, model, said.replace("_", " "), also, f"{one.rows:,}", known, one.evidence)

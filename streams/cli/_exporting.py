@@ -49,7 +49,9 @@ class Pace:
             TextColumn("{task.fields[rate]:,.0f}/s"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        # elsewhere it would draw nothing, and end with an empty line
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_interactive)
         self._began = 0.0
         self._task = self._bar.add_task("", visible=False, rate=0.0)
 

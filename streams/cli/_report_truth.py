@@ -13,7 +13,7 @@ from schemas.observation import Kind, Reason
 from streams.cli._shared import SHORT
 from streams.cli.challengers import left_out
 from streams.cli.coverage import cohort_sentence, length
-from streams.cli.diagnosis import evidence
+from streams.cli.diagnosis import also, evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -129,7 +129,7 @@ def _diagnosed(one: Diagnosis, names: Mapping[str, str]) -> Diagnosed:
         one.window_start_ms,
         names.get(one.model, one.model[:SHORT]),
         f"{cause} ({reason})" if reason and reason != cause else cause,
-        ", ".join(other.value.replace("_", " ") for other in one.also),
+        ", ".join(other.value.replace("_", " ") for other in also(one)),
         "" if one.coverage is None else f"{one.coverage:.0%}",
         evidence(one),
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from schemas.diagnosis import Cause
+from schemas.deployment import DriftStatistic
+from schemas.diagnosis import Cause, Evidence
 from streams.cli._shared import SHORT, as_json, must_be, say, show, views, when
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 WINDOWS = 12
 _COLOURS = {Cause.NONE: "green", Cause.DATA_DRIFT_HARMLESS: "green", Cause.NOT_RESOLVED: "yellow"}
 _MOST_SIGNS = 5
+_OF_CLASSES = {Evidence.PRIOR, Evidence.FORETOLD_PRIOR, Evidence.CLASSES_CHANGED, Evidence.LOSS_GIVEN_SCORE}
+_SCORES = DriftStatistic.KOLMOGOROV_SMIRNOV.value
 
 
 @click.command()
@@ -48,11 +51,16 @@ def _row(one: Diagnosis, names: dict[str, str]) -> tuple[object, ...]:
         when(one.window_start_ms),
         names.get(one.model, one.model[:SHORT]),
         cause,
-        ", ".join(map(_words, one.also)),
+        ", ".join(map(_words, also(one))),
         f"{one.rows:,}",
         known,
         evidence(one),
     )
+
+
+def also(one: Diagnosis) -> tuple[Cause, ...]:
+    """The other candidates; not what stands beside the first one as its reason."""
+    return tuple(cause for cause in one.also if cause.value != one.reason)
 
 
 def evidence(one: Diagnosis) -> str:
@@ -65,7 +73,10 @@ def evidence(one: Diagnosis) -> str:
 
 
 def _sign(sign: Sign) -> str:
-    what = f"{_words(sign.measure)} of {sign.of}" if sign.of else _words(sign.measure)
+    of = sign.of
+    if of and sign.evidence in _OF_CLASSES:  # a class may be called "no"
+        of = f"class {of}" if sign.measure != _SCORES else f"the score of class {of}"
+    what = f"{_words(sign.measure)} of {of}" if of else _words(sign.measure)
     if sign.value is None:
         return what
     return f"{what} {sign.value:.3g}" if not sign.reference else f"{what} {sign.value:.3g} ({sign.reference:.3g})"

@@ -110,10 +110,10 @@ def _range_of(trigger: Trigger) -> tuple[int, int]:
 
 
 def _tell(done: Exported, cut: list[Topic]) -> None:
-    since = "the beginning" if done.since_ms is None else when(done.since_ms)
-    until = "now" if done.until_ms is None else when(done.until_ms)
+    since = "the beginning" if done.since_ms is None else f"{when(done.since_ms)} UTC"
+    until = "now" if done.until_ms is None else f"{when(done.until_ms)} UTC"
     click.echo(
-        f"{done.file}: {done.rows:,} labelled rows of {done.deployment}, predictions from {since} to {until} UTC; "
+        f"{done.file}: {done.rows:,} labelled rows of {done.deployment}, predictions from {since} to {until}; "
         f"{len(done.columns)} columns"
     )
     if done.requests_gone:

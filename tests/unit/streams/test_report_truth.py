@@ -73,6 +73,23 @@ def test_of_the_evidence_one_sign_of_each_kind_is_told_before_the_others() -> No
     assert said == "psi of a 0.9, log loss 0.9 (0.3), psi of b 0.9, psi of c 0.9, psi of d 0.9 and 3 more"
 
 
+def test_a_class_is_called_one_lest_its_name_be_read_as_a_word() -> None:
+    signs = (
+        Sign(Evidence.CLASSES_CHANGED, "kolmogorov_smirnov", "no", 0.397, 0.0, speaks=True),
+        Sign(Evidence.PRIOR, "actuals", "no", 0.7, 0.5, speaks=True),
+    )
+    said = evidence(Diagnosis("d", OLD, 0, 1, Cause.LABEL_SHIFT, signs=signs))
+    assert said == "kolmogorov smirnov of the score of class no 0.397, actuals of class no 0.7 (0.5)"
+
+
+def test_what_stands_beside_a_cause_as_its_reason_is_not_told_twice() -> None:
+    causes = (Cause.LABEL_SHIFT, Cause.NOT_RESOLVED)
+    (found,) = diagnosed([Diagnosis("d", OLD, 0, 1, Cause.DATA_QUALITY, causes, reason=Reason.NOT_RESOLVED)], NAMES)
+    assert (found.cause, found.also) == ("data quality (not resolved)", "label shift")
+    (alone,) = diagnosed([Diagnosis("d", OLD, 0, 1, Cause.DATA_QUALITY, causes)], NAMES)
+    assert alone.also == "label shift, not resolved"
+
+
 def test_the_newest_diagnoses_come_first_with_what_speaks_for_them() -> None:
     sign = Sign(Evidence.IMPORTANT_DRIFT, "psi", "adr", 0.9, 0.1, speaks=True)
     said = [
