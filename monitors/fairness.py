@@ -2,7 +2,8 @@
 
 Rules:
 - What needs predictions only is of all of them; what needs actuals is of those that are old enough for their outcomes
-  to be in (`monitors.resolved`), in whole buckets, or of all, where none of any group is pending.
+  to be in (`monitors.resolved`), in whole buckets, or of all, where none of any group is pending. Where some are and no
+  prediction is old enough, it is `not_resolved`, not `empty`: outcomes may well be there.
 - Definitions, intervals and statuses are those of the windows (`monitors.metrics.parity`).
 """
 
@@ -121,6 +122,7 @@ def _of_feature(
         old_ms = extent.end_ms
     old = {one.segment: buckets.total(one, Range(extent.start_ms, old_ms)) for one in found[Kind.ACCURACY]}
     asked = {one.segment: buckets.total(one, extent) for one in found[Kind.PREDICTIONS]}
+    waits = bool(old) and old_ms < extent.end_ms and not any(one.count("expected") > 0 for one in old.values())
     holdout = holdout_tallies(package, feature, declared)
     compared = {}
     for kind, summaries in ((Kind.PREDICTIONS, asked), (Kind.ACCURACY, old)):
@@ -138,7 +140,7 @@ def _of_feature(
         old_ms,
         tuple(_group(each, compared[Kind.PREDICTIONS], old.get(each, Summary())) for each in segments),
         tuple(
-            _parity(name, each, compared[kind], declared.fair_from)
+            _parity(name, each, compared[kind], declared.fair_from, waits=waits and kind is Kind.ACCURACY)
             for name, (kind, _) in QUANTITIES.items()
             for each in segments
         ),
@@ -151,7 +153,7 @@ def _group(segment: str, asked: Groups, old: Summary) -> Group:
     return Group(segment, predicted, expected, matched, min(matched / expected, 1.0) if expected else None)
 
 
-def _parity(name: str, segment: str, groups: Groups, fair_from: float) -> GroupParity:
+def _parity(name: str, segment: str, groups: Groups, fair_from: float, *, waits: bool) -> GroupParity:
     found = parity(replace(groups, segment=segment), QUANTITIES[name][1])
     judged, ratio, rate = fair_status(found.ratio, fair_from), found.ratio, found.rate
     return GroupParity(
@@ -168,5 +170,5 @@ def _parity(name: str, segment: str, groups: Groups, fair_from: float) -> GroupP
         ratio.baseline,
         judged.status,
         judged.borderline,
-        ratio.reason or judged.reason,
+        Reason.NOT_RESOLVED if waits else ratio.reason or judged.reason,
     )

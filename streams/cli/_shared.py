@@ -64,8 +64,8 @@ def say(what: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(what), indent=2))
 
 
-def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; a sentence where it has no rows."""
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], why_none: str = "") -> None:
+    """Print a table; a sentence where it has no rows, which says why where that is known."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold")
@@ -74,7 +74,8 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     # into a pipe or a file: as wide as it is, or programs that read lines would find halves of cells
     console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
     if not table.row_count:
-        console.print(f"{title}: none", markup=False)
+        said = f"{title}: none: {why_none}" if why_none else f"{title}: none"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
         return
     console.print(title, style="italic", markup=False, highlight=False)
     console.print(table)

@@ -12,7 +12,9 @@ from streams.cli._shared import Moment, as_json, must_be, say, show, views, when
 
 if TYPE_CHECKING:
     from monitors.attribution_ranking import Ranked
+    from schemas.deployment import Deployment
     from schemas.observation import Metric
+    from schemas.package import Package
 
 DRIFT = JointStatistic.ATTRIBUTION_DRIFT.value
 
@@ -47,9 +49,19 @@ def attributions(deployment: str, *, segment: str, until: int | None, json: bool
         say({"window_start_ms": newest_ms, "drift": drift, "features": ranked(newest)} if newest else None)
         return
     columns = ("feature", "share", "on holdout", "rank", "moves by (mean)")
-    show(f"what moves the predictions of {deployment}", columns, map(_row, ranked(newest)))
+    why_none = "" if newest else _why_none(deployments[deployment], kept.package(digest), is_any=not (segment or until))
+    show(f"what moves the predictions of {deployment}", columns, map(_row, ranked(newest)), why_none)
     if drift is not None:
         click.echo(_said(drift))
+
+
+def _why_none(deployment: Deployment, package: Package | None, *, is_any: bool) -> str:
+    """Why nothing is known of a deployment's attributions; `is_any`: of any window, of all rows."""
+    if not deployment.settings.explanations:
+        return "explanations are off: `explanations: true` in its settings switches them on"
+    if package is not None and package.baseline.attributions is None:
+        return f"{package.name} {package.version} cannot explain itself: only linear models of `package build` can"
+    return "nothing was evaluated yet" if is_any else "nothing was evaluated of what this asks for"
 
 
 def _row(one: Ranked) -> tuple[object, ...]:

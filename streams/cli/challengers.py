@@ -10,6 +10,9 @@ from schemas.observation import Finding
 from streams.cli._shared import SHORT, as_json, must_be, say, show, views, when
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from schemas.deployment import Deployment
     from schemas.observation import Verdict
 
 _COLOURS = {Finding.BETTER: "green", Finding.WORSE: "red", Finding.EQUIVALENT: "cyan", Finding.UNDECIDED: "yellow"}
@@ -26,7 +29,8 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
     outcomes to be in, and holds however often one looks; "on what is known" is of every outcome so far, and no verdict.
     """
     kept = views()
-    must_be(deployment, kept.deployments(), "deployment")
+    deployments = kept.deployments()
+    must_be(deployment, deployments, "deployment")
     found = kept.verdicts(deployment)
     if not history:
         found = list({(one.champion, one.challenger): one for one in found}.values())
@@ -36,7 +40,19 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
     names = {digest: f"{package.name} {package.version}" for digest, package in kept.packages().items()}
     told = ("challenger", "champion", "verdict", "loss saved", "resolved until (UTC)", "rows")
     columns = (*told, "not in it", "on what is known")
-    show(f"{deployment}: challengers", columns, (_row(one, names) for one in found))
+    rows = [*(_row(one, names) for one in found), *_without_rows(deployments[deployment], found, names)]
+    show(f"{deployment}: challengers", columns, rows, "`watchkeeper deployment challengers` sets some")
+
+
+def _without_rows(
+    deployment: Deployment, found: Iterable[Verdict], names: dict[str, str]
+) -> Iterator[tuple[object, ...]]:
+    """The challengers that are declared and of which nothing was said yet beside the champion that serves."""
+    said = {one.challenger for one in found if one.champion == deployment.champion.digest}
+    champion = names.get(deployment.champion.digest, deployment.champion.digest[:SHORT])
+    for one in deployment.challengers:
+        if one.digest not in said:
+            yield names.get(one.digest, one.digest[:SHORT]), champion, "no rows yet", "", "nothing yet", "0", "", ""
 
 
 def _row(one: Verdict, names: dict[str, str]) -> tuple[object, ...]:

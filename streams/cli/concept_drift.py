@@ -16,7 +16,8 @@ def concept_drift(deployment: str, *, json: bool) -> None:
     The setting `detectors` names them. They read predictions whose outcomes are in, in the order of their time.
     """
     kept = views()
-    must_be(deployment, kept.deployments(), "deployment")
+    deployments = kept.deployments()
+    must_be(deployment, deployments, "deployment")
     found = kept.detections(deployment)
     if json:
         say(found)
@@ -31,4 +32,7 @@ def concept_drift(deployment: str, *, json: bool) -> None:
         )
         for one in found
     )
-    show(f"{deployment}: losses changed", ("from (UTC)", "detector", "model", "rows of the bucket", ""), rows)
+    is_on = deployments[deployment].settings.detectors
+    why_none = "" if is_on else "no detector is set: name one in `detectors` of its settings"
+    columns = ("from (UTC)", "detector", "model", "rows of the bucket", "")
+    show(f"{deployment}: losses changed", columns, rows, why_none)

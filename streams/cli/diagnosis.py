@@ -38,7 +38,8 @@ def diagnosis(deployment: str, count: int, *, json: bool) -> None:
         return
     names = {digest: f"{package.name} {package.version}" for digest, package in kept.packages().items()}
     columns = ("window from (UTC)", "model", "may be", "or also", "rows", "outcomes known", "evidence")
-    show(f"{deployment}: diagnosis", columns, (_row(one, names) for one in found))
+    why_none = "nothing is diagnosed yet, as no window is closed"
+    show(f"{deployment}: diagnosis", columns, (_row(one, names) for one in found), why_none)
 
 
 def _row(one: Diagnosis, names: dict[str, str]) -> tuple[object, ...]:

@@ -15,8 +15,6 @@ from streams.cli._shared import SHORT, Moment, as_json, must_be, say, show, view
 from streams.cli._windows import EVER, reader_of, watermark_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from monitors.fairness import Fairness, GroupParity
     from monitors.windows import Series
     from schemas.observation import Metric
@@ -110,9 +108,13 @@ def _show(one: Fairness, name: str, metric: str | None) -> None:
         for each in one.groups
     )
     show("groups", ("group", "predicted", "old enough", "matched", "coverage"), groups)
-    chosen: Iterable[GroupParity] = (each for each in one.parities if metric in (None, each.metric))
+    chosen = [each for each in one.parities if metric in (None, each.metric)]
     columns = ("metric", "group", "rate", "rows", "ratio", "95 % interval", "to", "on holdout", "")
     show("ratios", columns, map(_row, chosen))
+    if any(each.reason is Reason.NOT_RESOLVED for each in chosen):
+        click.echo(
+            "not resolved: no prediction is so old that its outcome should be in; `resolved_after_ms` sets the age"
+        )
     click.echo()
 
 

@@ -91,11 +91,8 @@ def metrics(
     found = views()
     deployments = found.deployments()
     must_be(deployment, deployments, "deployment")
-    if metric is not None:
-        must_be(metric, METRICS, "metric")
-    if feature is not None:
-        must_be(feature, [one.name for one in deployments[deployment].features], "feature")
     chosen = deployments[deployment]
+    _must_be_known(found, chosen, metric, feature, segment)
     _say_if_unstable(found, chosen, "" if json or feature is None else feature)
     _say_unseen(found, chosen, "" if json or feature is None else feature, (since, until))
     ago = Ago(compare) if compare not in (None, BASELINE) else None
@@ -136,6 +133,16 @@ def metrics(
     else:
         read = [one for one in reader.compared(ranges, ago) if is_wanted(one.metric)]
     _show(deployment, read, ago, reader.rolled_up if ago is None else _on_its_own, json=json)
+
+
+def _must_be_known(found: Views, deployment: Deployment, metric: str | None, feature: str | None, segment: str) -> None:
+    """End with a sentence where one of the names that are asked for is not known."""
+    if metric is not None:
+        must_be(metric, METRICS, "metric")
+    if feature is not None:
+        must_be(feature, [one.name for one in deployment.features], "feature")
+    if segment:
+        must_be(segment, {name.split("|", 2)[2] for name in found.series(deployment.name)} - {""}, "segment")
 
 
 def _say_if_unstable(found: Views, chosen: Deployment, feature: str) -> None:

@@ -23,13 +23,16 @@ def triggers(deployment: str, *, json: bool) -> None:
     --trigger ID` writes the data that a retraining is to use.
     """
     kept = views()
-    must_be(deployment, kept.deployments(), "deployment")
+    deployments = kept.deployments()
+    must_be(deployment, deployments, "deployment")
     found = kept.triggers(deployment)
     if json:
         say(found)
         return
     columns = ("id", "at (UTC)", "trigger", "asks to", "predictions to train on (UTC)", "why")
-    show(f"{deployment}: triggers", columns, map(_row, found))
+    is_on = deployments[deployment].settings.triggers
+    why_none = "" if is_on else "there are no rules: give some in `triggers` of its settings"
+    show(f"{deployment}: triggers", columns, map(_row, found), why_none)
 
 
 def _row(one: Trigger) -> tuple[object, ...]:

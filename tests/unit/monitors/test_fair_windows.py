@@ -219,7 +219,8 @@ def buckets() -> Buckets:
 
 
 def read(of: Buckets, **changed: object) -> Fair:
-    view = Known(msgspec.structs.replace(PROTECTED, bucket=Span.HOUR, resolved_after_ms=2 * HOUR_MS, **changed))
+    chosen = {"bucket": Span.HOUR, "resolved_after_ms": 2 * HOUR_MS, **changed}
+    view = Known(msgspec.structs.replace(PROTECTED, **chosen))
     deployment, package = view.deployment("churn"), view.package("m1")
     assert deployment is not None
     assert package is not None
@@ -255,3 +256,11 @@ def test_a_declared_reference_and_class_are_those_that_a_range_is_read_by() -> N
     assert found.favourable == "no"
     gold = next(one for one in found.parities if (one.metric, one.segment) == ("proportional_parity", "plan=gold"))
     assert (gold.reference, round(gold.value or 0, 3)) == ("plan=free", 0.786)
+
+
+def test_where_no_prediction_is_old_enough_outcomes_that_are_in_are_not_called_empty() -> None:
+    found = read(buckets(), resolved_after_ms=30 * HOUR_MS)
+    assert all(one.expected == 0 for one in found.groups)
+    reasons = {one.metric: one.reason for one in found.parities if one.segment == "plan=free"}
+    assert reasons["true_favourable_rate_parity"] is Reason.NOT_RESOLVED
+    assert reasons["proportional_parity"] is None
