@@ -199,7 +199,7 @@ class Evaluator:
             book.expired_at = watermark, deployment.revision
         changed = book.windows.settle(deployment.settings, roll_ups(deployment.settings, self._kinds))
         book.diagnoses.mark(book.windows, deployment.settings, changed)
-        read_ms = self._expected(book.windows, deployment.settings)
+        read_ms = self._expected(book, deployment.settings)
         age_ms = 0 if watermark is None else book.age.of(book.windows, deployment, watermark)
         old_ms = None if watermark is None else watermark - age_ms
         book.fair.touch(changed, deployment.settings, old_ms)
@@ -246,13 +246,17 @@ class Evaluator:
                 lambda: _labelled(book.windows, book.alerts.adopted),
             )
 
-    def _expected(self, windows: Windows, settings: Settings) -> dict[Kind, int | None]:
-        """Until when all that came was read, by kind of arrivals; the slots in which nothing came are there then."""
+    def _expected(self, book: _Book, settings: Settings) -> dict[Kind, int | None]:
+        """Until when all that came was read, by kind of arrivals; the slots in which nothing came are there then.
+
+        Old slots go by the clock that makes new ones: of a silent deployment event time stands still.
+        """
         marks = self._watermarks or Watermarks(self._table)
         read_ms = {kind: marks.read_ms(topic) for kind, topic in _ARRIVE_IN.items()}
         for kind, until_ms in read_ms.items():
-            if until_ms is not None:
-                windows.expect(settings, kind, until_ms)
+            due_ms = None if until_ms is None else book.windows.expect(settings, kind, until_ms)
+            if due_ms is not None:
+                _expire_kind(book, kind, settings, due_ms)
         return read_ms
 
     def _emit(
@@ -385,6 +389,12 @@ def _expire(book: _Book, settings: Settings, watermark: int) -> None:
     book.diagnoses.expire(max(cuts_ms[kind] for kind in RESTS_ON))
     gone = [book.windows.expire_windows(kind, windows_before(kind, settings, watermark)) for kind in Kind]
     if any(gone):
+        book.alerts.refold()
+
+
+def _expire_kind(book: _Book, kind: Kind, settings: Settings, clock_ms: int) -> None:
+    book.windows.expire_buckets(kind, buckets_before(kind, settings, clock_ms))
+    if book.windows.expire_windows(kind, windows_before(kind, settings, clock_ms)):
         book.alerts.refold()
 
 

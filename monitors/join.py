@@ -27,7 +27,8 @@ Actuals
 - `was_acted_on` belongs to the actual: another one is a correction, an outcome carries that of the actual in effect.
 - A forget removes the entry: what waited is `expired`, everything `forgotten` (reason `forgotten` both), with who
   predicted and when and nothing else, so that copies of the row elsewhere can go too. Sums that were counted stay. What
-  comes later under that ID begins anew; this alone depends on what was read before it.
+  comes later under that ID begins anew; this alone depends on what was read before it. Where there is no entry, as
+  beyond the horizon, `forgotten` is said without predictions: outcomes are kept longer than entries.
 
 Age, by the partition's `EventClock`: of the newest prediction, or of the actual where there is none. Beyond the horizon
 a waiting prediction is `expired` (reason `horizon`, after a withdrawal too), an actual that met nothing is `unmatched`,

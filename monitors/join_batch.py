@@ -179,7 +179,7 @@ def _one_by_one(
         found = entry.predict([(said.bodies[row], said.contexts.of(row)) for row in rows]) if rows else []
         for row in actuals[place]:
             if came.answers[row] == FORGET:
-                found += entry.forget()
+                found += entry.forget(int(came.timestamps_ms[row]))
                 continue
             change = entry.learn(int(came.timestamps_ms[row]), came.answers[row])
             if change is not None:

@@ -99,16 +99,19 @@ class Entry:
         kind = OutcomeKind.MATCHED if not previous else OutcomeKind.CORRECTED if answer else OutcomeKind.WITHDRAWN
         return Change(self._key, kind, revision, timestamp_ms, answer, previous, self._packed)
 
-    def forget(self) -> list[Change]:
-        """Let go of everything; what to say is who predicted and when, so that copies of the row can go too."""
+    def forget(self, asked_ms: int) -> list[Change]:
+        """Let go of everything; what to say is who predicted and when, so that copies of the row can go too.
+
+        It is said, at the time of the asking, of what the join does not know, too: the entry may have gone with the
+        horizon while its outcomes are kept, and whoever reads them must learn that they are to be forgotten.
+        """
         truth, packed = self._truth, state.without_answers(self._packed)
         self._truth, self._packed = None, b""
-        if not packed:
-            return []
-        newest = newest_ms(state.unpack_predictions(packed))
+        at_ms = newest_ms(state.unpack_predictions(packed)) if packed else asked_ms
         revision = 0 if truth is None else truth.revision
-        kinds = (OutcomeKind.FORGOTTEN,) if truth and truth.answer else (OutcomeKind.EXPIRED, OutcomeKind.FORGOTTEN)
-        return [Change(self._key, kind, revision, newest, b"", b"", packed, "forgotten") for kind in kinds]
+        waits = packed and not (truth and truth.answer)
+        kinds = (OutcomeKind.EXPIRED, OutcomeKind.FORGOTTEN) if waits else (OutcomeKind.FORGOTTEN,)
+        return [Change(self._key, kind, revision, at_ms, b"", b"", packed, "forgotten") for kind in kinds]
 
     def newest_ms(self) -> int | None:
         """Event time that the entry's age counts from; None for one that holds nothing."""

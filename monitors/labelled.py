@@ -30,11 +30,16 @@ _SAID = ("model", "value", "label", "probabilities")
 
 
 def told_of(frame: pl.DataFrame, deployment: str, since_ms: int, until_ms: int) -> pl.Series:
-    """Which outcomes say whether a case of a deployment is labelled that may be of this time (to the end exclusive)."""
+    """Which outcomes say whether a case of a deployment is labelled that may be of this time (to the end exclusive).
+
+    A forget is of any time: the join may have let go of what it names, and list later predictions or none.
+    """
     times = pl.col("predictions").list.eval(pl.element().struct.field("timestamp"))
     of_time = (times.list.max() >= since_ms) & (times.list.min() < until_ms)
     kinds = pl.col("kind").cast(pl.String).is_in([*LABELLED, *TAKEN_BACK])
-    return frame.select((pl.col("deployment").cast(pl.String) == deployment) & kinds & of_time).to_series()
+    forgets = pl.col("kind").cast(pl.String) == OutcomeKind.FORGOTTEN.value
+    wanted = forgets | (kinds & of_time)
+    return frame.select((pl.col("deployment").cast(pl.String) == deployment) & wanted).to_series()
 
 
 def served(frame: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,8 @@
 
 Rules:
 - Where a rule compares with a month or a year ago, short windows are kept for 400 days too.
+- Arrivals go by the time until which their topic was read, too: slots that were missed come with it, while the event
+  time of a silent deployment stands still.
 - Windows and evidence go by whole weeks where they are shorter than an hour, else by whole months, as all folds begin
   anew when their oldest go; alerts outlive that.
 """

@@ -218,15 +218,18 @@ class Windows:
         self._waiting_changed = True
         return changed
 
-    def expect(self, settings: Settings, kind: Kind, read_ms: int) -> None:
-        """Add the slots of arrivals, after the first that had one, that are due and in which nothing came."""
+    def expect(self, settings: Settings, kind: Kind, read_ms: int) -> int | None:
+        """Add the slots of arrivals, after the first that had one, that are due and in which nothing came.
+
+        The answer is the end of the last slot that was due; None where nothing was looked for.
+        """
         length_ms = slot_ms(settings, kind)
         if length_ms is None or read_ms < self._quiet_ms.get((kind, length_ms), read_ms):
-            return
+            return None
         series = Series(kind, "", "")
         known = self._slots.get(kind)
         if not known:
-            return
+            return None
         judged = [window_id.start_ms for window_id in known if self.windows[window_id].closed]
         last_ms = max(judged) if judged else min(known).start_ms
         for start_ms in slots_due(settings, kind, last_ms, read_ms):
@@ -236,6 +239,7 @@ class Windows:
                 self.change(window_id)
             last_ms = start_ms
         self._quiet_ms[kind, length_ms] = last_ms + length_ms
+        return last_ms + length_ms
 
     def _begins(self, window_id: WindowId, bucket_ms: int) -> bool:
         """Whether a bucket makes its window: a slot before the first arrival has only what came after it."""

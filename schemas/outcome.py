@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True):
     `revision` counts the outcomes of this association. `timestamp_ms` is the event time of the actual; for expired and
     repeated that of the prediction. `value` or `label` is the actual in effect after this record, `previous_value` or
     `previous_label` what it replaces. `was_acted_on` is the actual's. Of a forgotten association there is no more than
-    who predicted, and when.
+    who predicted, and when; not even that where the join had let go of it before: then the time is that of the asking.
     """
 
     association_id: str

@@ -34,7 +34,9 @@ VIEW = "the views in Redis"
 IN_THE_VIEW = "the same as on windows-changelog, until the projector has read what the evaluator wrote"
 STAYS = (
     "Sums that counted the row stay, and so do the hash of its ID where it was sampled, the names of categories that "
-    "training never saw (watchkeeper metrics NAME --feature FEATURE shows them) and files that were exported."
+    "training never saw (watchkeeper metrics NAME --feature FEATURE shows them) and files that were exported. "
+    "Where the join had let go of the ID, beyond its horizon, nobody knows its hour any more: no export has the row, "
+    "but its bins in a sample and its errors for detectors stay, under that hash, as long as their buckets do."
 )
 """What no retention removes."""
 

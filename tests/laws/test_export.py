@@ -27,6 +27,9 @@ from streams.roles.joiner import Joiner
 from streams.tables import DiskStore, MemoryStore, Store
 from tests.laws.replay_scene import LAYOUT, NOW, REQUESTS, Scene, record
 from tests.laws.test_replay import JOIN_TABLE, JOINED, cuts
+from tests.unit.monitors.join_scene import NOW as JOINED_AT
+from tests.unit.monitors.join_scene import Actual, Prediction
+from tests.unit.monitors.join_scene import Joiner as Join
 
 FORGOTTEN = [f"id-{number}" for number in range(0, REQUESTS, 14)]
 AGAIN, NO_CLASS = "id-28", "id-4"
@@ -205,6 +208,28 @@ def test_a_case_is_of_the_time_of_what_was_served_whenever_challengers_were_aske
     requests = [records_of(["0"], [asked("0")])]
     assert exported(PRICE, [case], requests, (NOW, NOW + 1)).height == 1
     assert exported(PRICE, [case], requests, (NOW + 1, NOW + 20), features=False).is_empty()
+
+
+@pytest.mark.parametrize("later", [(), (Prediction(timestamp_ms=JOINED_AT + 90_000, offset=9),)])
+def test_a_forget_after_the_horizon_takes_the_row_out_whatever_the_join_still_knows(
+    later: tuple[Prediction, ...],
+) -> None:
+    """The sweep removed the entry; the ID may have been asked again, out of the range that is exported."""
+    joiner = Join()
+    told = joiner.step(Prediction(), Actual("yes"), Prediction("other", offset=2), Actual("no", "other"))
+    joiner.sweep(JOINED_AT + 60_000)
+    assert joiner.table == {}
+    target = Target("late", TargetType.BINARY, ("no", "yes"))
+    deployment = Deployment("flights", 1, target, FEATURES, champion=Model("m", "m", "1"))
+
+    def ids(outcomes: Sequence[Outcome]) -> list[str]:
+        log = records_of([one.association_id for one in outcomes], encode_outcomes(outcomes))
+        between = JOINED_AT - 60_000, JOINED_AT + 60_000
+        rows = gathered(MemoryStore(), deployment, {(Topic.OUTCOMES, 0): log}, {}, between, features=False)
+        return [name for frame in rows.frames() for name in frame["association_id"]]
+
+    assert sorted(ids(told)) == sorted([Prediction().id, "other"])
+    assert ids([*told, *joiner.step(*later, Actual(label=None, forget=True))]) == ["other"]
 
 
 def test_an_outcome_under_a_strange_key_is_nobodys() -> None:

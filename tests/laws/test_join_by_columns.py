@@ -71,7 +71,7 @@ def entry_by_entry(table: Table, predictions: list[Prediction], actuals: list[Ac
         for row in actuals:
             if row.id == id_:
                 if row.forget:
-                    changes += entry.forget()
+                    changes += entry.forget(row.timestamp_ms)
                     continue
                 change = entry.learn(
                     row.timestamp_ms, b"" if row.withdrawn else pack_answer(row.value, row.label, row.was_acted_on)

@@ -129,6 +129,21 @@ def test_slots_of_minutes_are_kept_for_two_to_three_weeks() -> None:
     assert 14 * 288 <= most <= 22 * 288
 
 
+@pytest.mark.parametrize("event_ms", [START_MS, None])
+def test_slots_that_a_silent_deployment_misses_are_kept_no_longer(event_ms: int | None) -> None:
+    of = msgspec.structs.replace(MINUTES, timeliness=Timeliness(predictions="PT10M"))
+    run = Run(Known(settings=of))
+    run.step(summary(Entry(Kind.PREDICTION_ARRIVALS, "", "", START_MS, Counts({"in_slot": np.array([1])}).encode())))
+    run.step(progress(START_MS, event_ms, topic=Topic.PREDICTIONS))
+    most = 0
+    for quarter in range(1, 4 * 60):
+        run.step(progress(START_MS + quarter * DAY_MS // 4, topic=Topic.PREDICTIONS))
+        run.commit(restart=quarter % 7 == 0)
+        most = max(most, len(list(run.table.scan(b"w"))))
+    assert 14 * 144 <= most <= 22 * 144
+    assert not [key for key, _ in run.table.scan(BUCKET)], "its one arrival is as old as they are"
+
+
 def test_a_rule_that_looks_back_a_year_keeps_short_windows_for_it() -> None:
     rule = AlertRule("year", "psi", 0.1, feature="*", compare=Compare.YEAR_AGO)
     of = msgspec.structs.replace(MINUTES, drift_window=Span.MINUTE, alert_rules=(rule,))

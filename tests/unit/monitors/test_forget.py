@@ -62,11 +62,18 @@ def test_what_waited_is_no_longer_pending(joiner: Joiner) -> None:
     assert joiner.table == {}
 
 
-def test_nothing_is_forgotten_without_a_word(joiner: Joiner) -> None:
-    assert joiner.step(FORGET) == []
+def test_what_the_join_does_not_know_is_forgotten_too_as_its_outcomes_may_be_kept(joiner: Joiner) -> None:
+    """After the horizon there is no entry, or only an actual that came later; the word changes no sum and no sample."""
+    unknown = joiner.step(FORGET)
     joiner.step(Actual("yes"))
-    assert joiner.step(FORGET) == []
+    unknown += joiner.step(FORGET)
     assert joiner.table == {}
+    assert [(one.kind, one.reason, one.timestamp_ms, one.label, one.predictions) for one in unknown] == [
+        ("forgotten", "forgotten", FORGET.timestamp_ms, None, ())
+    ] * 2
+    frame = read(unknown).frame
+    assert fold_outcomes(frame, PACKAGES, Span.HOUR, row_losses=True) == {}
+    assert fold_forgotten(frame, PACKAGES, Span.HOUR) == {}
 
 
 def test_what_comes_after_begins_anew(joiner: Joiner) -> None:
