@@ -400,13 +400,13 @@ def _expire_kind(book: _Book, kind: Kind, settings: Settings, clock_ms: int) -> 
 
 def _labelled(windows: Windows, champions: Adopted) -> int:
     """Labelled rows of whoever was champion when their bucket began."""
-    return sum(
-        windows.bucket(series, start_ms).count("matched")
-        for series in windows.of_kind(Kind.ACCURACY)
-        if not series.segment
-        for start_ms in windows.starts(series, -_FOR_EVER_MS, _FOR_EVER_MS)
-        if champions.at(start_ms) == series.model
-    )
+    total = 0
+    for series in windows.of_kind(Kind.ACCURACY):
+        if not series.segment:
+            every = windows.starts(series, -_FOR_EVER_MS, _FOR_EVER_MS)
+            own = (start_ms for start_ms in every if champions.at(start_ms) == series.model)
+            total += sum(one.count("matched") for one in windows.each_count(series, own, ("matched",)))
+    return total
 
 
 def _readings(metrics: list[Metric], settings: Settings, segment: str, package: Package) -> dict[str, Reading]:

@@ -13,7 +13,8 @@ Rules (STATISTICS section 7):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -36,6 +37,9 @@ SHARES = (0.95, 0.9, 0.8)
 LEAST_ROWS = 1_000
 RATES = frozenset({"positive_rate", "accuracy"})
 """Metrics that are a number of matched rows over all of them, so that the pending bound them."""
+
+AGE_RESTS_ON = frozenset({DELAY, "matched", "expected"})
+"""What `resolved_age_ms` reads of a bucket."""
 
 _QUANTILES = (0.5, 0.9, 0.95)
 _STANDARD_ERRORS = 2
@@ -156,19 +160,35 @@ def curve_of(rows: Iterable[tuple[int, Summary]], bucket: Span, as_of_ms: int) -
 
     Buckets of which not every matched label has a delay, as they were folded before delays were kept, are left out.
     """
-    ages, expected, matched = [], [], []
+    # added up by age as they come: there may be too many to hold the vectors of all
+    rows_of, labels_of = np.zeros(DELAY_BINS, np.int64), np.zeros((DELAY_BINS, DELAY_BINS), np.int64)
+    is_there = np.zeros(DELAY_BINS, np.bool_)
     for start_ms, summary in rows:
         delays = np.maximum(summary.vector(DELAY, DELAY_BINS)[:DELAY_BINS], 0)
         if int(delays.sum()) >= summary.count("matched"):
+            age = int(complete_bins(np.asarray(as_of_ms - span_end(start_ms, bucket), np.int64)))
+            is_there[age] = True
+            rows_of[age] += max(summary.count("expected"), 0)
+            labels_of[age] += delays
+    by_age = np.flatnonzero(is_there)
+    return kaplan_meier(by_age, rows_of[by_age], labels_of[by_age])
+
+
+def resolved_age_ms(rows: Iterable[tuple[int, Summary]], bucket: Span, as_of_ms: int) -> int | None:
+    """The age of the `resolved_cohort` of these buckets, reading each once and holding none."""
+    ages, expected = array("q"), array("q")
+
+    def noted() -> Iterator[tuple[int, Summary]]:
+        for start_ms, summary in rows:
             ages.append(as_of_ms - span_end(start_ms, bucket))
-            expected.append(max(summary.count("expected"), 0))
-            matched.append(delays)
-    by_age, group = np.unique(complete_bins(np.array(ages, np.int64)), return_inverse=True)
-    rows_of, labels_of = np.zeros(by_age.size, np.int64), np.zeros((by_age.size, DELAY_BINS), np.int64)
-    if matched:
-        np.add.at(rows_of, group, np.array(expected, np.int64))
-        np.add.at(labels_of, group, np.array(matched))
-    return kaplan_meier(by_age, rows_of, labels_of)
+            expected.append(summary.count("expected"))
+            yield start_ms, summary
+
+    curve = curve_of(noted(), bucket, as_of_ms)
+    by_row, counts = np.array(ages, np.int64), np.array(expected, np.int64)
+    found = (curve.quantile(share).age_ms for share in SHARES)
+    old_enough = (age_ms for age_ms in found if age_ms is not None and counts[by_row >= age_ms].sum() >= LEAST_ROWS)
+    return next(old_enough, None)
 
 
 def resolved_cohort(rows: list[tuple[int, Summary]], curve: Curve, bucket: Span, as_of_ms: int) -> Cohort | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from monitors.resolved import curve_of, resolved_cohort
+from monitors.resolved import AGE_RESTS_ON, resolved_age_ms
 from monitors.table import TablePartition, key_of, opened, sealed
 from monitors.windows import Series, Windows, window_of
 from schemas.deployment import DAY_MS, Deployment
@@ -47,10 +47,10 @@ class ResolvedAge:
         now = window_of(watermark, settings.accuracy_window)[0], watermark - watermark % DAY_MS
         if self._is_due(*now):
             series = Series(Kind.ACCURACY, deployment.champion.digest, "")
-            rows = [(start_ms, windows.bucket(series, start_ms)) for start_ms in windows.starts(series, *_EVER)]
-            curve = curve_of(rows, settings.bucket, watermark)
-            cohort = resolved_cohort(rows, curve, settings.bucket, watermark)
-            self._learned, self._changed = _Learned(now[0], None if cohort is None else cohort.age_ms, now[1]), True
+            starts = windows.starts(series, *_EVER)
+            rows = zip(starts, windows.each_count(series, starts, AGE_RESTS_ON), strict=True)
+            self._learned = _Learned(now[0], resolved_age_ms(rows, settings.bucket, watermark), now[1])
+            self._changed = True
         age_ms = None if self._learned is None else self._learned.age_ms
         return settings.horizon_ms if age_ms is None else age_ms
 

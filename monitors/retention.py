@@ -19,10 +19,9 @@ Rules:
 
 from __future__ import annotations
 
-from monitors.ageing import AGES_MS
 from monitors.timeliness import ARRIVALS, slot_ms
 from monitors.windows import window_of, window_span
-from schemas.deployment import DAY_MS, HOUR_MS, Compare, Settings, Span
+from schemas.deployment import AGES_MS, DAY_MS, HOUR_MS, Compare, Settings, Span
 from schemas.observation import Kind
 
 KEPT_MS = 400 * DAY_MS

@@ -15,14 +15,14 @@ Everything here but the table itself is derived from it. `flush` writes what cha
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, placed
+from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, next_cuts, placed
 from monitors.loss_chunks import LossChunks
 from monitors.pace import Pace
 from monitors.spans import bucket_start, span_end
@@ -42,6 +42,7 @@ _AGED = b"o"
 KEY_KINDS = (BUCKET, _WINDOW, _WAITING)
 _DECODED_BYTES = 16 << 20
 _MERGED_WINDOWS = 256
+_AGED_AT_ONCE = 5_000  # each is a tombstone of the step's transaction; what is left waits for the next step
 
 
 class Series(NamedTuple):
@@ -327,6 +328,16 @@ class Windows:
             return known
         return Summary(losses=self._losses.whole((self.deployment, *series, bucket_ms), known))
 
+    def each_count(self, series: Series, starts_ms: Iterable[int], names: Container[str]) -> Iterator[Summary]:
+        """Some vectors of buckets, one after the other; for looks at so many that they are not to be held at once."""
+        self._merge_fresh()
+        for bucket_ms in starts_ms:
+            known = self._decoded.get((series, bucket_ms))
+            if known is None:
+                stored = self._table.get(self._bucket_key(series, bucket_ms))
+                known = Summary() if stored is None else Summary.decode_only(opened(stored), names)
+            yield known
+
     def spans(self, settings: Settings) -> list[WindowId]:
         """Every window that holds a bucket, in time order."""
         self._merge_fresh()
@@ -361,14 +372,27 @@ class Windows:
             self._silence(self.windows[window_id])
             self.change(window_id)
 
-    def age(self, bucket: Span, watermark: int) -> None:
-        """Add up the buckets that are old enough, and end what is said of shorter windows."""
+    def age(self, bucket: Span, watermark: int, most: int = _AGED_AT_ONCE) -> None:
+        """Add up the buckets that are old enough, and end what is said of shorter windows.
+
+        Of a long past that never aged, the oldest first, about `most` buckets each time. The cuts move over what was
+        done and no further, so that what is whole is told by them at any time.
+        """
         self._merge_fresh()
-        cuts = {
+        wanted = {
             span: max(cut_ms, self._aged_ms.get(span, cut_ms)) for span, cut_ms in cuts_ms(bucket, watermark).items()
         }
-        if cuts == self._aged_ms and not self._to_age:
+        if wanted == self._aged_ms and not self._to_age:
             return
+        cuts = wanted
+        if wanted != self._aged_ms:
+            until_ms = max(wanted.values())
+            olds = [
+                np.array(starts[: bisect_left(starts, until_ms)], np.int64)
+                for series, starts in self._starts.items()
+                if series.kind in AGED_KINDS
+            ]
+            cuts = next_cuts(np.sort(np.concatenate(olds)), self._aged_ms, wanted, most) if olds else wanted
         self._aged_changed = self._aged_changed or cuts != self._aged_ms
         self._aged_ms, self._to_age = cuts, False
         for series in [series for series in self._starts if series.kind in AGED_KINDS]:

@@ -33,6 +33,10 @@ class Span(StrEnum):
     MONTH = "month"
 
 
+AGES_MS = {Span.HOUR: 7 * DAY_MS, Span.DAY: 90 * DAY_MS}
+"""From which age on base buckets are at least so long, the shortest first (`monitors.ageing`)."""
+
+
 class Importance(StrEnum):
     """How much harm a deployment can do; approval policies look at it."""
 

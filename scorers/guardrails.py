@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from schemas.deployment import Settings, Span
+from schemas.deployment import AGES_MS, Settings, Span
 from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
 from scorers.drift_checks import drift_fault
@@ -25,6 +25,9 @@ _BUCKETS_OF = {
     Span.WEEK: {Span.MINUTE, Span.HOUR, Span.DAY, Span.WEEK},
     Span.MONTH: {Span.MINUTE, Span.HOUR, Span.DAY, Span.MONTH},
 }
+
+# until when the buckets of a window are short enough for it; after that it would close with nothing to say
+_LONGEST_GRACE_MS = {Span.MINUTE: AGES_MS[Span.HOUR], Span.HOUR: AGES_MS[Span.DAY]}
 
 
 def name_fault(name: str) -> str:
@@ -98,6 +101,12 @@ def _times_fault(settings: Settings) -> str:
     for name, window in (("drift_window", settings.drift_window), ("accuracy_window", settings.accuracy_window)):
         if settings.bucket not in _BUCKETS_OF[window]:
             return f"{name} ({window}) is not made of whole buckets ({settings.bucket})"
+    longest_ms = _LONGEST_GRACE_MS.get(settings.drift_window)
+    if longest_ms is not None and settings.grace_ms > longest_ms:
+        return (
+            f"grace_ms is {settings.grace_ms}; with drift_window {settings.drift_window} it must be {longest_ms} or"
+            " less: older buckets are added up into longer ones, and the window could not be told when it closes"
+        )
     return ""
 
 

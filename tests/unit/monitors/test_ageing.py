@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from monitors.alert_book import BOOK
 from monitors.evaluator import current_values
 from monitors.summary import Summary as Counts
-from monitors.table import opened, parts_of
-from monitors.windows import BUCKET
+from monitors.table import MemoryTable, opened, parts_of
+from monitors.windows import BUCKET, Series, WindowId, Windows
 from schemas.deployment import CHANGE_DETECTED, DAY_MS, HOUR_MS, MINUTE_MS, AlertRule, Compare, Settings, Span
 from schemas.expectations import Timeliness
 from schemas.observation import Entry, Kind, Metric, Summary, SummaryRecord
@@ -209,3 +209,71 @@ def test_a_day_of_aged_buckets_is_the_bytes_of_one_bucket_of_the_day(log: list[S
 def test_buckets_of_outcomes_do_not_age(kind: Kind) -> None:
     run = read([summary(rows(kind, START_MS + 15 * MINUTE_MS)), END])
     assert list(buckets(run, kind)) == [START_MS + 15 * MINUTE_MS]
+
+
+SERIES = tuple(Series(Kind.FEATURES, "m1", segment) for segment in ("", "carrier=AA"))
+STEPS = 3_000
+many = st.lists(st.tuples(st.sampled_from(SERIES), st.integers(0, 110 * 24 * 4)), min_size=1, max_size=60)
+
+
+def kept(placed: list[tuple[Series, int]]) -> MemoryTable:
+    """Buckets that never aged, as they are before there was ageing."""
+    table = MemoryTable()
+    windows = Windows(table, "churn")
+    for series, quarter in placed:
+        at_ms = START_MS + quarter * 15 * MINUTE_MS
+        windows.add(Entry(series.kind, series.model, series.segment, at_ms, Counts({"rows": np.array([1])}).encode()))
+    windows.flush()
+    return table
+
+
+def in_steps(table: MemoryTable, most: int, *, restarts: bool) -> list[Windows]:
+    """Aged until nothing changes any more."""
+    windows, end_ms = Windows(table, "churn"), START_MS + 115 * DAY_MS + 5 * HOUR_MS
+    steps: list[Windows] = []
+    for _ in range(STEPS):
+        before = dict(table.rows)
+        windows.age(Span.MINUTE, end_ms, most)
+        windows.flush()
+        if table.rows == before:
+            return steps
+        windows = Windows(table, "churn") if restarts else windows
+        steps.append(windows)
+    pytest.fail("it never ends")
+
+
+@settings(deadline=None)
+@given(st.data(), many, st.integers(1, 40))
+def test_however_few_age_at_once_the_end_is_the_same(
+    data: st.DataObject, placed: list[tuple[Series, int]], most: int
+) -> None:
+    once, few = kept(placed), kept(placed)
+    assert len(in_steps(once, 1_000_000, restarts=False)) == 1
+    in_steps(few, most, restarts=data.draw(st.booleans()))
+    assert few.rows == once.rows
+
+
+@settings(deadline=None)
+@given(many, st.integers(1, 40))
+def test_in_between_what_is_whole_is_whole(placed: list[tuple[Series, int]], most: int) -> None:
+    table, end_ms = kept(placed), START_MS + 115 * DAY_MS
+    asked = Counter((series, START_MS + quarter // 4 * HOUR_MS) for series, quarter in placed)
+    windows = Windows(table, "churn")
+    for _ in range(5):
+        windows.age(Span.MINUTE, end_ms, most)
+        for (series, hour_ms), count in asked.items():
+            window_id = WindowId(hour_ms, hour_ms + HOUR_MS, series)
+            assert not windows.is_whole(window_id) or windows.summary(window_id).count("rows") == count
+
+
+def test_a_long_past_that_never_aged_does_not_go_in_one_transaction() -> None:
+    table = kept([(SERIES[0], quarter) for quarter in range(100 * 24 * 4)])
+    windows, gone = Windows(table, "churn"), []
+    for _ in range(100):
+        before = {key for key in table.rows if key[:1] == BUCKET}
+        windows.age(Span.MINUTE, START_MS + 115 * DAY_MS, 500)
+        windows.flush()
+        gone.append(len(before - table.rows.keys()))
+    assert max(gone) <= 2 * 500
+    assert gone[-1] == 0
+    assert len([key for key in table.rows if key[:1] == BUCKET]) == 25 + 75 * 24

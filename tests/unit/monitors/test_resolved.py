@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
@@ -9,6 +10,8 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.demo.bookings import bookings
 from monitors.delay import DELAY, DELAY_BINS, delay_bins
@@ -18,7 +21,7 @@ from monitors.folds.groups import SummaryKey
 from monitors.join import join
 from monitors.join_columns import prefix_of
 from monitors.join_outcomes import encode_changes
-from monitors.resolved import Coverage, ThreeNumbers, coverage
+from monitors.resolved import AGE_RESTS_ON, Coverage, ThreeNumbers, coverage, curve_of, resolved_age_ms, resolved_cohort
 from monitors.resolved_age import ResolvedAge
 from monitors.rollup import Buckets
 from monitors.summary import Summary
@@ -263,3 +266,45 @@ def test_an_age_that_nothing_was_old_enough_for_is_looked_for_again_on_the_next_
     assert age.of(windows, DEPLOYMENT, noon_ms + 1) == SETTINGS.horizon_ms
     age.flush()
     assert ResolvedAge(table, "bookings").of(windows, DEPLOYMENT, noon_ms + DAY_MS) == DAY_MS
+
+
+told = st.builds(
+    lambda day, expected, quick, slow: bucket(day, expected, **{f"d{quick}": expected // 2, f"d{slow}": expected // 3}),
+    st.integers(0, 50),
+    st.integers(0, 3_000),
+    st.integers(0, 5),
+    st.integers(6, 40),
+)
+
+
+@given(st.lists(told, max_size=20, unique_by=lambda row: row[1]), st.integers(0, 80))
+def test_the_age_alone_is_that_of_the_cohort_and_needs_few_vectors(
+    rows: list[tuple[Series, int, Summary]], day: int
+) -> None:
+    windows = Windows(table := MemoryTable(), "bookings")
+    for series, start_ms, delta in rows:
+        windows.add(Entry(series.kind, series.model, series.segment, start_ms, delta.encode()))
+    windows.flush()
+    every = sorted((start_ms, summary) for _, start_ms, summary in rows)
+    cohort = resolved_cohort(every, curve_of(every, Span.DAY, day * DAY_MS), Span.DAY, day * DAY_MS)
+    starts = [start_ms for start_ms, _ in every]
+    for each in (windows, Windows(table, "bookings")):
+        read = zip(starts, each.each_count(SERIES, starts, AGE_RESTS_ON), strict=True)
+        assert resolved_age_ms(read, Span.DAY, day * DAY_MS) == (None if cohort is None else cohort.age_ms)
+
+
+def test_looking_for_the_age_leaves_no_bucket_in_memory() -> None:
+    table = MemoryTable()
+    windows = Windows(table, "bookings")
+    for day in range(300):
+        series, start_ms, delta = bucket(day, 1_000, d1=990)
+        windows.add(Entry(series.kind, series.model, series.segment, start_ms, delta.encode()))
+    windows.flush()
+    windows = Windows(table, "bookings")
+    tracemalloc.start()
+    try:
+        assert ResolvedAge(table, "bookings").of(windows, DEPLOYMENT, 400 * DAY_MS) == DAY_MS
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000, "300 buckets with their vectors are more"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.deployment import (
+    DAY_MS,
     Action,
     AlertRule,
     Audit,
@@ -158,6 +159,7 @@ def test_a_model_that_does_not_fit_the_requests_is_refused(changed: dict[str, ob
 
 
 RULE = AlertRule("r", "psi", 0.2)
+SHORT_AND_LATE = Settings(bucket=Span.MINUTE, drift_window=Span.MINUTE, grace_ms=7 * DAY_MS + 1)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,8 @@ RULE = AlertRule("r", "psi", 0.2)
     [
         (Settings(grace_ms=-1), "grace_ms is -1"),
         (Settings(max_future_ms=-1), "max_future_ms"),
+        (SHORT_AND_LATE, "grace_ms is 604800001; with drift_window minute it must be 604800000 or less"),
+        (Settings(drift_window=Span.HOUR, grace_ms=90 * DAY_MS + 1), "with drift_window hour it must be 7776000000"),
         (Settings(horizon_ms=0), "horizon_ms"),
         (Settings(max_age_ms=-5), "max_age_ms"),
         (Settings(bucket=Span.DAY, drift_window=Span.HOUR), "drift_window (hour) is not made"),
@@ -315,3 +319,23 @@ def test_a_detector_that_can_read_nothing_of_many_classes_is_refused_and_not_lef
     assert created.audit.accepted, created.audit.refusal
     assert "needs continuous losses" in refusal(apply(state, created), "paint", ChangeSettings(silent))
     assert answer(State(packages=PACKAGES), "late", CreateDeployment(ONE, settings=silent)).audit.accepted
+
+
+@pytest.mark.parametrize(
+    "late_enough",
+    [
+        Settings(bucket=Span.MINUTE, drift_window=Span.MINUTE, grace_ms=7 * DAY_MS),
+        Settings(drift_window=Span.HOUR, grace_ms=90 * DAY_MS),
+        Settings(drift_window=Span.DAY, grace_ms=91 * DAY_MS),
+    ],
+)
+def test_a_grace_within_which_no_bucket_ages_beyond_its_window_is_taken(late_enough: Settings) -> None:
+    assert answer(settled(), "late", CreateDeployment(ONE, settings=late_enough)).audit.accepted
+
+
+def test_a_grace_that_was_taken_before_it_was_refused_stays_when_the_log_is_read_again() -> None:
+    registered = answer(State(), ONE, RegisterPackage(PACKAGES[ONE])).audit
+    created = answer(settled(), "late", CreateDeployment(ONE)).audit
+    of_old = command("late", CreateDeployment(ONE, settings=SHORT_AND_LATE), "2")
+    state, *_ = replay([registered, msgspec.structs.replace(created, command=of_old)])
+    assert late(state).settings == SHORT_AND_LATE
