@@ -208,6 +208,18 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     expired: int = 0
     unpaired: int = 0
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether all resolved rows by now speak against a verdict that still stands on its own.
+
+        A verdict is of the rows that decided it. Where models do not stay to each other as they were, later ones may
+        say otherwise: the interval lies beyond 0 on the other side.
+        """
+        if self.mean is None or self.radius is None:
+            return False
+        better, worse = self.finding is Finding.BETTER, self.finding is Finding.WORSE
+        return (better and self.mean + self.radius < 0) or (worse and self.mean - self.radius > 0)
+
 
 class Detection(msgspec.Struct, frozen=True, omit_defaults=True):
     """A detector found that the losses of a model changed: at the row of the prediction of this time.

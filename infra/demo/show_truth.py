@@ -51,6 +51,8 @@ def _verdict(one: Judged) -> tuple[Text | str, ...]:
     word = Text(one.finding, style=_COLOURS.get(one.finding, "yellow"))
     if one.decided_n is not None:
         word += Text(f" after {one.decided_n:,} rows")
+    if one.overtaken:
+        word += Text(", not by now", style="yellow")
     if one.retracted:
         word += Text(" (an earlier one was retracted)", style="magenta")
     if not one.n:

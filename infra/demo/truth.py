@@ -23,6 +23,7 @@ class Judged(msgspec.Struct, frozen=True):
 
     Of `n` rows whose age says that their outcomes are in, made before `until_ms`; `decided_n` of them were enough for
     the finding, null where it is undecided. `retracted`: an earlier finding does not rest on its rows any more.
+    `overtaken`: the finding stands, but all rows by now speak against it.
     `known_mean` is of all `known_n` rows with an outcome, resolved or not: no verdict may be read from it.
     """
 
@@ -36,6 +37,7 @@ class Judged(msgspec.Struct, frozen=True):
     n: int = 0
     until_ms: int | None = None
     decided_n: int | None = None
+    overtaken: bool = False
     retracted: bool = False
     known_mean: float | None = None
     known_n: int = 0
@@ -128,6 +130,7 @@ def _judged(
             n=said.n,
             until_ms=said.until_ms if said.n else None,
             decided_n=None if said.decision is None or said.retracted else said.decision.n,
+            overtaken=said.overtaken,
             retracted=said.retracted,
             known_mean=said.known_mean,
             known_n=said.known_n,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schemas.deployment import Deployment
     from schemas.observation import Verdict
 
+OVERTAKEN = "but by now the rows speak against it"
 _COLOURS = {Finding.BETTER: "green", Finding.WORSE: "red", Finding.EQUIVALENT: "cyan", Finding.UNDECIDED: "yellow"}
 
 
@@ -68,7 +69,7 @@ def _verdict(one: Verdict) -> str:
         return word
     if one.retracted:
         return f"{word} ({one.decision.finding} was retracted)"
-    return f"{word} after {one.decision.n:,} rows"
+    return f"{word} after {one.decision.n:,} rows" + (f", {OVERTAKEN}" if one.overtaken else "")
 
 
 def difference(one: Verdict) -> str:

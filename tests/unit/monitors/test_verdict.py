@@ -373,3 +373,22 @@ def test_no_cut_restart_or_order_of_deltas_changes_where_it_ends(data: st.DataOb
     plain.restart()
     cut.restart()
     assert cut.table.rows == plain.table.rows
+
+
+@pytest.mark.parametrize(
+    ("finding", "mean", "overtaken"),
+    [
+        (Finding.BETTER, -0.2, True),
+        (Finding.BETTER, -0.05, False),
+        (Finding.BETTER, 0.2, False),
+        (Finding.WORSE, 0.2, True),
+        (Finding.WORSE, -0.2, False),
+        (Finding.UNDECIDED, -0.2, False),
+    ],
+)
+def test_a_verdict_that_all_rows_by_now_speak_against_is_said_to_be_overtaken(
+    finding: Finding, mean: float, *, overtaken: bool
+) -> None:
+    said = Verdict("d", "old", "new", 0, 1, 1, "brier", finding, 900, mean=mean, radius=0.1)
+    assert said.overtaken is overtaken
+    assert not msgspec.structs.replace(said, radius=None).overtaken
