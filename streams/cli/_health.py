@@ -141,9 +141,8 @@ def _with_failing(
     """By feature the drift, and from where on it is failing."""
     limits = None
     if thresholds != Thresholds(thresholds.psi_at_risk, thresholds.psi_failing):
-        # nobody else's status needs the metrics, which take a second to load
-        from monitors.metrics import METRICS  # noqa: PLC0415
-        from monitors.metrics.status import limits_of  # noqa: PLC0415
+        from monitors.metrics import METRICS  # noqa: PLC0415  # takes a second to load, and others do not need it
+        from monitors.metrics.status import limits_of  # noqa: PLC0415  # the same
 
         limits = partial(limits_of, METRICS[DriftStatistic.PSI])
     for one in psi:

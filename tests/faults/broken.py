@@ -79,7 +79,7 @@ class Aborting(TransactionalSource):
 class NoRewind(Aborting):
     """Leaves the consumer where it is after an abort."""
 
-    def _rewind(self, batch: Batch) -> None:  # noqa: ARG002
+    def _rewind(self, batch: Batch) -> None:  # noqa: ARG002  # the signature that is overridden
         for table in self.tables:
             table.discard()
         self.role.aborted()
