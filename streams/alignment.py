@@ -5,11 +5,12 @@ challengers and its actual are in different batches: each is a read and a write 
 ahead of its predictions makes outcomes that are soon taken back. So of partitions of one number, those that are ahead
 wait for the others, by Kafka's timestamps.
 
-What is taken changes no result (a law of the join), only what it costs. So nothing waits for long: a partition at its
-end holds up nobody, and one that is silent for `PATIENCE_S` though not known to be at its end holds up nobody either
-until it speaks again. Of those that are not at their ends the one that is behind is taken whole: there is progress. And
-one that speaks but stays behind (a backfill of old actuals, a producer whose clock is slow) does not hold up the others
-until it is drained: of which nothing was taken for `PATIENCE_S` all in hand is taken, again after each `PATIENCE_S`.
+What is taken changes no result but that of a forget (a law of the join), only what it costs. So little waits for long:
+a partition at its end holds up nobody, and one that is silent for `PATIENCE_S` though not known to be at its end holds
+up nobody either until it speaks again. Of those that are not at their ends the one that is behind is taken whole: there
+is progress. And actuals that speak but stay behind (a backfill of old ones) do not hold up predictions until they are
+drained: of which nothing was taken for `PATIENCE_S` all in hand is taken, again after each `PATIENCE_S`. Actuals do
+wait for predictions that are behind: a forget among them is of what was predicted before it, and must not overtake it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from schemas.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -66,8 +69,8 @@ class Alignment(Generic[Held]):
     def _patient(
         self, counts: dict[Place, int], found: Mapping[Place, Sequence[Held]], now_s: float
     ) -> dict[Place, int]:
-        """The counts of one number; where one has waited too long, all in hand of those that wait: they go together."""
-        waiting = [place for place, count in counts.items() if not count]
+        """The counts of one number; where predictions have waited too long, all in hand of those: they go together."""
+        waiting = [place for place, count in counts.items() if not count and place[0] is not Topic.ACTUALS]
         if any(now_s - self._waiting.get(place, now_s) >= self._patience_s for place in waiting):
             counts |= {place: len(found[place]) for place in waiting}
         return counts

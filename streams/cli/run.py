@@ -74,8 +74,11 @@ def up(workers: int, *, servers_only: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    over = _watched(stop, fleet, lambda: ours is None or stack.find(chosen.home) == ours)
-    fleet.stop(GONE_PATIENCE_S if over == STACK_GONE else PATIENCE_S)
+    over = ""
+    try:
+        over = _watched(stop, fleet, lambda: ours is None or stack.find(chosen.home) == ours)
+    finally:  # workers have sessions of their own, and would live on
+        fleet.stop(GONE_PATIENCE_S if over == STACK_GONE else PATIENCE_S)
     if over:
         raise Ended(over)
 

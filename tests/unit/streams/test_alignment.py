@@ -77,6 +77,14 @@ def test_some_taken_or_gone_to_another_worker_is_not_waiting_since_then() -> Non
     assert waits.cuts(waiting, growing, PATIENCE_S * 2.5)[PREDICTIONS] == 0
 
 
+def test_actuals_do_not_overtake_predictions_that_are_behind_as_a_forget_among_them_is_of_what_came_before() -> None:
+    waits, growing = alignment(), {PREDICTIONS, ACTUALS}
+    for step in range(6):
+        cuts = waits.cuts({PREDICTIONS: [step], ACTUALS: [90]}, growing, step * PATIENCE_S)
+        assert cuts == {PREDICTIONS: 1, ACTUALS: 0}
+    assert waits.cuts({ACTUALS: [90]}, {ACTUALS}, 6 * PATIENCE_S) == {ACTUALS: 1}
+
+
 LOGS = st.dictionaries(
     st.tuples(st.sampled_from(TOPICS), st.integers(0, 1)), st.lists(st.integers(0, 50), max_size=20), min_size=1
 )
@@ -105,7 +113,7 @@ def test_every_record_is_taken_once_and_in_order_however_answers_come_and_though
             assert sum(counts.values()), "where all have something in hand there is progress"
         for place, count in counts.items():
             waited[place] = 0 if count else waited[place] + 1
-            assert waited[place] <= 11, "nothing waits for longer than PATIENCE_S"
+            assert place[0] is Topic.ACTUALS or waited[place] <= 11, "no prediction waits for longer than PATIENCE_S"
             taken[place] += held[place][:count]
             del held[place][:count]
         if not growing and not any(held.values()):
