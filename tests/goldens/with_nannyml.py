@@ -11,7 +11,7 @@ METRICS = ("roc_auc", "accuracy", "f1", "precision", "recall")
 def main(holdout: str, live: str, rows: str) -> None:
     """The files are CSV with the columns score, predicted and (holdout) actual."""
     import nannyml  # type: ignore[import-not-found]  # noqa: PLC0415  # not there where tests are collected
-    import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415
+    import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415  # not installed here
 
     judge = nannyml.CBPE(
         y_pred_proba="score",

@@ -18,14 +18,14 @@ FRAME_BYTES = 5
 
 def main(broker: str, source: str, target: str, batch_rows: str, schemas: str, slopes: str) -> None:
     # only in its own environment
-    import bytewax.operators as op  # type: ignore[import-not-found]  # noqa: PLC0415
-    from bytewax.connectors.kafka import (  # type: ignore[import-not-found]  # noqa: PLC0415
+    import bytewax.operators as op  # type: ignore[import-not-found]  # noqa: PLC0415  # not installed here
+    from bytewax.connectors.kafka import (  # type: ignore[import-not-found]  # noqa: PLC0415  # not installed here
         KafkaSink,
         KafkaSinkMessage,
         KafkaSource,
     )
-    from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]  # noqa: PLC0415
-    from bytewax.testing import run_main  # type: ignore[import-not-found]  # noqa: PLC0415
+    from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]  # noqa: PLC0415  # not installed here
+    from bytewax.testing import run_main  # type: ignore[import-not-found]  # noqa: PLC0415  # not installed here
 
     said = json.loads(schemas)
     reads, writes = fastavro.parse_schema(said["input"]), fastavro.parse_schema(said["output"])

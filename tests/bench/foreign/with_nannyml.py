@@ -9,7 +9,7 @@ from comparing import FEW_ROWS, columns, serve  # type: ignore[import-not-found]
 
 def main(folder: str) -> None:
     import nannyml  # type: ignore[import-not-found]  # noqa: PLC0415  # only in its own environment
-    import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415
+    import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415  # not installed here
 
     reference, current = (pd.DataFrame(columns(folder, which)) for which in (0, 1))
     names = list(reference.columns)

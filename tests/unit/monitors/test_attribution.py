@@ -104,7 +104,7 @@ def test_the_interval_of_drift_covers_the_truth(shape: float) -> None:
         found = value("attribution_drift", window(drawn(1_000 + seed, 1_000, moved), of), of)
         still = value("attribution_drift", window(drawn(2_000 + seed, 1_000, SCALES), of), of)
         covered += found.low <= truth <= found.high
-        quiet += still.low <= 0  # type: ignore[operator]
+        quiet += still.low <= 0  # type: ignore[operator]  # has limits, else the test fails
     assert covered >= 0.93 * 300
     assert quiet >= 0.97 * 300
 

@@ -72,7 +72,7 @@ def test_beyond_its_size_a_list_keeps_the_smallest_hashes_in_any_order() -> None
     assert forth.is_approximate
 
 
-def outcome(name: str, p: float, label: str, at_ms: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def outcome(name: str, p: float, label: str, at_ms: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # of any type
     return {"association_id": name, "kind": "matched", "label": label, "predictions": [said(p, at_ms=at_ms)]} | more
 
 

@@ -290,7 +290,7 @@ class Watched:
 
     def __init__(self, **settings: object) -> None:
         self.view = Known(settings=msgspec.structs.replace(SETTINGS, **settings))
-        self.view.package = trained  # type: ignore[method-assign]
+        self.view.package = trained  # type: ignore[method-assign]  # a view of this test's own
         self.table = MemoryTable()
         self.evaluator = Evaluator(self.table, ())
         self.tick_ms = 0

@@ -143,7 +143,7 @@ def test_a_list_from_before_there_were_chunks_is_read_and_leaves_its_bucket_when
     fresh.add(entry(old.merged(late)))
     fresh.settle(Settings())
     fresh.flush()
-    assert table.rows == fresh._table.rows  # type: ignore[attr-defined]
+    assert table.rows == fresh._table.rows  # type: ignore[attr-defined]  # a look inside, for the test
     assert kept(Windows(table, "churn")).encode() == old.merged(late).encode()
 
 

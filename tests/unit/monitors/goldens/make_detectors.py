@@ -26,8 +26,8 @@ def stream(seed: int) -> list[float]:
 
 def main() -> None:
     """Write the goldens."""
-    from river.drift import ADWIN, PageHinkley  # type: ignore[import-not-found]  # noqa: PLC0415
-    from river.drift.binary import HDDMA, HDDMW  # type: ignore[import-not-found]  # noqa: PLC0415
+    from river.drift import ADWIN, PageHinkley  # type: ignore[import-not-found]  # noqa: PLC0415  # not installed here
+    from river.drift.binary import HDDMA, HDDMW  # type: ignore[import-not-found]  # noqa: PLC0415  # not installed here
 
     found: dict[str, list[list[int]]] = {}
     for name, detector in {"adwin": ADWIN, "page_hinkley": PageHinkley, "hddm_a": HDDMA, "hddm_w": HDDMW}.items():
