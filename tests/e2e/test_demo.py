@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -19,12 +20,17 @@ from numpy.typing import NDArray
 
 from infra.demo.bookings import live
 from infra.demo.questions import CANCELLATION, PRICE, QUESTIONS, Question
+from infra.demo.replay import steps
 from infra.demo.train import train
 from infra.local import stack
 from schemas.package import Package
+from schemas.partitioner import partitions_of
+from schemas.topics import Topic
 from scorers.formats.onnx import FORMAT
+from streams.cli._demo_tour import EVENTS_PER_STEP
 
 BOOKINGS = 3_000
+PARTITIONS = 6  # of an installation whose settings say nothing
 SLOWEST_S = 400
 
 pytestmark = pytest.mark.timeout(SLOWEST_S + 60)
@@ -180,13 +186,29 @@ def test_an_alert_is_acknowledged_where_one_is_open(summary: dict[str, Any]) -> 
     assert stories[summary["acknowledged"]]["phase"] == "acknowledged"
 
 
+def sent_before(bookings: int, asked: int) -> Counter[int]:
+    """Requests on each partition when so many of the bookings were sent."""
+    sent: Counter[int] = Counter()
+    for step in steps(live(bookings), events_per_step=EVENTS_PER_STEP):
+        keys = [message.key for message in step.messages if message.topic is Topic.REQUESTS]
+        sent.update(partitions_of(keys, PARTITIONS).tolist())
+        asked -= step.bookings
+        if asked <= 0:
+            break
+    return sent
+
+
 def test_the_model_is_replaced_half_way_from_known_offsets_on(summary: dict[str, Any]) -> None:
     replaced = summary["replacement"]
     assert of(summary, PRICE)["champion"] == replaced["new"] == "booking-price-boosted"
     assert of(summary, PRICE)["revision"] == 3
     assert replaced["after_bookings"] >= BOOKINGS / 2
-    # a partition whose first batch since held requests of other deployments only has the switch a few requests later
-    assert 0 <= sum(replaced["offsets"].values()) - replaced["after_bookings"] * len(QUESTIONS) < BOOKINGS / 10
+    ends = sent_before(BOOKINGS, replaced["after_bookings"])
+    assert sum(ends.values()) == replaced["after_bookings"] * len(QUESTIONS)
+    assert replaced["offsets"].keys() == {str(partition) for partition in ends}
+    # the requests of a booking follow each other on one partition: a batch may end between them, before that of prices
+    before_price = range(QUESTIONS.index(PRICE) + 1)
+    assert all(replaced["offsets"][str(partition)] - end in before_price for partition, end in ends.items())
 
 
 def test_afterwards_nothing_runs(summary: dict[str, Any], home: Path) -> None:
