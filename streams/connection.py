@@ -113,6 +113,10 @@ class Connection:
         """For topic layout and end offsets."""
         return AdminClient({**QUIET, **self.config})
 
+    def cluster_id(self) -> str | None:
+        """What the brokers call their cluster; None where they do not tell."""
+        return self.admin().list_topics(timeout=REQUEST_TIMEOUT_S).cluster_id
+
     def partitions(self, topic: Topic) -> list[int]:
         """All partition numbers of a topic."""
         return list(range(self.layout.partition_count(topic)))

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from infra import topics
 from infra.artifacts import ArtifactStore
-from streams import roles
+from streams import cluster, roles
 from streams.app import run
 from streams.connection import connect
 from streams.exits import leave
@@ -87,6 +87,8 @@ def _work(settings: Settings, role_name: str, worker: str, source: type[Transact
 
     parts = roles.Parts(connection, settings, ArtifactStore(settings.artifacts), folder, table)
     role = roles.make(role_name, parts)
+    if any(one.spec.on_disk for one in tables) and (cluster_id := connection.cluster_id()):
+        cluster.claim(folder, cluster_id)
     make = functools.partial(
         source,
         role=role,

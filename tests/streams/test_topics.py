@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -14,7 +18,9 @@ from infra import topics
 from infra.local.stack import Stack
 from infra.settings import Settings
 from schemas.topics import DAY_MS, Topic
+from streams import cluster
 from streams.connection import Connection, connect
+from streams.exits import Exit
 
 MINUTE_MS = 60_000
 
@@ -67,3 +73,21 @@ def test_a_bound_that_was_widened_on_the_broker_is_said_and_stops_nobody(laid_ou
     assert (finding.topic, finding.fatal) == (name, False)
     assert f"has message.timestamp.after.max.ms {DAY_MS}, 300000 is asked" in finding.text
     topics.require(laid_out.config, laid_out.layout)
+
+
+def test_a_worker_refuses_stores_of_another_cluster_and_says_which(laid_out: Connection, stack: Stack) -> None:
+    state = stack.home / "state" / laid_out.layout.prefix
+    (state / "joiner" / "1" / "join-changelog-0").mkdir(parents=True)
+    cluster.claim(state / "joiner" / "1", "another")
+    settings = {"WATCHKEEPER_HOME": str(stack.home), "WATCHKEEPER_PREFIX": laid_out.layout.prefix}
+    ended = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "worker", "joiner"],
+        env=os.environ | settings | {"WATCHKEEPER_PARTITIONS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == Exit.LAYOUT
+    assert f"are of the Kafka cluster another, and the broker is of {laid_out.cluster_id()}" in ended.stderr
+    shutil.rmtree(state)
