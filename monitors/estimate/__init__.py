@@ -1,4 +1,6 @@
-"""Estimates of accuracy before labels: one file for each metric with one constant, `ESTIMATE`, found by being here.
+"""Estimates of accuracy before labels: one file each with one constant, `ESTIMATE` or (a family) `ESTIMATES`.
+
+They are found by being in this folder.
 
 They rest on what the package learned on holdout and on what the model says now, and on one `ASSUMPTION`.
 """
@@ -21,7 +23,8 @@ ASSUMPTION = (
 
 def _found() -> dict[str, Estimate]:
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    estimates: list[Estimate] = [module.ESTIMATE for module in modules if hasattr(module, "ESTIMATE")]
+    families = [getattr(one, "ESTIMATES", (one.ESTIMATE,) if hasattr(one, "ESTIMATE") else ()) for one in modules]
+    estimates: list[Estimate] = [estimate for family in families for estimate in family]
     return {estimate.metric: estimate for estimate in sorted(estimates, key=lambda estimate: estimate.metric)}
 
 

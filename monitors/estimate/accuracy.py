@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import numpy as np
 
-from monitors.estimate.classes import confusion, is_multiclass
+from monitors.estimate.classes import confusion, estimated, is_multiclass
 from monitors.estimate.protocol import Estimate, Estimated
 from monitors.estimate.scores import Expected, by_scores, is_binary
 from monitors.summary import Summary
@@ -21,18 +19,12 @@ def of_scores(found: Expected) -> Estimated:
 
 
 def of_classes(summary: Summary, package: Package) -> Estimated:
-    """Of many classes: the share on the diagonal.
-
-    Rows have chances of their own to be right: with the same mean that varies less than the binomial, so that the
-    binomial error is not too small. The doubt is that of a share of the holdout rows.
-    """
+    """Of many classes: the share on the diagonal."""
     table = confusion(summary, package)
     if isinstance(table, Reason):
         return Estimated(None, reason=table)
     n = float(table.sum())
-    value = min(float(table.trace()) / n, 1.0)
-    spread = value * (1 - value)
-    return Estimated(value, round(n), sqrt(spread / n), sqrt(spread / max(package.baseline.holdout_rows, 1)))
+    return estimated(min(float(table.trace()) / n, 1.0), np.eye(len(table)) / n, table, package)
 
 
 def _compute(summary: Summary, package: Package) -> Estimated:

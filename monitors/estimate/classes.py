@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitors.calibration import rates_of
+from monitors.estimate.protocol import Estimated
 from monitors.summary import Summary
 from schemas.observation import Reason
 from schemas.package import Package, TargetType
@@ -45,3 +46,18 @@ def confusion(summary: Summary, package: Package) -> Floats | Reason:
         return Reason.UNCALIBRATED
     table = np.maximum(summary.vector(EXPECTED, classes * classes), 0).reshape(classes, classes) / STEPS
     return table if table.any() else Reason.UNCALIBRATED
+
+
+def estimated(value: float, slopes: Floats, table: Floats, package: Package, reason: Reason | None = None) -> Estimated:
+    """A value with its errors: `slopes` is how it changes with one row more in each cell of the `table`.
+
+    How many rows are predicted of a class is known; of which classes they are is drawn, n_j of them with the shares
+    q_jk = S_jk / n_j. Rows have chances of their own: with the same mean that varies less than such draws do, so that
+    the error is not too small. The same shares are as uncertain as those of the m_j holdout rows predicted so.
+    """
+    rows = table.sum(axis=1)
+    shares = table / np.where(rows > 0, rows, 1.0)[:, np.newaxis]
+    spread = np.maximum((shares * slopes**2).sum(axis=1) - (shares * slopes).sum(axis=1) ** 2, 0.0)
+    known = np.maximum(np.array(package.baseline.joint, np.float64).reshape(rows.size, -1).sum(axis=1), 1.0)
+    noise, doubt = np.sqrt((rows * spread).sum()), np.sqrt((rows * rows / known * spread).sum())
+    return Estimated(value, round(float(rows.sum())), float(noise), float(doubt), reason)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn import metrics as judge
 
 from monitors.baseline import build_baseline
+from monitors.class_means import averaged
 from monitors.folds import fold_outcomes
 from monitors.folds.terms import MOST_CLASSES
 from monitors.metrics import METRICS, Value, metrics_of
 from monitors.metrics.auc_macro import areas
-from monitors.metrics.by_class import averaged
 from monitors.summary import Summary
 from schemas.deployment import Span
 from schemas.observation import Kind, Reason
@@ -134,4 +134,9 @@ def test_too_many_classes_keep_no_histograms() -> None:
     summary = fold_outcomes(frame, {"m": package(many)}, Span.DAY)[Kind.ACCURACY, "m", "", 0]
     assert not any(name.startswith("against_rest") for name in summary.counts)
     assert "auc_macro" not in {one.name for one in metrics_of(package(many))}
-    assert averaged(np.eye(3, dtype=np.int64), 1, 1, 2, weighted=True) == (1.0, 0.0)
+
+
+def test_classes_that_are_never_mistaken_leave_no_error() -> None:
+    value, slopes = averaged(np.eye(3, dtype=np.int64), "f1", weighted=True)
+    assert value == 1.0
+    assert not (np.eye(3) * slopes).any()
