@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SAID_NO, USED_WRONGLY, NO_ANSWER = 1, 2, 3
+WIDEST = 110  # help on a wide terminal: longer lines are hard to read
+_BESIDE = 6  # columns of a list of commands that are neither names nor words
 
 
 class Ended(click.ClickException):
@@ -52,8 +54,9 @@ class _Found(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
+        most = formatter.width - _BESIDE - max(map(len, self.listed))
         rows = [
-            (name, click.Command(name, help=found.about).get_short_help_str(formatter.width))
+            (name, click.Command(name, help=found.about).get_short_help_str(most))
             for name, found in sorted(self.listed.items())
         ]
         with formatter.section("Commands"):
@@ -80,7 +83,7 @@ class _Found(click.Group):
             raise said from error
 
 
-@click.group(cls=_Found, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Found, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST})
 @click.version_option(package_name="watchkeeper")
 def watchkeeper() -> None:
     """Score requests that arrive on Kafka, exactly once, and keep watch over every model in production."""

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from monitors.periods import Range
 from monitors.windows import Series
 from schemas.observation import Kind
 from streams.cli import Ended
-from streams.cli._shared import must_be, views
+from streams.cli._shared import as_json, made_between, must_be, of_model, of_segment, views
 from streams.cli._windows import EVER, reader_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitors.summary import Summary
     from schemas.deployment import Deployment
     from schemas.package import Package
+
+
+def asks_for_matched(command: Callable[..., None]) -> Callable[..., None]:
+    """With what `matched` has to know, and --json."""
+    chosen = of_model(of_segment(made_between(as_json(command))))
+    return click.argument("deployment")(chosen)
 
 
 def matched(deployment: str, model: str, segment: str, asked: tuple[int | None, int | None]) -> tuple[Package, Summary]:

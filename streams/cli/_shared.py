@@ -21,7 +21,7 @@ from streams.cli import NO_ANSWER, Ended
 from streams.connection import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from infra.settings import Settings
     from schemas.package import Package
@@ -34,6 +34,16 @@ PIPED_WIDTH = 10_000
 STALE_S = 15  # a worker that was not heard of for so long may be gone
 
 as_json = click.option("--json", "json", is_flag=True, help="JSON on standard output, for programs.")
+of_segment = click.option("--segment", default="", help='This segment only, as "country=PT"; default: all rows.')
+of_model = click.option(
+    "--model", default="", help="This model, by its digest or the beginning of it; default: the champion."
+)
+
+
+def made_between(command: Callable[..., None]) -> Callable[..., None]:
+    """With --from and --to, as `since` and `until`: when predictions were made."""
+    since = click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
+    return since(click.option("--to", "until", type=Moment(), help="Predictions made before this time.")(command))
 
 
 def load() -> Settings:

@@ -29,7 +29,10 @@ class _Listing(click.Group):
 
 @click.group(cls=_Listing)
 def alerts() -> None:
-    """Alerts, of all deployments or of the one named; `alerts acknowledge ID` takes note of one."""
+    """Alerts, of all deployments or of the one named.
+
+    `alerts acknowledge ID` takes note of one.
+    """
 
 
 @alerts.command("list")
@@ -56,7 +59,10 @@ def list_of_alerts(*, deployment: str | None, only_open: bool, json: bool) -> No
 @click.option("--reason", default="", help="What is being done; it stays in the audit log.")
 @as_json
 def acknowledge_of_alerts(alert: str, *, reason: str, json: bool) -> None:
-    """Say that somebody has taken note of the alert ID (its beginning is enough); it stays open."""
+    """Say that somebody has taken note of the alert ID.
+
+    The beginning of its ID is enough. It stays open.
+    """
     from streams.cli._orders import order  # noqa: PLC0415  # listing needs no Kafka
     from streams.cli._shared import connection  # noqa: PLC0415  # the same
 

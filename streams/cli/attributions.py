@@ -8,7 +8,7 @@ import click
 
 from monitors.attribution_ranking import ranked
 from schemas.deployment import JointStatistic
-from streams.cli._shared import Moment, as_json, must_be, say, show, views, when
+from streams.cli._shared import Moment, as_json, must_be, of_segment, say, show, views, when
 
 if TYPE_CHECKING:
     from monitors.attribution_ranking import Ranked
@@ -21,13 +21,14 @@ DRIFT = JointStatistic.ATTRIBUTION_DRIFT.value
 
 @click.command()
 @click.argument("deployment")
-@click.option("--segment", default="", help='This segment only, as "country=PT"; default: all rows.')
+@of_segment
 @click.option("--to", "until", type=Moment(), help="The newest of the windows that start before this time.")
 @as_json
 def attributions(deployment: str, *, segment: str, until: int | None, json: bool) -> None:
-    """What moves the predictions of DEPLOYMENT's champion, and how that shifted since holdout, in the newest window.
+    """What moves the champion's predictions, and what has shifted.
 
-    The newest closed window, if one is closed. The setting `explanations` must be on, and the model linear.
+    Each feature's share in the attributions of DEPLOYMENT beside that on holdout. Of the newest closed window, if one
+    is closed. The setting `explanations` must be on, and the model linear.
     """
     kept = views()
     deployments = kept.deployments()

@@ -9,24 +9,20 @@ import click
 from monitors.predicted_actual import cells
 from schemas.package import TargetType
 from streams.cli import Ended
-from streams.cli._matched import matched
-from streams.cli._shared import SHORT, Moment, as_json, say, show
+from streams.cli._matched import asks_for_matched, matched
+from streams.cli._shared import SHORT, say, show
 
 if TYPE_CHECKING:
     from monitors.predicted_actual import Cell
 
 
 @click.command()
-@click.argument("deployment")
-@click.option("--model", default="", help="A model by the beginning of its digest; default: the champion.")
-@click.option("--segment", default="", help='This segment only, as "country=PT"; default: all rows.')
-@click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
-@click.option("--to", "until", type=Moment(), help="Predictions made before this time.")
-@as_json
+@asks_for_matched
 def calibration(deployment: str, *, model: str, segment: str, since: int | None, until: int | None, json: bool) -> None:
-    """The mean prediction of DEPLOYMENT beside the mean actual, from the lowest predictions to the highest.
+    """Mean predictions beside mean actuals, from low to high.
 
-    Of all matched rows. Labels that come fast are not like those that come late: see `watchkeeper coverage`.
+    Of all matched rows of DEPLOYMENT. Labels that come fast are not like those that come late: see `watchkeeper
+    coverage`.
     """
     package, summary = matched(deployment, model, segment, (since, until))
     if package.target.type is TargetType.MULTICLASS:

@@ -24,7 +24,7 @@ _COLOURS = {Finding.BETTER: "green", Finding.WORSE: "red", Finding.EQUIVALENT: "
 @click.option("--history", is_flag=True, help="Window by window, not only the last word on each.")
 @as_json
 def challengers(deployment: str, *, history: bool, json: bool) -> None:
-    """The challengers of DEPLOYMENT beside their champion, on the same rows.
+    """The challengers beside their champion, on the same rows.
 
     A difference above 0 speaks for the challenger. It is of resolved predictions only, those old enough for their
     outcomes to be in, and holds however often one looks; "on what is known" is of every outcome so far, and no verdict.

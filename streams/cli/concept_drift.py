@@ -11,9 +11,10 @@ from streams.cli._shared import SHORT, as_json, must_be, say, show, views, when
 @click.argument("deployment")
 @as_json
 def concept_drift(deployment: str, *, json: bool) -> None:
-    """Where detectors found that the losses of DEPLOYMENT's champion changed: evidence, not an alert.
+    """Where detectors found that the champion's losses changed.
 
-    The setting `detectors` names them. They read predictions whose outcomes are in, in the order of their time.
+    Evidence, not an alert. The setting `detectors` names them. They read predictions whose outcomes are in, in the
+    order of their time.
     """
     kept = views()
     deployments = kept.deployments()

@@ -8,8 +8,8 @@ import click
 
 from monitors.predicted_actual import confusion as confusion_of
 from streams.cli import Ended
-from streams.cli._matched import matched
-from streams.cli._shared import SHORT, Moment, as_json, say, show
+from streams.cli._matched import asks_for_matched, matched
+from streams.cli._shared import SHORT, say, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("deployment")
-@click.option("--model", default="", help="A model by the beginning of its digest; default: the champion.")
-@click.option("--segment", default="", help='This segment only, as "country=PT"; default: all rows.')
-@click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
-@click.option("--to", "until", type=Moment(), help="Predictions made before this time.")
-@as_json
+@asks_for_matched
 def confusion(deployment: str, *, model: str, segment: str, since: int | None, until: int | None, json: bool) -> None:
-    """Rows of DEPLOYMENT by the class that came true and the one that was predicted.
+    """Rows by the class that came true and the one predicted.
 
-    Of all matched rows. Labels that come fast are not like those that come late: see `watchkeeper coverage`.
+    Of all matched rows of DEPLOYMENT. Labels that come fast are not like those that come late: see `watchkeeper
+    coverage`.
     """
     package, summary = matched(deployment, model, segment, (since, until))
     found = confusion_of(summary, package)

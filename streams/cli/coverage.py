@@ -10,7 +10,19 @@ from monitors.resolved import coverage as coverage_of
 from schemas.deployment import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.observation import Kind
 from streams.cli import Ended
-from streams.cli._shared import SHORT, Moment, as_json, connection, must_be, say, show, views, when
+from streams.cli._shared import (
+    SHORT,
+    Moment,
+    as_json,
+    connection,
+    made_between,
+    must_be,
+    of_segment,
+    say,
+    show,
+    views,
+    when,
+)
 from streams.cli._windows import EVER, reader_of, watermark_of
 
 if TYPE_CHECKING:
@@ -29,10 +41,9 @@ if TYPE_CHECKING:
 @click.option(
     "--model", help="This model, by its digest or the beginning of it; default: all, challengers too.", default=""
 )
-@click.option("--segment", help='This segment only, as "country=PT"; default: all rows.', default="")
+@of_segment
 @click.option("--metric", "wanted", help="This metric only, as `positive_rate` or `log_loss`.")
-@click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
-@click.option("--to", "until", type=Moment(), help="Predictions made before this time.")
+@made_between
 @click.option(
     "--as-of",
     "at_ms",
@@ -51,10 +62,11 @@ def coverage(
     at_ms: int | None,
     json: bool,
 ) -> None:
-    """How many outcomes of DEPLOYMENT are in, how long they take, and every metric three ways.
+    """How many outcomes are in, when they come, what that hides.
 
-    Naive, of all that are matched; resolved, of the predictions old enough that 95 % (else 90, 80) of outcomes should
-    be in; and for rates the bounds that the pending leave. Read from the base buckets now, as of the newest event time.
+    Every metric three ways: naive, of all that are matched; resolved, of the predictions old enough that 95 % (else 90,
+    80) of outcomes should be in; and for rates the bounds that the pending leave. Read from the base buckets now, as of
+    the newest event time.
     """
     found = views()
     deployments = found.deployments()

@@ -49,7 +49,10 @@ def list_of_dead_letters(*, reason: str, json: bool) -> None:
 @dead_letters.command("show")
 @click.argument("position")
 def show_of_dead_letters(position: str) -> None:
-    """One dead letter as JSON; key and value in base64, at most 64 kB of them, and as text where they are text."""
+    """One dead letter as JSON.
+
+    Key and value in base64, at most 64 kB of them, and as text where they are text.
+    """
     found = _letter(letters(connect_here()), position)
     text = {"key_text": as_text(found.key), "value_text": as_text(found.value)}
     say(msgspec.structs.asdict(found) | {name: value for name, value in text.items() if value is not None})
@@ -59,7 +62,7 @@ def show_of_dead_letters(position: str) -> None:
 @click.argument("positions", nargs=-1, required=True, metavar="POSITION...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def replay_of_dead_letters(positions: tuple[str, ...], *, yes: bool) -> None:
-    """Produce records again to the topics that they came from, with their keys.
+    """Produce records again, with their keys, where they came from.
 
     The original is read from its topic while that holds it, else the dead letter is taken, if it has all of it.
     What is still unreadable becomes a dead letter again.

@@ -43,10 +43,10 @@ PIPED_WIDTH = 140  # where no terminal says how wide it is
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary there.")
 @click.option("--keep", is_flag=True, help="Leave the local servers running afterwards, to look around.")
 def demo(bookings: int, json_file: Path | None, *, keep: bool) -> None:
-    """Replay real hotel bookings through three deployments, each with a champion and two challengers.
+    """Replay real hotel bookings through three deployments.
 
-    Trains, deploys, replays requests and outcomes in the order of their time, replaces a model half way, corrects an
-    error of its own, and says what was seen.
+    Each has a champion and two challengers. Trains, deploys, replays requests and outcomes in the order of their time,
+    replaces a model half way, corrects an error of its own, and says what was seen.
     """
     from rich.console import Console  # noqa: PLC0415 - these take seconds, which no other command should wait for
 

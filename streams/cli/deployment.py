@@ -42,7 +42,7 @@ because = click.option("--reason", default="", help="Why; it stays in the audit 
 
 @click.group()
 def deployment() -> None:
-    """Deployments: what is served under a name, watched how, and changed by whom."""
+    """What is served under a name, how it is watched, by commands."""
 
 
 @deployment.command("create")
@@ -117,7 +117,10 @@ def _plain(told: tuple[str, ...]) -> tuple[str, ...]:
 @because
 @as_json
 def settings_of_deployment(name: str, file: Path, *, reason: str, json: bool) -> None:
-    """Put the settings in the YAML FILE in the place of all the old ones; what it leaves out is as by default."""
+    """Put the settings in the YAML FILE in place of the old ones.
+
+    Of all of them: what it leaves out is as by default.
+    """
     _order(connect_here(), name, ChangeSettings(read_settings(file)), reason, json=json)
 
 
@@ -127,7 +130,10 @@ def settings_of_deployment(name: str, file: Path, *, reason: str, json: bool) ->
 @click.option("--reason", required=True, help="Why; it stays in the audit log.")
 @as_json
 def replace_of_deployment(name: str, digest: str, *, reason: str, json: bool) -> None:
-    """Serve the package DIGEST as champion of NAME; workers switch between two batches."""
+    """Serve the package DIGEST as champion of NAME.
+
+    Workers switch between two batches.
+    """
     connection = connect_here()
     catalog = Catalog(connection)
     champion = package_of(catalog, digest).digest
@@ -147,7 +153,10 @@ def replace_of_deployment(name: str, digest: str, *, reason: str, json: bool) ->
 @because
 @as_json
 def challengers_of_deployment(name: str, digests: tuple[str, ...], *, reason: str, json: bool) -> None:
-    """Shadow-score with these packages and no others; none at all ends the shadow."""
+    """Shadow-score with these packages and no others.
+
+    None at all ends the shadow.
+    """
     connection = connect_here()
     catalog = Catalog(connection)
     wanted = tuple(package_of(catalog, digest).digest for digest in digests)
@@ -157,7 +166,7 @@ def challengers_of_deployment(name: str, digests: tuple[str, ...], *, reason: st
 @deployment.command("schema")
 @click.argument("name")
 def schema_of_deployment(name: str) -> None:
-    """The Avro schema of requests to NAME, with its subject and id, as JSON."""
+    """The Avro schema of requests to NAME, with subject and id."""
     found = _deployment(connect_here(), name)
     say({"subject": subject(name), "id": request_schema_id(found), "schema": request_schema(found)})
 
@@ -194,7 +203,10 @@ def audit(context: click.Context, *, entity: str | None, json: bool) -> None:
 
 @audit.command("verify")
 def verify_of_audit() -> None:
-    """Whether the log is what was written: each record holds the hash of the one before it."""
+    """Whether the log is what was written.
+
+    Each record holds the hash of the one before it.
+    """
     bodies = list(_log(connect_here()))
     broken = verify_chain(bodies)
     if broken is not None:

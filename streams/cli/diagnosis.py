@@ -25,10 +25,11 @@ _SCORES = DriftStatistic.KOLMOGOROV_SMIRNOV.value
 @click.option("-n", "count", type=click.IntRange(min=1), default=WINDOWS, show_default=True, help="Newest windows.")
 @as_json
 def diagnosis(deployment: str, count: int, *, json: bool) -> None:
-    """What may be the cause of what is seen in each closed window of DEPLOYMENT: data, labels, the model's world.
+    """What may be the cause of what is seen, window by window.
 
-    Causes are candidates, named by rules from the evidence beside them, which gives each value with what it would be
-    without a cause in parentheses; no proofs. Later outcomes may change what is said.
+    Of each closed window of DEPLOYMENT: data, labels, the model's world. Causes are candidates, named by rules from the
+    evidence beside them, which gives each value with what it would be without a cause in parentheses; no proofs. Later
+    outcomes may change what is said.
     """
     kept = views()
     must_be(deployment, kept.deployments(), "deployment")

@@ -56,10 +56,11 @@ def export(
     all_models: bool,
     json: bool,
 ) -> None:
-    """Write the labelled rows of DEPLOYMENT to a Parquet file: features, prediction and actual, in order of time.
+    """Write labelled rows to a Parquet file, to train on.
 
-    Read from the retained topics as far as the joiner has come: corrections count, what was withdrawn or is forgotten
-    is not there. Beside the file there must be room for the rows once more, in the form that they have on the topics.
+    Features, prediction and actual of each, in the order of time. Read from the retained topics as far as the joiner
+    has come: corrections count, what was withdrawn or is forgotten is not there. Beside the file there must be room for
+    the rows once more, in the form that they have on the topics.
     """
     kept = views()
     deployments = kept.deployments()

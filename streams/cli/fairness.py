@@ -11,7 +11,7 @@ from monitors.fairness import fairness as fairness_of
 from monitors.metrics.parity import QUANTITIES
 from schemas.observation import Reason, Status
 from streams.cli import Ended
-from streams.cli._shared import SHORT, Moment, as_json, must_be, say, show, views, when
+from streams.cli._shared import SHORT, as_json, made_between, must_be, of_model, say, show, views, when
 from streams.cli._windows import EVER, reader_of, watermark_of
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ _WORDS = {Status.PASSING: "fair", Status.AT_RISK: "perhaps unfair", Status.FAILI
 @click.argument("deployment")
 @click.option("--by", help="Of this protected feature only.")
 @click.option("--metric", help="This metric only, as `proportional_parity`.")
-@click.option("--model", default="", help="This model, by its digest or the beginning of it; default: the champion.")
-@click.option("--from", "since", type=Moment(), help="Predictions made at this time or later.")
-@click.option("--to", "until", type=Moment(), help="Predictions made before this time.")
+@of_model
+@made_between
 @click.option("--history", is_flag=True, help="Window by window, as it was said, instead of the range as one.")
 @as_json
 def fairness(
@@ -43,11 +42,12 @@ def fairness(
     history: bool,
     json: bool,
 ) -> None:
-    """What the groups of each protected feature of DEPLOYMENT get, over what the reference group gets.
+    """What each group of a protected feature gets.
 
-    A ratio from 0.8 to 1.25 is fair (`fairness.fair_from` in the settings). The reference is declared there, or it is
-    the group that a metric favours most. Metrics that need outcomes are of predictions old enough for these to be in.
-    Read from the base buckets now; with --history as it was last said of each window.
+    Over what the reference group of DEPLOYMENT gets. A ratio from 0.8 to 1.25 is fair (`fairness.fair_from` in the
+    settings). The reference is declared there, or it is the group that a metric favours most. Metrics that need
+    outcomes are of predictions old enough for these to be in. Read from the base buckets now; with --history as it was
+    last said of each window.
     """
     kept = views()
     deployments = kept.deployments()
@@ -60,14 +60,14 @@ def fairness(
         must_be(by, declared.protected, "protected feature")
     if metric is not None:
         must_be(metric, QUANTITIES, "metric of fairness")
-    of_model = model.lower() or chosen.champion.digest
+    digest = model.lower() or chosen.champion.digest
     since, until = EVER[0] if since is None else since, EVER[1] if until is None else until
     if history:
         said = [
             one
             for one in kept.metrics(deployment)
             if one.metric in ((metric,) if metric else QUANTITIES)
-            and one.model.startswith(of_model)
+            and one.model.startswith(digest)
             and by in (None, one.segment.partition("=")[0])
             and since <= one.window_start_ms < until
         ]
@@ -76,7 +76,7 @@ def fairness(
 
     def is_read(series: Series) -> bool:
         is_group = not series.segment or protected_feature(series.segment, declared)
-        return series.kind in COMPARED and series.model.startswith(of_model) and bool(is_group)
+        return series.kind in COMPARED and series.model.startswith(digest) and bool(is_group)
 
     reader = reader_of(kept, chosen, wanted=is_read, definitions=(), between=(since, until))
     as_of_ms, packages = watermark_of(kept, deployment), kept.packages()

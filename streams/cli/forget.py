@@ -66,9 +66,10 @@ class Asked(msgspec.Struct, frozen=True):
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def forget(*, deployment: str, association_id: str, yes: bool, json: bool) -> None:
-    """Forget ASSOCIATION_ID of DEPLOYMENT: the join's state, its row in samples and lists of losses, for good.
+    """Forget one row for good, by its association ID.
 
-    What was counted stays in sums, which say nothing of one row. Copies on topics stay until their retention is over.
+    The join's state, its row in samples and in lists of losses go. What was counted stays in sums, which say nothing of
+    one row. Copies on topics stay until their retention is over.
     """
     must_be(deployment, views().deployments(), "deployment")
     if not yes:

@@ -30,7 +30,10 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def package() -> None:
-    """Model packages: a model, its features, its baseline, and rows that prove it is the same model everywhere."""
+    """Model packages: build, register, show.
+
+    A package is a model, its features, its baseline, and rows that prove it is the same model everywhere.
+    """
 
 
 @package.command("build")
@@ -38,9 +41,18 @@ def package() -> None:
 @click.option("--name", required=True, help="What people call the model.")
 @click.option("--version", required=True, help="Its version, for people; the digest is its identity.")
 @click.option("--target", required=True, help="What is predicted.")
-@click.option("--type", "kind", required=True, type=click.Choice([kind.value for kind in TargetType]))
 @click.option(
-    "--class", "classes", multiple=True, help="A class, as in scikit-learn's classes_; binary: the second is positive."
+    "--type",
+    "kind",
+    required=True,
+    type=click.Choice([kind.value for kind in TargetType]),
+    help="Whether that is a number, one of two classes, or one of more.",
+)
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    help="A class, in the order of scikit-learn's classes_; repeat it. Binary: the second is positive.",
 )
 @click.option("--threshold", default=0.5, show_default=True, help="Binary: from this probability on it is positive.")
 @click.option("--training", required=True, type=FILE, help="Rows to freeze the baseline's bins from (csv, parquet).")
@@ -51,7 +63,7 @@ def package() -> None:
     "given",
     multiple=True,
     metavar="NAME:TYPE[:nullable]",
-    help="Inferred from the training rows.",
+    help="A feature of the model; repeat it. Without any: inferred from the training rows.",
 )
 @click.option(
     "--time-column",
@@ -70,8 +82,8 @@ def package() -> None:
     show_default=True,
     help="How many values of a categorical feature have a bin of their own, the most frequent; the others share one.",
 )
-@click.option("--author", "authors", multiple=True)
-@click.option("--description", default="")
+@click.option("--author", "authors", multiple=True, help="Who made the model; repeat it.")
+@click.option("--description", default="", help="What people should know of it.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write."
 )
@@ -167,7 +179,10 @@ def list_of_package(*, json: bool) -> None:
 @click.argument("what", metavar="DIGEST|FILE")
 @as_json
 def show_of_package(what: str, *, json: bool) -> None:
-    """One package: a registered one by its digest (or the beginning of it), or that in a FILE."""
+    """One package: a registered one, or that in a FILE.
+
+    The beginning of a digest is enough.
+    """
     path = Path(what)
     found = read_package(path.read_bytes()) if path.is_file() else package_of(Catalog(connect_here()), what)
     _print(found, json=json, title=found.digest)

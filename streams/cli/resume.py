@@ -6,7 +6,6 @@ rows and no offset ends with 78, as reading everything again would fold the inpu
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +14,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from streams.cli import Ended
 from streams.cli._reading import places_of, stops
-from streams.cli._shared import load
+from streams.cli._shared import Moment, load, when
 from streams.cli.verify import CHANGELOGS
 from streams.connection import REQUEST_TIMEOUT_S, connect
 from streams.roles.evaluator import EvaluatorRole
@@ -33,26 +32,25 @@ IN_USE = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP)
 @click.argument("role", type=click.Choice(sorted(INPUTS)))
 @click.option(
     "--at",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
-    help="UTC. Without: when the role last wrote to its tables.",
+    type=Moment(),
+    help="From when on. Without: when the role last wrote to its tables.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def resume(role: str, at: datetime | None, *, yes: bool) -> None:
-    """Let ROLE go on at a time where the broker has forgotten its offsets; partitions that have theirs keep them.
+def resume(role: str, at: int | None, *, yes: bool) -> None:
+    """Let ROLE go on where the broker has forgotten its offsets.
 
-    What came before that time and was not read yet is skipped; what came after it and was read is counted again. If the
-    role had no lag when it stopped, the time of its last write, which is the default, is right.
+    From a time on; partitions that have their offsets keep them. What came before that time and was not read yet is
+    skipped; what came after it and was read is counted again. If the role had no lag when it stopped, the time of its
+    last write, which is the default, is right.
     """
     connection = connect(load())
-    last_ms = _last_write_ms(connection, role) if at is None else int(at.replace(tzinfo=UTC).timestamp() * 1000)
+    from_ms = _last_write_ms(connection, role) if at is None else at
     places = _forgotten(connection, role)
     if not places:
         click.echo(f"{role}: every partition has a committed offset or nothing to read; nothing to do")
         return
-    targets = _offsets_at(connection, places, last_ms)
-    click.echo(
-        f"{role} goes on with what came from {datetime.fromtimestamp(last_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC on"
-    )
+    targets = _offsets_at(connection, places, from_ms)
+    click.echo(f"{role} goes on with what came from {when(from_ms)} UTC on")
     for target in targets:
         click.echo(f"  {target.topic}-{target.partition} at offset {target.offset}")
     if not yes:

@@ -36,12 +36,15 @@ def load() -> Settings:
     return installation.load(os.environ)
 
 
-@click.command()
-@click.argument("role", type=click.Choice(roles.names()))
+@click.command(epilog=f"Roles: {', '.join(roles.names())}.")
+@click.argument("role", type=click.Choice(roles.names()), metavar="ROLE")
 @click.option("--name", default="1", show_default=True, help="This worker's name: unique and stable within its role.")
 @click.option("--leave", is_flag=True, help="Leave the group at once when stopped (for machines that come and go).")
 def worker(role: str, name: str, *, leave: bool) -> None:
-    """Run one worker of ROLE in the foreground. Start more under other names to share its partitions."""
+    """Run one worker of ROLE in the foreground.
+
+    Start more under other names to share its partitions.
+    """
     work(load(), role, name, static=not leave)
 
 
@@ -49,7 +52,10 @@ def worker(role: str, name: str, *, leave: bool) -> None:
 @click.option("--workers", default=1, show_default=True, help="How many workers of each role.")
 @click.option("--servers-only", is_flag=True, help="Start Kafka and Redis, no workers.")
 def up(workers: int, *, servers_only: bool) -> None:
-    """Start the local servers (unless yours are configured), the topics, and one worker of each role."""
+    """Start the local servers, the topics, a worker of each role.
+
+    Servers are not started where yours are configured.
+    """
     chosen = load()
     ours = None if chosen.brokers else stack.up(chosen.home, report=click.echo)
     connection = connect(chosen)
@@ -98,7 +104,10 @@ def _watched(stop: threading.Event, fleet: Fleet, servers: Callable[[], bool], l
 
 @click.command()
 def down() -> None:
-    """Stop the local servers; a running `up` then stops its workers and ends. Their data stays."""
+    """Stop the local servers; their data stays.
+
+    A running `up` then stops its workers and ends.
+    """
     stack.down(load().home, report=click.echo)
 
 
@@ -117,7 +126,10 @@ def topics_create() -> None:
 
 @topics.command("check")
 def topics_check() -> None:
-    """Say what is wrong with the layout; exit code 1 if workers could not start."""
+    """Say what is wrong with the layout.
+
+    Exit code 1 if workers could not start.
+    """
     connection = connect(load())
     findings = provisioning.check(connection.config, connection.layout)
     for finding in findings:

@@ -14,7 +14,7 @@ from monitors.segment_ranking import Contribution, overall, rank_segments
 from monitors.windows import window_span
 from schemas.package import TargetType
 from streams.cli import Ended
-from streams.cli._shared import Moment, as_json, must_be, say, show, views, when
+from streams.cli._shared import Moment, as_json, must_be, of_model, say, show, views, when
 from streams.cli._windows import reader_of
 
 if TYPE_CHECKING:
@@ -44,10 +44,16 @@ class Dimension(msgspec.Struct, frozen=True):
 @click.option("--metric", help="A metric that is a mean over rows; default: log_loss, mae of a regression.")
 @click.option("--feature", default="", help="Of this feature, for metrics that have one.")
 @click.option("--by", help="Segments of this feature only.")
-@click.option("--model", default="", help="Of this model; default: the champion.")
+@of_model
 @click.option("--at", type=Moment(), help="The window that holds this time; default: the newest.")
 @click.option("--window", type=click.Choice([one.value for one in Period]), help="Default: as in the settings.")
-@click.option("--compare", type=click.Choice([one.value for one in Ago]), default=Ago.PREVIOUS.value, show_default=True)
+@click.option(
+    "--compare",
+    type=click.Choice([one.value for one in Ago]),
+    default=Ago.PREVIOUS.value,
+    show_default=True,
+    help="With the window before, or the same one a day, a week, a month, a year ago.",
+)
 @as_json
 def segments(
     *,
@@ -61,10 +67,10 @@ def segments(
     compare: str,
     json: bool,
 ) -> None:
-    """Rank the segments of DEPLOYMENT by what they add to the change of a metric between two windows.
+    """Rank segments by what they add to the change of a metric.
 
-    A segment adds by its mix (more or fewer rows from where the metric is unusual) and by its effect (it changed
-    itself); over the segments of one feature both sum to the change.
+    Of DEPLOYMENT, between two windows. A segment adds by its mix (more or fewer rows from where the metric is unusual)
+    and by its effect (it changed itself); over the segments of one feature both sum to the change.
     """
     kept = views()
     deployments = kept.deployments()
@@ -73,10 +79,10 @@ def segments(
     name = metric or USUAL[chosen.target.type]
     must_be(name, METRICS, "metric")
     kind = METRICS[name].kind
-    of_model = model.lower() or chosen.champion.digest
+    digest = model.lower() or chosen.champion.digest
 
     def is_read(series: Series) -> bool:
-        return series.kind is kind and series.model.startswith(of_model)
+        return series.kind is kind and series.model.startswith(digest)
 
     reader = reader_of(kept, chosen, wanted=is_read, definitions=[METRICS[name]])
     after = _window(reader, chosen, kind, at, window)

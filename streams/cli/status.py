@@ -32,7 +32,10 @@ COLOURS = {"passing": "green", "at_risk": "yellow", "failing": "red", "unknown":
 @click.option("--servers", is_flag=True, help="Kafka and Redis: where they are and whether they answer.")
 @as_json
 def status(*, workers: bool, lag: bool, servers: bool, json: bool) -> None:
-    """How every deployment is: drift, data quality, health, accuracy, alerts; or how the workers or servers are."""
+    """How every deployment is; or the workers, or the servers.
+
+    Of a deployment: drift, data quality, health, accuracy and alerts.
+    """
     if servers:
         _servers(json=json)
         return

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 FARTHER = 4
 
 
-@click.command()
-@click.argument("topic", type=Near([topic.value for topic in Topic]))
+@click.command(epilog=f"Topics: {', '.join(Topic)}.")
+@click.argument("topic", type=Near([topic.value for topic in Topic]), metavar="TOPIC")
 @click.option("-n", "--lines", default=10, show_default=True, help="How many of the newest records.")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with what is committed; Ctrl-C ends.")
 @click.option("--from-beginning", is_flag=True, help="Everything that is retained, not the newest only.")
@@ -36,7 +36,10 @@ FARTHER = 4
 def tail(
     topic: str, lines: int, *, following: bool, from_beginning: bool, partition: int | None, key: str | None
 ) -> None:
-    """Print committed records of TOPIC, decoded, one JSON object a line. Give the topic without prefix and version."""
+    """Print committed records of TOPIC, decoded, as JSON lines.
+
+    Give the topic without prefix and version.
+    """
     connection = connect_here()
     places = [place for place in places_of(connection, Topic(topic)) if partition in (None, place[1])]
     if not places:

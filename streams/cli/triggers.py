@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.argument("deployment")
 @as_json
 def triggers(deployment: str, *, json: bool) -> None:
-    """What programs were asked to do with DEPLOYMENT: retrain, roll back, pause; oldest first.
+    """What programs were asked to do: retrain, roll back, pause.
 
-    The setting `triggers` says when. Programs read them from the topic `triggers`; nothing here acts on them. `export
-    --trigger ID` writes the data that a retraining is to use.
+    With DEPLOYMENT, the oldest first. The setting `triggers` says when. Programs read them from the topic `triggers`;
+    nothing here acts on them. `export --trigger ID` writes the data that a retraining is to use.
     """
     kept = views()
     deployments = kept.deployments()

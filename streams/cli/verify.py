@@ -32,9 +32,10 @@ SILENT_MS = 10_000
 @click.argument("role", type=click.Choice(sorted(VERIFIED)))
 @as_json
 def verify(*, role: str, json: bool) -> None:
-    """Compare the tables of ROLE with a fresh fold of its retained input; exit code 1 where they differ.
+    """Compare the tables of ROLE with a fresh fold of its input.
 
-    Reads the changelog and the input into memory and changes nothing. Workers may run; between batches is best.
+    Exit code 1 where they differ. Reads the changelog and the input into memory and changes nothing. Workers may run;
+    between batches is best.
     """
     finding = VERIFIED[role](connect(load()))
     if json:
@@ -49,10 +50,11 @@ def verify(*, role: str, json: bool) -> None:
 @click.argument("role", type=click.Choice(sorted(CHANGELOGS)))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rebuild(*, role: str, yes: bool) -> None:
-    """Remove this machine's local stores of ROLE: its workers restore them from the changelog when they start.
+    """Remove this machine's local stores of ROLE.
 
-    The truth is the changelog, which is not touched, so nothing can be lost. Stop the workers of ROLE first. To compute
-    tables anew from the input instead, use a new prefix and replay: docs/operations.md says how.
+    Its workers restore them from the changelog when they start. The truth is the changelog, which is not touched, so
+    nothing can be lost. Stop the workers of ROLE first. To compute tables anew from the input instead, use a new prefix
+    and replay: docs/operations.md says how.
     """
     settings = load()
     folder = settings.home / "state" / settings.prefix / role

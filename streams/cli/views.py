@@ -16,7 +16,10 @@ def views() -> None:
 
 @views.command("rebuild")
 def rebuild_of_views() -> None:
-    """Fill the views from the topics as they are now. Safe at any time: the topics are the truth."""
+    """Fill the views from the topics as they are now.
+
+    Safe at any time: the topics are the truth.
+    """
     chosen = load()
     count = rebuild(connection(), Views(chosen.redis_address(), chosen.prefix))
     click.echo(f"views rebuilt from {count:,} records")

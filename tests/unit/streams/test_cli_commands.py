@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -105,5 +106,36 @@ def test_a_digest_is_found_by_its_beginning_and_refused_where_that_is_short_or_n
         assert words in str(said.value)
 
 
-def test_every_command_has_words_for_the_list() -> None:
-    assert all(listed.about for listed in commands(FOLDER).values())
+def groups(command: click.Command = watchkeeper, path: str = "") -> Iterator[tuple[str, click.Group]]:
+    """Every command that has commands, by what one types to get there."""
+    if isinstance(command, click.Group):
+        yield path, command
+        asked = click.Context(command)
+        for name in command.list_commands(asked):
+            found = command.get_command(asked, name)
+            assert found is not None
+            yield from groups(found, f"{path} {name}".strip())
+
+
+@pytest.mark.parametrize(("path", "group"), list(groups()))
+def test_no_list_of_commands_is_cut_off_in_a_terminal_of_80_columns(path: str, group: click.Group) -> None:
+    said = CliRunner().invoke(watchkeeper, [*path.split(), "--help"], terminal_width=80).stdout
+    names = group.list_commands(click.Context(group))
+    listed = [line for line in said.partition("Commands:")[2].splitlines() if line]
+    assert [line.split()[0] for line in listed] == names, "one line for each"
+    assert not [line for line in listed if line.endswith("...") or len(line.split()) == 1]
+
+
+def commands_of() -> Iterator[tuple[str, click.Command]]:
+    for name, group in groups():
+        asked = click.Context(group)
+        for child in group.list_commands(asked):
+            found = group.get_command(asked, child)
+            assert found is not None
+            yield f"{name} {child}".strip(), found
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands_of()))
+def test_every_option_says_what_it_is_for(path: str, command: click.Command) -> None:
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert [one.name for one in options if not one.help] == [], path
