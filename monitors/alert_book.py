@@ -16,10 +16,11 @@ from monitors.alert_folds import Folds, Look
 from monitors.alert_life import life
 from monitors.alert_state import BOOK, Adopted, AlertState, load, store
 from monitors.alerts import OPEN
+from monitors.base_buckets import BaseBuckets
 from monitors.change_log import ChangeLog, Packages
 from monitors.roll_ups import longer
 from monitors.table import TablePartition
-from monitors.windows import Series, Window, WindowId, Windows, window_span
+from monitors.windows import Series, Window, WindowId, window_span
 from schemas.deployment import CHANGE, AlertRule, Deployment, Span
 from schemas.observation import AlertEvent, Kind
 
@@ -74,7 +75,7 @@ class AlertBook:
         return self._adopted
 
     def judge_buckets(
-        self, windows: Windows, packages: Packages, watermark: int, changed: Iterable[tuple[Series, int]]
+        self, buckets: BaseBuckets, packages: Packages, watermark: int, changed: Iterable[tuple[Series, int]]
     ) -> dict[str, int]:
         """Find the evidence of base buckets that closed or changed; the first bucket that is news, by segment."""
         deployment = self._definition
@@ -82,7 +83,7 @@ class AlertBook:
             return {}
         rules = (rule for state in self._states.values() for rule in state.rules)
         return self._log.update(
-            windows,
+            buckets,
             deployment.settings,
             names=[feature.name for feature in deployment.features],
             segments={rule.segment for rule in rules if rule.metric == CHANGE},

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 import numpy as np
 
+from monitors.base_buckets import BaseBuckets
 from monitors.change import LEAST_ROWS, Reference, reference_of
 from monitors.change_fold import Bucket
 from monitors.spans import span_end
 from monitors.summary import Counts
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
-from monitors.windows import Series, Windows, window_of
+from monitors.windows import Series, window_of
 from schemas.deployment import CHANGE_CLEAR_WINDOWS, Settings
 from schemas.observation import Kind
 from schemas.package import Package
@@ -82,7 +83,7 @@ class ChangeLog:
 
     def update(
         self,
-        windows: Windows,
+        buckets: BaseBuckets,
         settings: Settings,
         *,
         names: Sequence[str],
@@ -97,21 +98,21 @@ class ChangeLog:
         boundary_ms = max(self._cursor.boundary_ms, window_of(watermark - settings.grace_ms, settings.bucket)[0])
         due: dict[str, set[int]] = {segment: set() for segment in segments}
         for segment, start_ms in self._cursor.held:
-            if windows.is_as_counted(start_ms):
+            if buckets.is_as_counted(start_ms):
                 due.get(segment, set()).add(start_ms)
         chosen = frozenset(models)
         for series, start_ms in changed:
             if series.kind is Kind.FEATURES and series.model in chosen and start_ms < self._cursor.boundary_ms:
                 self._stacked.pop((series.model, series.segment, start_ms), None)
-                if windows.is_as_counted(start_ms):
+                if buckets.is_as_counted(start_ms):
                     due.get(series.segment, set()).add(start_ms)
         held: list[tuple[str, int]] = []
         first: dict[str, int] = {}
         for segment in sorted(due):
             every = [Series(Kind.FEATURES, model, segment) for model in sorted(chosen)]
             for each in every:
-                due[segment].update(windows.starts(each, self._cursor.boundary_ms, boundary_ms))
-            judge = _Judge(self, windows, names, segment, every, serving, packages)
+                due[segment].update(buckets.starts(each, self._cursor.boundary_ms, boundary_ms))
+            judge = _Judge(self, buckets, names, segment, every, serving, packages)
             changes = judge.run(sorted(due[segment]), boundary_ms)
             held += [(segment, start_ms) for start_ms in judge.held]
             if changes:
@@ -169,13 +170,13 @@ class ChangeLog:
             self._references[package.digest] = reference_of(package.baseline, names)
         return self._references[package.digest]
 
-    def stacked(self, windows: Windows, reference: Reference, series: Series, start_ms: int) -> Counts:
+    def stacked(self, buckets: BaseBuckets, reference: Reference, series: Series, start_ms: int) -> Counts:
         """The counts of a bucket, all features behind each other; the last few are kept."""
         key = series.model, series.segment, start_ms
         if key not in self._stacked:
             if len(self._stacked) >= _STACKED:
                 self._stacked.clear()
-            self._stacked[key] = reference.stacked(windows.bucket(series, start_ms))
+            self._stacked[key] = reference.stacked(buckets.bucket(series, start_ms))
         return self._stacked[key]
 
     def before(self, segment: str, start_ms: int) -> Iterator[tuple[int, Evidence]]:
@@ -202,14 +203,14 @@ class _Judge:
     def __init__(
         self,
         log: ChangeLog,
-        windows: Windows,
+        buckets: BaseBuckets,
         names: Sequence[str],
         segment: str,
         series: list[Series],
         serving: Serving,
         packages: Packages,
     ) -> None:
-        self._log, self._windows = log, windows
+        self._log, self._buckets = log, buckets
         self._names, self._segment, self._series = names, segment, series
         self._serving, self._packages = serving, packages
         self.held: list[int] = []
@@ -233,14 +234,14 @@ class _Judge:
         return changes
 
     def _from(self, start_ms: int, end_ms: int) -> list[int]:
-        return sorted({at for series in self._series for at in self._windows.starts(series, start_ms, end_ms)})
+        return sorted({at for series in self._series for at in self._buckets.starts(series, start_ms, end_ms)})
 
     def _judge(self, start_ms: int) -> tuple[Evidence | None, bool]:
         """What is found of a bucket, and whether it is news."""
         rows = {
-            series.model: self._windows.bucket(series, start_ms).count("rows")
+            series.model: self._buckets.bucket(series, start_ms).count("rows")
             for series in self._series
-            if self._windows.starts(series, start_ms, start_ms + 1)
+            if self._buckets.starts(series, start_ms, start_ms + 1)
         }
         model = self._serving(start_ms, rows)
         package = None if model is None else self._packages(model)
@@ -266,7 +267,7 @@ class _Judge:
     def _carried(self, model: str, start_ms: int) -> tuple[int, int]:
         """Where the small buckets begin that are carried into this one, and how many rows they have."""
         for _, found in self._log.before(self._segment, start_ms):
-            if found.model == model and not found.log_e and self._windows.is_as_counted(found.first_ms):
+            if found.model == model and not found.log_e and self._buckets.is_as_counted(found.first_ms):
                 return found.first_ms, found.rows
             break
         return start_ms, 0
@@ -275,7 +276,7 @@ class _Judge:
         """Where the fifth judged bucket before this one begins; None where a champion has not served so many."""
         units = 1
         for _, found in self._log.before(self._segment, first_ms):
-            if found.model != model or not self._windows.is_as_counted(found.first_ms):
+            if found.model != model or not self._buckets.is_as_counted(found.first_ms):
                 return None
             if found.log_e:
                 units += 1
@@ -284,7 +285,7 @@ class _Judge:
         return None
 
     def _pooled(self, reference: Reference, series: Series, from_ms: int, to_ms: int) -> Counts:
-        starts = self._windows.starts(series, from_ms, to_ms + 1)
-        stacked = [self._log.stacked(self._windows, reference, series, at) for at in starts]
+        starts = self._buckets.starts(series, from_ms, to_ms + 1)
+        stacked = [self._log.stacked(self._buckets, reference, series, at) for at in starts]
         pooled: Counts = np.sum(stacked, axis=0)
         return pooled

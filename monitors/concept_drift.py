@@ -19,9 +19,10 @@ from hashlib import blake2b
 
 import msgspec
 
+from monitors.base_buckets import BaseBuckets
 from monitors.detectors import DETECTORS, Detector
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
-from monitors.windows import Series, Windows, window_of
+from monitors.windows import Series, window_of
 from schemas.deployment import Deployment
 from schemas.observation import Detection, Kind
 from schemas.package import Package, TargetType
@@ -70,7 +71,7 @@ class ConceptDrift:
 
     def evaluate(
         self,
-        windows: Windows,
+        buckets: BaseBuckets,
         deployment: Deployment,
         packages: Callable[[str], Package | None],
         resolved_ms: int,
@@ -86,17 +87,17 @@ class ConceptDrift:
                 revised.setdefault(series.model, []).append(start_ms)
         resolved_ms = window_of(resolved_ms, deployment.settings.bucket)[0]
         left = MOST_UPDATES
-        known = {series.model for series in windows.of_kind(Kind.LOSSES)}
+        known = {series.model for series in buckets.of_kind(Kind.LOSSES)}
         for model in sorted(known, key=lambda each: (each != champion, each)):
             package = packages(model)
             if package is not None:
                 names: list[str] = [name for name in asked if name in DETECTORS and _fits(name, package)]
-                left = yield from self._go_on(windows, model, names, resolved_ms, revised.get(model, []), left)
+                left = yield from self._go_on(buckets, model, names, resolved_ms, revised.get(model, []), left)
         for model in self._starts.keys() - known - {champion}:
             self._forget(model)
 
     def _go_on(
-        self, windows: Windows, model: str, names: list[str], resolved_ms: int, changed: list[int], left: int
+        self, buckets: BaseBuckets, model: str, names: list[str], resolved_ms: int, changed: list[int], left: int
     ) -> Generator[Detection, None, int]:
         """Read one model's losses; answers how many updates are left."""
         series = Series(Kind.LOSSES, model, "")
@@ -108,12 +109,12 @@ class ConceptDrift:
         revised = [start_ms for start_ms in changed if start_ms < next_ms]
         if revised:
             again_ms = min(revised) if again_ms is None else min(again_ms, *revised)
-        if again_ms is not None and resolved_ms != since_ms and not windows.starts(series, next_ms, until_ms):
+        if again_ms is not None and resolved_ms != since_ms and not buckets.starts(series, next_ms, until_ms):
             next_ms, again_ms, since_ms = again_ms, None, resolved_ms
-        for start_ms in windows.starts(series, next_ms, until_ms):
+        for start_ms in buckets.starts(series, next_ms, until_ms):
             if left <= 0:
                 break
-            yield from self._read(windows, series, start_ms, names)
+            yield from self._read(buckets, series, start_ms, names)
             next_ms, left = start_ms + 1, left - len(names) * self._known[model][start_ms].rows
         reading = _Reading(next_ms, again_ms, since_ms)
         if reading != before:
@@ -159,12 +160,12 @@ class ConceptDrift:
         self._changed.clear()
         self._moved.clear()
 
-    def _read(self, windows: Windows, series: Series, start_ms: int, names: list[str]) -> Iterator[Detection]:
+    def _read(self, buckets: BaseBuckets, series: Series, start_ms: int, names: list[str]) -> Iterator[Detection]:
         known, starts = self._known.setdefault(series.model, {}), self._starts[series.model]
         at = bisect_left(starts, start_ms)
         before = known[starts[at - 1]].states if at else {}
         detectors = {name: self._detector(name, before.get(name), start_ms) for name in names}
-        listed = windows.bucket(series, start_ms).losses
+        listed = buckets.bucket(series, start_ms).losses
         times_ms, losses = ([], []) if listed is None else (column.tolist() for column in listed.in_order())
         found = {
             name: [time_ms for time_ms, loss in zip(times_ms, losses, strict=True) if detector.update(loss)]

@@ -26,7 +26,8 @@ from monitors.diagnosis_inputs import signs_of_inputs
 from monitors.diagnosis_outcomes import signs_of_outcomes
 from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
-from monitors.windows import Series, WindowId, Windows, window_of
+from monitors.window_book import WindowBook
+from monitors.windows import Series, WindowId, window_of
 from schemas.deployment import Deployment, Settings
 from schemas.diagnosis import Cause, Diagnosis, Evidence, Sign
 from schemas.observation import Detection, Kind, Reason
@@ -75,7 +76,7 @@ class DiagnosisBook:
         self._changed: set[_Of] = set()
         self._expired_ms = _BEGINNING_MS
 
-    def mark(self, windows: Windows, settings: Settings, changed: Iterable[tuple[Series, int]]) -> None:
+    def mark(self, windows: WindowBook, settings: Settings, changed: Iterable[tuple[Series, int]]) -> None:
         """Note the windows of buckets that changed."""
         for series, bucket_ms in changed:
             if series.segment or not series.model or series.kind not in RESTS_ON:
@@ -85,14 +86,14 @@ class DiagnosisBook:
                 self._inputs.pop(window, None)
             self._note(windows, window)
 
-    def mark_detections(self, windows: Windows, settings: Settings, found: Iterable[Detection]) -> None:
+    def mark_detections(self, windows: WindowBook, settings: Settings, found: Iterable[Detection]) -> None:
         """Note the windows of what detectors found, or take back."""
         for one in found:
             self._note(windows, _Of(*window_of(one.bucket_ms, settings.accuracy_window), one.model))
 
     def evaluate(
         self,
-        windows: Windows,
+        windows: WindowBook,
         concept: ConceptDrift,
         deployment: Deployment,
         packages: Callable[[str], Package | None],
@@ -143,13 +144,13 @@ class DiagnosisBook:
         ready = ((-silent_ms, window) for window, silent_ms in silent.items() if silent_ms >= EVERY_MS)
         return [window for window in closed if window not in silent] + [one for _, one in nsmallest(TURNS, ready)]
 
-    def _note(self, windows: Windows, window: _Of) -> None:
+    def _note(self, windows: WindowBook, window: _Of) -> None:
         if window.start_ms < self._expired_ms or window in self._due or not _is_whole(windows, window):
             return
         told = self._told.get(window)
         if told is not None:
             self._tell(window, msgspec.structs.replace(told, dirty=True))
-        elif windows.starts(Series(Kind.FEATURES, window.model, ""), window.start_ms, window.end_ms):
+        elif windows.buckets.starts(Series(Kind.FEATURES, window.model, ""), window.start_ms, window.end_ms):
             self._tell(window, _Told())
             for other in [other for other in self._told if other[:2] == window[:2]]:
                 self._tell(other, msgspec.structs.replace(self._told[other], dirty=True))  # it was replaced
@@ -163,7 +164,7 @@ class DiagnosisBook:
             self._due.discard(window)
 
     def _diagnosed(
-        self, windows: Windows, concept: ConceptDrift, deployment: Deployment, package: Package, window: _Of
+        self, windows: WindowBook, concept: ConceptDrift, deployment: Deployment, package: Package, window: _Of
     ) -> Diagnosis:
         accuracy = _sum(windows, window, Kind.ACCURACY)
         inputs = self._signs_of_inputs(windows, deployment, package, window)
@@ -186,7 +187,7 @@ class DiagnosisBook:
         )
 
     def _signs_of_inputs(
-        self, windows: Windows, deployment: Deployment, package: Package, window: _Of
+        self, windows: WindowBook, deployment: Deployment, package: Package, window: _Of
     ) -> tuple[Sign, ...]:
         kept = self._inputs.get(window)
         if kept is None or kept[0] != deployment.revision:
@@ -203,7 +204,7 @@ class DiagnosisBook:
         return key_of(DIAGNOSIS, self._deployment, *window)
 
 
-def _is_whole(windows: Windows, window: _Of) -> bool:
+def _is_whole(windows: WindowBook, window: _Of) -> bool:
     return all(windows.is_whole(_window_id(window, kind)) for kind in RESTS_ON)
 
 
@@ -211,7 +212,7 @@ def _window_id(window: _Of, kind: Kind) -> WindowId:
     return WindowId(window.start_ms, window.end_ms, Series(kind, window.model, ""))
 
 
-def _sum(windows: Windows, window: _Of, kind: Kind) -> Summary:
+def _sum(windows: WindowBook, window: _Of, kind: Kind) -> Summary:
     return windows.summary(_window_id(window, kind))
 
 

@@ -26,6 +26,7 @@ import msgspec
 
 from monitors.alert_book import BOOK, AlertBook
 from monitors.alert_state import Adopted
+from monitors.base_buckets import BaseBuckets
 from monitors.concept_drift import CHECKPOINT, ConceptDrift
 from monitors.diagnosis_book import DIAGNOSIS, RESTS_ON, DiagnosisBook
 from monitors.fair_windows import FairWindows
@@ -43,7 +44,8 @@ from monitors.valuation import at_risk_of, content_digest, counted, metrics_of_w
 from monitors.verdict_book import VERDICT, VerdictBook
 from monitors.watermark import Watermarks
 from monitors.whole import package_of
-from monitors.windows import KEY_KINDS, Reading, Window, WindowId, Windows, window_of
+from monitors.window_book import KEY_KINDS, WindowBook
+from monitors.windows import Reading, Window, WindowId, window_of
 from schemas.deployment import Compare, Deployment, Settings
 from schemas.diagnosis import Diagnosis
 from schemas.observation import (
@@ -90,7 +92,7 @@ class Effects:
 
 @dataclass(slots=True)
 class _Book:
-    windows: Windows
+    windows: WindowBook
     alerts: AlertBook
     verdicts: VerdictBook
     concept: ConceptDrift
@@ -176,7 +178,7 @@ class Evaluator:
             raise StateFormatError(message) from error
 
     def _book(self, name: str) -> _Book:
-        windows = Windows(self._table, name)
+        windows = WindowBook(self._table, name)
         alerts, verdicts = AlertBook(self._table, name, self._kinds), VerdictBook(self._table, name)
         return _Book(
             windows,
@@ -200,7 +202,7 @@ class Evaluator:
         changed = book.windows.settle(deployment.settings, roll_ups(deployment.settings, self._kinds))
         book.diagnoses.mark(book.windows, deployment.settings, changed)
         read_ms = self._expected(book, deployment.settings)
-        age_ms = 0 if watermark is None else book.age.of(book.windows, deployment, watermark)
+        age_ms = 0 if watermark is None else book.age.of(book.windows.buckets, deployment, watermark)
         old_ms = None if watermark is None else watermark - age_ms
         book.fair.touch(changed, deployment.settings, old_ms)
         told: list[WindowId] = []
@@ -222,10 +224,12 @@ class Evaluator:
                 told.append(window_id)
         news = {}
         if watermark is not None:
-            news = book.alerts.judge_buckets(book.windows, view.package, watermark, changed)
-            effects.verdicts += book.verdicts.evaluate(book.windows, deployment, view.package, watermark, age_ms)
+            news = book.alerts.judge_buckets(book.windows.buckets, view.package, watermark, changed)
+            effects.verdicts += book.verdicts.evaluate(
+                book.windows.buckets, deployment, view.package, watermark, age_ms
+            )
             detections = list(
-                book.concept.evaluate(book.windows, deployment, view.package, watermark - age_ms, changed)
+                book.concept.evaluate(book.windows.buckets, deployment, view.package, watermark - age_ms, changed)
             )
             effects.detections += detections
             book.diagnoses.mark_detections(book.windows, deployment.settings, detections)
@@ -243,7 +247,7 @@ class Evaluator:
                 book.alerts.adopted,
                 effects.alerts[alerts:],
                 effects.verdicts[verdicts:],
-                lambda: _labelled(book.windows, book.alerts.adopted),
+                lambda: _labelled(book.windows.buckets, book.alerts.adopted),
             )
 
     def _expected(self, book: _Book, settings: Settings) -> dict[Kind, int | None]:
@@ -320,7 +324,7 @@ def current_values(
     They are given as of open windows: `closed`, `revision` and so `final` are about emission, not about values.
     """
     chosen = tuple(METRICS.values() if definitions is None else definitions)
-    windows = Windows(table, deployment.name)
+    windows = WindowBook(table, deployment.name)
     for window_id in windows.spans(deployment.settings):
         package = package_of(view.package, window_id.series.model)
         if package is not None:
@@ -353,7 +357,7 @@ def _is_over(
     return watermark is not None and watermark >= window_id.end_ms + settings.grace_ms
 
 
-def _with_a_turn(windows: Windows, view: View, tick_ms: int, wait_ms: int) -> list[WindowId]:
+def _with_a_turn(windows: WindowBook, view: View, tick_ms: int, wait_ms: int) -> list[WindowId]:
     """The windows to look at: every open one, and of the closed ones that may speak those that have waited longest."""
     opened = [window_id for window_id in windows.due if not windows.windows[window_id].closed]
     ready = [
@@ -398,14 +402,14 @@ def _expire_kind(book: _Book, kind: Kind, settings: Settings, clock_ms: int) -> 
         book.alerts.refold()
 
 
-def _labelled(windows: Windows, champions: Adopted) -> int:
+def _labelled(buckets: BaseBuckets, champions: Adopted) -> int:
     """Labelled rows of whoever was champion when their bucket began."""
     total = 0
-    for series in windows.of_kind(Kind.ACCURACY):
+    for series in buckets.of_kind(Kind.ACCURACY):
         if not series.segment:
-            every = windows.starts(series, -_FOR_EVER_MS, _FOR_EVER_MS)
+            every = buckets.starts(series, -_FOR_EVER_MS, _FOR_EVER_MS)
             own = (start_ms for start_ms in every if champions.at(start_ms) == series.model)
-            total += sum(one.count("matched") for one in windows.each_count(series, own, ("matched",)))
+            total += sum(one.count("matched") for one in buckets.each_count(series, own, ("matched",)))
     return total
 
 

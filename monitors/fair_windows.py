@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping
 from monitors.fair_holdout import holdout_tallies
 from monitors.metrics.parity import Groups
 from monitors.metrics.tallies import Tally, tally
-from monitors.windows import Series, WindowId, Windows, window_at
+from monitors.window_book import WindowBook
+from monitors.windows import Series, WindowId, window_at
 from schemas.deployment import Settings
 from schemas.fairness import Fairness
 from schemas.observation import Kind
@@ -46,7 +47,7 @@ def reference_of(feature: str, fairness: Fairness) -> str:
 class FairWindows:
     """Over the windows of one deployment."""
 
-    def __init__(self, windows: Windows) -> None:
+    def __init__(self, windows: WindowBook) -> None:
         self._windows = windows
         self._unresolved = {window_id for window_id, one in windows.windows.items() if one.resolved is False}
         self._fairness = Fairness()
@@ -77,7 +78,7 @@ class FairWindows:
         self._unresolved -= of_age
         for window_id in sorted(beside | of_age):
             window = self._windows.windows.get(window_id)
-            holds_rows = self._windows.starts(window_id.series, window_id.start_ms, window_id.end_ms)
+            holds_rows = self._windows.buckets.starts(window_id.series, window_id.start_ms, window_id.end_ms)
             if window is not None and holds_rows and not window.dirty:
                 window.dirty = True
                 self._windows.change(window_id)
@@ -107,9 +108,9 @@ class FairWindows:
         feature = protected_feature(window_id.series.segment, self._fairness)
         return [
             window_id._replace(series=series)
-            for series in self._windows.beside(window_id.series)
+            for series in self._windows.buckets.beside(window_id.series)
             if protected_feature(series.segment, self._fairness) == feature
-            and self._windows.starts(series, window_id.start_ms, window_id.end_ms)
+            and self._windows.buckets.starts(series, window_id.start_ms, window_id.end_ms)
         ]
 
     def _tally(self, window_id: WindowId, package: Package) -> Tally:

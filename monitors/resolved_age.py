@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
+from monitors.base_buckets import BaseBuckets
 from monitors.resolved import AGE_RESTS_ON, resolved_age_ms
 from monitors.table import TablePartition, key_of, opened, sealed
-from monitors.windows import Series, Windows, window_of
+from monitors.windows import Series, window_of
 from schemas.deployment import DAY_MS, Deployment
 from schemas.observation import Kind
 
@@ -39,7 +40,7 @@ class ResolvedAge:
         self._learned = None if stored is None else msgspec.msgpack.decode(opened(stored), type=_Learned)
         self._changed = False
 
-    def of(self, windows: Windows, deployment: Deployment, watermark: int) -> int:
+    def of(self, buckets: BaseBuckets, deployment: Deployment, watermark: int) -> int:
         """The age in ms, as of the watermark."""
         settings = deployment.settings
         if settings.resolved_after_ms:
@@ -47,8 +48,8 @@ class ResolvedAge:
         now = window_of(watermark, settings.accuracy_window)[0], watermark - watermark % DAY_MS
         if self._is_due(*now):
             series = Series(Kind.ACCURACY, deployment.champion.digest, "")
-            starts = windows.starts(series, *_EVER)
-            rows = zip(starts, windows.each_count(series, starts, AGE_RESTS_ON), strict=True)
+            starts = buckets.starts(series, *_EVER)
+            rows = zip(starts, buckets.each_count(series, starts, AGE_RESTS_ON), strict=True)
             self._learned = _Learned(now[0], resolved_age_ms(rows, settings.bucket, watermark), now[1])
             self._changed = True
         age_ms = None if self._learned is None else self._learned.age_ms

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
+from monitors.base_buckets import BaseBuckets
 from monitors.betting import WIDTH
 from monitors.fixed_point import as_float
 from monitors.folds.losses import NAMES
@@ -27,7 +28,7 @@ from monitors.spans import span_end
 from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from monitors.verdict import ALPHA, Judged, Pairs, judge, stands
-from monitors.windows import Series, Windows, window_of
+from monitors.windows import Series, window_of
 from schemas.deployment import Deployment
 from schemas.observation import Decision, Entry, Finding, Kind, Verdict
 from schemas.package import Package
@@ -158,7 +159,7 @@ class VerdictBook:
             self._changed.add(series)
 
     def evaluate(
-        self, windows: Windows, deployment: Deployment, packages: Packages, watermark: int, age_ms: int
+        self, buckets: BaseBuckets, deployment: Deployment, packages: Packages, watermark: int, age_ms: int
     ) -> Iterator[Verdict]:
         """What there is to tell, with everything older than `age_ms` resolved."""
         cut_ms = window_of(watermark - age_ms, deployment.settings.bucket)[0]
@@ -167,20 +168,20 @@ class VerdictBook:
         for series in sorted(self._pairs):
             beside = self._pairs[series]
             serves = _serves(series, deployment)
-            if not (serves or windows.starts(series, _BEGINNING_MS, _END_MS)):
+            if not (serves or buckets.starts(series, _BEGINNING_MS, _END_MS)):
                 del self._pairs[series]
                 self._changed.add(series)
                 continue
-            goes_on = serves or bool(windows.starts(series, beside.resolved_ms, _END_MS))
+            goes_on = serves or bool(buckets.starts(series, beside.resolved_ms, _END_MS))
             if not (beside.revised or (goes_on and (cut_ms > beside.resolved_ms or window_ms[0] > beside.said_ms))):
                 continue
             champion, challenger = packages(series.segment), packages(series.model)
             if champion is None or challenger is None:
                 continue
             look = _Look(beside, deployment, pair_scale(champion, challenger))
-            news = look.go_on(windows, series, max(cut_ms, beside.resolved_ms))
+            news = look.go_on(buckets, series, max(cut_ms, beside.resolved_ms))
             self._changed.add(series)
-            ends = goes_on and not (serves or windows.starts(series, beside.resolved_ms, _END_MS))
+            ends = goes_on and not (serves or buckets.starts(series, beside.resolved_ms, _END_MS))
             if news or ends or (goes_on and window_ms[0] > beside.said_ms):
                 beside.said_ms, beside.sequence = window_ms[0], beside.sequence + 1
                 yield look.said(series, window_ms, NAMES[champion.target.type])
@@ -216,22 +217,22 @@ class _Look:
         self._alpha = ALPHA / beside.rivals
         self._margin = deployment.settings.challenger_margin
 
-    def go_on(self, windows: Windows, series: Series, until_ms: int) -> bool:
+    def go_on(self, buckets: BaseBuckets, series: Series, until_ms: int) -> bool:
         """Take in what was revised and what is newly resolved; whether a verdict was given or retracted."""
         beside, news = self._beside, False
         if beside.revised and beside.resolved_ms > _BEGINNING_MS:
             news = self._retract() | self._decide(beside.resolved_ms)
         beside.revised = False
-        for start_ms in windows.starts(series, beside.resolved_ms, until_ms):
-            beside.resolved.add(windows.bucket(series, start_ms))
+        for start_ms in buckets.starts(series, beside.resolved_ms, until_ms):
+            beside.resolved.add(buckets.bucket(series, start_ms))
             if beside.counted_ms is None:
                 beside.counted_ms = start_ms
-            beside.leave_out(paired=windows.bucket(series, start_ms))
+            beside.leave_out(paired=buckets.bucket(series, start_ms))
             news = self._decide(span_end(start_ms, self._deployment.settings.bucket)) or news
         if beside.counted_ms is not None:
             served = Series(Kind.ACCURACY, series.segment, "")
-            for start_ms in windows.starts(served, max(beside.resolved_ms, beside.counted_ms), until_ms):
-                beside.leave_out(served=windows.bucket(served, start_ms))
+            for start_ms in buckets.starts(served, max(beside.resolved_ms, beside.counted_ms), until_ms):
+                beside.leave_out(served=buckets.bucket(served, start_ms))
         beside.resolved_ms = until_ms
         return news
 

@@ -14,7 +14,8 @@ from monitors.alert_book import BOOK
 from monitors.evaluator import current_values
 from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable, opened, parts_of
-from monitors.windows import BUCKET, Series, WindowId, Windows
+from monitors.window_book import WindowBook
+from monitors.windows import BUCKET, Series, WindowId
 from schemas.deployment import CHANGE_DETECTED, DAY_MS, HOUR_MS, MINUTE_MS, AlertRule, Compare, Settings, Span
 from schemas.expectations import Timeliness
 from schemas.observation import Entry, Kind, Metric, Summary, SummaryRecord
@@ -219,7 +220,7 @@ many = st.lists(st.tuples(st.sampled_from(SERIES), st.integers(0, 110 * 24 * 4))
 def kept(placed: list[tuple[Series, int]]) -> MemoryTable:
     """Buckets that never aged, as they are before there was ageing."""
     table = MemoryTable()
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     for series, quarter in placed:
         at_ms = START_MS + quarter * 15 * MINUTE_MS
         windows.add(Entry(series.kind, series.model, series.segment, at_ms, Counts({"rows": np.array([1])}).encode()))
@@ -227,17 +228,17 @@ def kept(placed: list[tuple[Series, int]]) -> MemoryTable:
     return table
 
 
-def in_steps(table: MemoryTable, most: int, *, restarts: bool) -> list[Windows]:
+def in_steps(table: MemoryTable, most: int, *, restarts: bool) -> list[WindowBook]:
     """Aged until nothing changes any more."""
-    windows, end_ms = Windows(table, "churn"), START_MS + 115 * DAY_MS + 5 * HOUR_MS
-    steps: list[Windows] = []
+    windows, end_ms = WindowBook(table, "churn"), START_MS + 115 * DAY_MS + 5 * HOUR_MS
+    steps: list[WindowBook] = []
     for _ in range(STEPS):
         before = dict(table.rows)
         windows.age(Span.MINUTE, end_ms, most)
         windows.flush()
         if table.rows == before:
             return steps
-        windows = Windows(table, "churn") if restarts else windows
+        windows = WindowBook(table, "churn") if restarts else windows
         steps.append(windows)
     pytest.fail("it never ends")
 
@@ -258,7 +259,7 @@ def test_however_few_age_at_once_the_end_is_the_same(
 def test_in_between_what_is_whole_is_whole(placed: list[tuple[Series, int]], most: int) -> None:
     table, end_ms = kept(placed), START_MS + 115 * DAY_MS
     asked = Counter((series, START_MS + quarter // 4 * HOUR_MS) for series, quarter in placed)
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     for _ in range(5):
         windows.age(Span.MINUTE, end_ms, most)
         for (series, hour_ms), count in asked.items():
@@ -268,7 +269,7 @@ def test_in_between_what_is_whole_is_whole(placed: list[tuple[Series, int]], mos
 
 def test_a_long_past_that_never_aged_does_not_go_in_one_transaction() -> None:
     table = kept([(SERIES[0], quarter) for quarter in range(100 * 24 * 4)])
-    windows, gone = Windows(table, "churn"), []
+    windows, gone = WindowBook(table, "churn"), []
     for _ in range(100):
         before = {key for key in table.rows if key[:1] == BUCKET}
         windows.age(Span.MINUTE, START_MS + 115 * DAY_MS, 500)

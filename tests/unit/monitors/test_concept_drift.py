@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors import concept_drift
+from monitors.base_buckets import BaseBuckets
 from monitors.concept_drift import ConceptDrift
 from monitors.evaluator import Evaluator
 from monitors.folds import fold_outcomes
 from monitors.loss_list import MOST_ROWS, LossList
 from monitors.sample import sampling_hashes
 from monitors.summary import Summary as Counts
-from monitors.windows import Series, Windows
+from monitors.windows import Series
 from schemas.deployment import HOUR_MS, ChangeDetector, Span
 from schemas.observation import Detection, Entry, Kind
 from schemas.package import Target, TargetType
@@ -190,9 +191,9 @@ def test_late_labels_cost_one_reading_a_bucket_in_parts_that_restarts_go_on_with
     read: list[int] = []
     plain = ConceptDrift._read
 
-    def counted(self: ConceptDrift, windows: Windows, series: Series, start_ms: int, names: list[str]) -> Any:  # noqa: ANN401
+    def counted(self: ConceptDrift, buckets: BaseBuckets, series: Series, start_ms: int, names: list[str]) -> Any:  # noqa: ANN401
         read.append(start_ms // HOUR_MS)
-        return plain(self, windows, series, start_ms, names)
+        return plain(self, buckets, series, start_ms, names)
 
     monkeypatch.setattr(ConceptDrift, "_read", counted)
     run, clean = Watching(), Watching()

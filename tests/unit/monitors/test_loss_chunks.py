@@ -13,7 +13,8 @@ from monitors.loss_chunks import CHUNK, LossChunks, chunk_count
 from monitors.loss_list import MOST_ROWS, Hashes, LossList
 from monitors.summary import Summary, SummaryFormatError
 from monitors.table import MemoryTable, key_of, sealed
-from monitors.windows import BUCKET, Series, Windows
+from monitors.window_book import WindowBook
+from monitors.windows import BUCKET, Series
 from schemas.deployment import Settings
 from schemas.observation import Entry, Kind
 
@@ -47,15 +48,15 @@ def entry(delta: LossList) -> Entry:
     return Entry(Kind.LOSSES, "m1", "", 0, Summary(losses=delta).encode())
 
 
-def filled(delta: LossList, table: MemoryTable | None = None) -> Windows:
-    windows = Windows(table or MemoryTable(), "churn")
+def filled(delta: LossList, table: MemoryTable | None = None) -> WindowBook:
+    windows = WindowBook(table or MemoryTable(), "churn")
     windows.add(entry(delta))
     windows.flush()
     return windows
 
 
-def kept(windows: Windows) -> LossList:
-    found = windows.bucket(SERIES, 0).losses
+def kept(windows: WindowBook) -> LossList:
+    found = windows.buckets.bucket(SERIES, 0).losses
     assert found is not None
     return found
 
@@ -78,7 +79,7 @@ def test_any_deltas_in_any_batches_come_to_the_merged_list_and_the_same_bytes(
     log: list[tuple[str, list[int], str]],
 ) -> None:
     table, once = MemoryTable(), MemoryTable()
-    windows, whole = Windows(table, "churn"), Windows(once, "churn")
+    windows, whole = WindowBook(table, "churn"), WindowBook(once, "churn")
     merged = LossList.nothing()
     for what, numbers, then in log:
         hashes = np.array(numbers, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -89,7 +90,7 @@ def test_any_deltas_in_any_batches_come_to_the_merged_list_and_the_same_bytes(
         if then != "go on":
             windows.flush()
         if then == "restart":
-            windows = Windows(table, "churn")
+            windows = WindowBook(table, "churn")
     assert kept(windows).encode() == merged.encode()
     windows.settle(Settings())
     whole.settle(Settings())
@@ -102,7 +103,7 @@ def test_any_deltas_in_any_batches_come_to_the_merged_list_and_the_same_bytes(
 def test_a_list_that_is_full_keeps_the_smallest_hashes_in_any_order_and_lets_go_of_the_others() -> None:
     hashes = scattered(MOST_ROWS + 3_000)
     parts = np.split(hashes, [4_000, 9_990, 10_050, 10_051, 12_000])
-    forth, back = Windows(MemoryTable(), "churn"), Windows(MemoryTable(), "churn")
+    forth, back = WindowBook(MemoryTable(), "churn"), WindowBook(MemoryTable(), "churn")
     for some in parts:
         forth.add(entry(rows(some)))
         forth.flush()
@@ -118,7 +119,7 @@ def test_a_list_that_is_full_keeps_the_smallest_hashes_in_any_order_and_lets_go_
 def test_a_late_label_of_a_full_bucket_writes_under_two_kilobytes() -> None:
     table, hashes = Counting(), scattered(MOST_ROWS)
     filled(rows(hashes), table)
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     table.written_bytes = table.writes = 0
     before = rows(hashes[77:78])
     windows.add(entry(before.signed(-1).merged(rows(hashes[77:78], loss=0.5))))
@@ -131,7 +132,7 @@ def test_a_late_label_of_a_full_bucket_writes_under_two_kilobytes() -> None:
 def test_a_list_from_before_there_were_chunks_is_read_and_leaves_its_bucket_when_it_changes() -> None:
     old, table = rows(scattered(500)), MemoryTable()
     table.set(key_of(BUCKET, *PLACE), sealed(Summary(losses=old).encode()))
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     assert kept(windows).encode() == old.encode()
     windows.flush()
     assert len(table.rows) == 1
@@ -139,19 +140,19 @@ def test_a_list_from_before_there_were_chunks_is_read_and_leaves_its_bucket_when
     windows.add(entry(late))
     windows.settle(Settings())
     windows.flush()
-    fresh = Windows(MemoryTable(), "churn")
+    fresh = WindowBook(MemoryTable(), "churn")
     fresh.add(entry(old.merged(late)))
     fresh.settle(Settings())
     fresh.flush()
     assert table.rows == fresh._table.rows  # type: ignore[attr-defined]  # a look inside, for the test
-    assert kept(Windows(table, "churn")).encode() == old.merged(late).encode()
+    assert kept(WindowBook(table, "churn")).encode() == old.merged(late).encode()
 
 
 def test_what_expires_leaves_nothing_in_the_table() -> None:
     table = MemoryTable()
     windows = filled(rows(scattered(1_000)), table)
     windows.settle(Settings())
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     windows.settle(Settings())
     windows.expire_buckets(Kind.LOSSES, 1)
     windows.flush()

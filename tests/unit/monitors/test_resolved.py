@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.demo.bookings import bookings
+from monitors.base_buckets import BaseBuckets
 from monitors.delay import DELAY, DELAY_BINS, delay_bins
 from monitors.evaluator import Evaluator
 from monitors.folds import fold_outcomes, fold_predictions
@@ -26,7 +27,7 @@ from monitors.resolved_age import ResolvedAge
 from monitors.rollup import Buckets
 from monitors.summary import Summary
 from monitors.table import MemoryTable
-from monitors.windows import Series, Windows
+from monitors.windows import Series
 from schemas.actual import ActualColumns, decode_actuals, encode_actuals
 from schemas.deployment import DAY_MS, Deployment, Model, Settings, Span
 from schemas.observation import Entry, Kind, Metric, Progress, Reason
@@ -133,9 +134,9 @@ def evaluated(*, in_the_end: bool = False) -> tuple[Buckets, list[Metric]]:
         Progress(Topic.PREDICTIONS, 0, 0, caught_up=True, tick_ms=0, event_ms={"bookings": AS_OF_MS}), View()
     ).metrics
     evaluator.flush()
-    windows = Windows(table, "bookings")
+    kept = BaseBuckets(table, "bookings")
     ever = -(1 << 62), 1 << 62
-    return Buckets((SERIES, start, windows.bucket(SERIES, start)) for start in windows.starts(SERIES, *ever)), said
+    return Buckets((SERIES, start, kept.bucket(SERIES, start)) for start in kept.starts(SERIES, *ever)), said
 
 
 @cache
@@ -253,19 +254,19 @@ def test_buckets_from_before_delays_were_kept_are_no_part_of_the_curve() -> None
 
 
 def test_an_age_that_nothing_was_old_enough_for_is_looked_for_again_on_the_next_day() -> None:
-    windows, table = Windows(MemoryTable(), "bookings"), MemoryTable()
+    buckets, table = BaseBuckets(MemoryTable(), "bookings"), MemoryTable()
     noon_ms = 10 * DAY_MS + DAY_MS // 2
 
     def say(series: Series, start_ms: int, delta: Summary) -> None:
-        windows.add(Entry(series.kind, series.model, series.segment, start_ms, delta.encode()))
+        buckets.add(series, start_ms, delta.copy())
 
     say(*bucket(0, 999, d1=998))
     age = ResolvedAge(table, "bookings")
-    assert age.of(windows, DEPLOYMENT, noon_ms) == SETTINGS.horizon_ms
+    assert age.of(buckets, DEPLOYMENT, noon_ms) == SETTINGS.horizon_ms
     say(*bucket(1, 1_000, d1=1_000))
-    assert age.of(windows, DEPLOYMENT, noon_ms + 1) == SETTINGS.horizon_ms
+    assert age.of(buckets, DEPLOYMENT, noon_ms + 1) == SETTINGS.horizon_ms
     age.flush()
-    assert ResolvedAge(table, "bookings").of(windows, DEPLOYMENT, noon_ms + DAY_MS) == DAY_MS
+    assert ResolvedAge(table, "bookings").of(buckets, DEPLOYMENT, noon_ms + DAY_MS) == DAY_MS
 
 
 told = st.builds(
@@ -281,29 +282,29 @@ told = st.builds(
 def test_the_age_alone_is_that_of_the_cohort_and_needs_few_vectors(
     rows: list[tuple[Series, int, Summary]], day: int
 ) -> None:
-    windows = Windows(table := MemoryTable(), "bookings")
+    buckets = BaseBuckets(table := MemoryTable(), "bookings")
     for series, start_ms, delta in rows:
-        windows.add(Entry(series.kind, series.model, series.segment, start_ms, delta.encode()))
-    windows.flush()
+        buckets.add(series, start_ms, delta.copy())
+    buckets.flush()
     every = sorted((start_ms, summary) for _, start_ms, summary in rows)
     cohort = resolved_cohort(every, curve_of(every, Span.DAY, day * DAY_MS), Span.DAY, day * DAY_MS)
     starts = [start_ms for start_ms, _ in every]
-    for each in (windows, Windows(table, "bookings")):
+    for each in (buckets, BaseBuckets(table, "bookings")):
         read = zip(starts, each.each_count(SERIES, starts, AGE_RESTS_ON), strict=True)
         assert resolved_age_ms(read, Span.DAY, day * DAY_MS) == (None if cohort is None else cohort.age_ms)
 
 
 def test_looking_for_the_age_leaves_no_bucket_in_memory() -> None:
     table = MemoryTable()
-    windows = Windows(table, "bookings")
+    buckets = BaseBuckets(table, "bookings")
     for day in range(300):
         series, start_ms, delta = bucket(day, 1_000, d1=990)
-        windows.add(Entry(series.kind, series.model, series.segment, start_ms, delta.encode()))
-    windows.flush()
-    windows = Windows(table, "bookings")
+        buckets.add(series, start_ms, delta.copy())
+    buckets.flush()
+    buckets = BaseBuckets(table, "bookings")
     tracemalloc.start()
     try:
-        assert ResolvedAge(table, "bookings").of(windows, DEPLOYMENT, 400 * DAY_MS) == DAY_MS
+        assert ResolvedAge(table, "bookings").of(buckets, DEPLOYMENT, 400 * DAY_MS) == DAY_MS
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -8,7 +8,8 @@ import pytest
 
 from monitors.summary import Summary, SummaryFormatError
 from monitors.table import MemoryTable, StateFormatError
-from monitors.windows import Series, WindowId, Windows
+from monitors.window_book import WindowBook
+from monitors.windows import Series, WindowId
 from schemas.deployment import DAY_MS, HOUR_MS, Span
 from schemas.observation import Entry, Kind
 from tests.unit.monitors.evaluator_scene import SETTINGS, delta
@@ -19,7 +20,7 @@ FIRST_DAY = WindowId(0, DAY_MS, ROWS)
 
 
 def test_a_window_is_the_sum_of_the_buckets_that_start_inside_it() -> None:
-    windows = Windows(MemoryTable(), "churn")
+    windows = WindowBook(MemoryTable(), "churn")
     for hour in (0, 1, 23, 24):
         windows.add(delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=10))
     windows.settle(DAILY)
@@ -29,22 +30,22 @@ def test_a_window_is_the_sum_of_the_buckets_that_start_inside_it() -> None:
 
 def test_a_window_that_was_read_sees_later_deltas_before_and_after_a_restart() -> None:
     table = MemoryTable()
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
     assert windows.summary(FIRST_DAY).count("rows") == 10
     windows.add(delta(Kind.PREDICTIONS, 0, rows=5))
     windows.add(delta(Kind.PREDICTIONS, HOUR_MS, rows=1))
     assert windows.summary(FIRST_DAY).count("rows") == 16
     windows.flush()
-    assert Windows(table, "churn").summary(FIRST_DAY).count("rows") == 16
+    assert WindowBook(table, "churn").summary(FIRST_DAY).count("rows") == 16
 
 
 def test_a_bucket_of_an_unknown_deployment_waits_for_its_settings_even_over_a_restart() -> None:
     table = MemoryTable()
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
     windows.flush()
-    restored = Windows(table, "churn")
+    restored = WindowBook(table, "churn")
     assert not restored.due
     restored.settle(DAILY)
     assert restored.due == {FIRST_DAY}
@@ -52,7 +53,7 @@ def test_a_bucket_of_an_unknown_deployment_waits_for_its_settings_even_over_a_re
 
 def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() -> None:
     table = MemoryTable()
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
     windows.add(delta(Kind.PREDICTIONS, DAY_MS, rows=10))
     windows.settle(DAILY)
@@ -62,7 +63,7 @@ def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() 
     windows.settle(DAILY)
     windows.flush()
     assert windows.due == {WindowId(DAY_MS, 2 * DAY_MS, ROWS)}
-    assert Windows(table, "churn").spans(DAILY) == [WindowId(DAY_MS, 2 * DAY_MS, ROWS)]
+    assert WindowBook(table, "churn").spans(DAILY) == [WindowId(DAY_MS, 2 * DAY_MS, ROWS)]
     assert windows.expire_windows(Kind.PREDICTIONS, DAY_MS)
     assert not windows.expire_windows(Kind.PREDICTIONS, DAY_MS)
     windows.flush()
@@ -72,30 +73,30 @@ def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() 
 def test_names_that_begin_alike_do_not_share_buckets() -> None:
     table = MemoryTable()
     for name in ("churn", "churn2", "ch"):
-        windows = Windows(table, name)
+        windows = WindowBook(table, name)
         windows.add(delta(Kind.PREDICTIONS, 0, rows=len(name)))
         windows.flush()
-    assert Windows(table, "churn").summary(FIRST_DAY).count("rows") == 5
+    assert WindowBook(table, "churn").summary(FIRST_DAY).count("rows") == 5
 
 
 def test_newer_formats_are_refused() -> None:
     table = MemoryTable()
-    windows = Windows(table, "churn")
+    windows = WindowBook(table, "churn")
     windows.add(delta(Kind.PREDICTIONS, 0, rows=10))
     windows.settle(DAILY)
     windows.flush()
     ((key, value),) = table.scan(b"w")
     table.set(key, b"\x09" + value[1:])
     with pytest.raises(StateFormatError, match="format 9"):
-        Windows(table, "churn")
+        WindowBook(table, "churn")
     body = bytearray(Summary({"rows": np.array([1])}).encode())
     body[1] = 9
     with pytest.raises(SummaryFormatError, match="newer"):
-        Windows(MemoryTable(), "churn").add(Entry(Kind.PREDICTIONS, "m1", "", 0, bytes(body)))
+        WindowBook(MemoryTable(), "churn").add(Entry(Kind.PREDICTIONS, "m1", "", 0, bytes(body)))
 
 
 def test_what_is_not_old_costs_nothing_when_old_buckets_are_looked_for() -> None:
-    windows = Windows(MemoryTable(), "churn")
+    windows = WindowBook(MemoryTable(), "churn")
     for hour in range(5_000):
         windows.add(delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=1))
     windows.settle(SETTINGS)
