@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +21,7 @@ from monitors.folds.custom import fold_reports
 from monitors.folds.flow import ASKED
 from monitors.folds.forgotten import fold_forgotten
 from monitors.summary import Summary as Delta
+from monitors.summary import encode_all
 from monitors.timeliness import fold_arrivals
 from schemas.custom_report import Report, read_reports
 from schemas.observation import Entry, Kind, Progress, Summary
@@ -281,10 +283,9 @@ def _records(name: str, deltas: dict[SummaryKey, Delta]) -> Iterable[Summary]:
     """Summary records of one deployment, split where they would be too large."""
     entries: list[Entry] = []
     size = 0
-    for (kind, model, segment, bucket_ms), delta in sorted(deltas.items()):
-        if delta.is_empty():
-            continue
-        body = delta.encode()
+    told = [(key, delta) for key, delta in sorted(deltas.items(), key=itemgetter(0)) if not delta.is_empty()]
+    bodies = encode_all([delta for _, delta in told])
+    for ((kind, model, segment, bucket_ms), _), body in zip(told, bodies, strict=True):
         if entries and size + len(body) > RECORD_BYTES:
             yield Summary(name, tuple(entries))
             entries, size = [], 0
