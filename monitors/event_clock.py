@@ -1,13 +1,18 @@
-"""What time it is in a partition, by its records: one wrong clock among the senders must not expire everything."""
+"""What time it is in a partition, by its records: one wrong clock among the senders must not expire everything.
+
+Nor must an input that runs ahead: what waits is not given up while an input that is behind may still bring its partner.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from statistics import median_low
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
+
+Input = TypeVar("Input")
 
 WINDOW = 1000
 
@@ -37,3 +42,33 @@ class EventClock:
     def now(self) -> int | None:
         """Event time in milliseconds; None before the first `least` records."""
         return median_low(self._times_ms) if len(self._times_ms) >= self._least else None
+
+
+class InputClocks(Generic[Input]):
+    """The time of a partition with several inputs: that of all records, but not later than one has got that is behind.
+
+    Nothing is said before all of them together, and each that is behind, have had `least` records.
+
+    >>> clocks = InputClocks[str]()
+    >>> clocks.update({"predictions": [5000, 6000, 7000], "actuals": [1000]})
+    >>> clocks.now(behind=()), clocks.now(behind={"actuals"}), clocks.now(behind={"shadows"})
+    (5000, 1000, None)
+    """
+
+    __slots__ = ("_all", "_each")
+
+    def __init__(self, least: int = 1) -> None:
+        self._all = EventClock(least)
+        self._each: defaultdict[Input, EventClock] = defaultdict(lambda: EventClock(least))
+
+    def update(self, timestamps_ms: Mapping[Input, Sequence[int]]) -> None:
+        """Event times of accepted records in milliseconds, by input, in record order."""
+        for name, times_ms in timestamps_ms.items():
+            self._all.update(times_ms)
+            self._each[name].update(times_ms)
+
+    def now(self, behind: Iterable[Input]) -> int | None:
+        """Event time in milliseconds, where these inputs are not at their ends; None where one has said too little."""
+        said = [self._all.now(), *(self._each[name].now() for name in behind)]
+        known = [time_ms for time_ms in said if time_ms is not None]
+        return min(known) if len(known) == len(said) else None

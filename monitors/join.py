@@ -30,10 +30,11 @@ Actuals
   comes later under that ID begins anew; this alone depends on what was read before it. Where there is no entry, as
   beyond the horizon, `forgotten` is said without predictions: outcomes are kept longer than entries.
 
-Age, by the partition's `EventClock`: of the newest prediction, or of the actual where there is none. Beyond the horizon
-a waiting prediction is `expired` (reason `horizon`, after a withdrawal too), an actual that met nothing is `unmatched`,
-a matched entry goes without a word. A correction of what is gone starts a new entry, `unmatched` in its turn; so does a
-challenger that comes so late, `expired` in its turn.
+Age, by the partition's `InputClocks`: of the newest prediction, or of the actual where there is none. Beyond the
+horizon a waiting prediction is `expired` (reason `horizon`, after a withdrawal too), an actual that met nothing is
+`unmatched`, a matched entry goes without a word. Where an input is behind, time is what that has reached: nothing is
+given up whose partner is on its topic already. A correction of what is gone starts a new entry, `unmatched` in its
+turn; so does a challenger that comes so late, `expired` in its turn.
 
 Law: the table's bytes, and the sum over outcomes of predictions under `value`, `label` minus predictions under the
 previous ones, depend on the records alone, not on how topics interleave or where batches are cut.
@@ -51,11 +52,13 @@ from monitors.join_batch import entries_of, meet
 from monitors.join_entry import Change, Entry
 from monitors.join_outcomes import outcome_of
 from schemas.outcome import Outcome, OutcomeKind
+from schemas.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from schemas.deployment import Deployment
 
@@ -71,15 +74,15 @@ class Joined:
 
     `writes`: new value by key of the table; None removes it. `changes`, each an outcome: those of an ID in the order of
     its records, IDs in the order of their first record (predictions before actuals).
-    `rejected`: outcomes of actuals that do not count. `event_times_ms`: of the accepted records, for the partition's
-    `EventClock`; not of those that ask to forget, whose time is that of the asking: in a history that is replayed, one
-    of them after a restart would be the whole clock, and everything beyond its horizon.
+    `rejected`: outcomes of actuals that do not count. `event_times_ms`: of the accepted records by topic, for the
+    partition's `InputClocks`; not of those that ask to forget, whose time is that of the asking: in a history that is
+    replayed, one of them after a restart would be the whole clock, and everything beyond its horizon.
     """
 
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     rejected: list[Outcome] = field(default_factory=list)
-    event_times_ms: list[int] = field(default_factory=list)
+    event_times_ms: dict[Topic, NDArray[np.int64]] = field(default_factory=dict)
 
     def outcomes(self, digests: Mapping[bytes, str]) -> list[Outcome]:
         """All outcomes as records; for the topic `join_outcomes.encode_changes` is quicker."""
@@ -109,8 +112,12 @@ def join(
     answer = {}
     for number in sorted({*entries.spans, *rejected}):
         span = entries.spans.get(number, slice(0, 0))
-        happened = came.happened & (came.partitions == number)
-        times = said.timestamps_ms[said.partitions == number], came.timestamps_ms[happened]
+        theirs, happened = said.partitions == number, came.happened & (came.partitions == number)
+        times_ms = {
+            Topic.PREDICTIONS: said.timestamps_ms[theirs & ~said.shadows],
+            Topic.SHADOW_PREDICTIONS: said.timestamps_ms[theirs & said.shadows],
+            Topic.ACTUALS: came.timestamps_ms[happened],
+        }
         answer[number] = Joined(
             {
                 key: value
@@ -119,7 +126,7 @@ def join(
             },
             [change for place in range(span.start, span.stop) for change in changes.get(place, ())],
             rejected.get(number, []),
-            np.concatenate(times).tolist(),
+            times_ms,
         )
     return answer
 

@@ -56,6 +56,7 @@ class Predictions:
     models: Longs
     bodies: list[bytes]
     contexts: Contexts
+    shadows: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ class Actuals:
 
 _NO_LONGS, _NO_PARTITIONS = np.empty(0, np.int64), np.empty(0, np.int32)
 _NO_CONTEXTS = Contexts(np.empty(0, _ORIGIN), _NO_LONGS, [])
-_NO_PREDICTIONS = Predictions([], _NO_PARTITIONS, _NO_LONGS, _NO_LONGS, [], _NO_CONTEXTS)
-_NO_ACTUALS = Actuals([], _NO_PARTITIONS, _NO_LONGS, [], np.empty(0, np.bool_))
+_NO_FLAGS = np.empty(0, np.bool_)
+_NO_PREDICTIONS = Predictions([], _NO_PARTITIONS, _NO_LONGS, _NO_LONGS, [], _NO_CONTEXTS, _NO_FLAGS)
+_NO_ACTUALS = Actuals([], _NO_PARTITIONS, _NO_LONGS, [], _NO_FLAGS)
 
 
 def predictions(frame: pl.DataFrame | None) -> Predictions:
@@ -84,7 +86,7 @@ def predictions(frame: pl.DataFrame | None) -> Predictions:
     prefixes, places = models(frame)
     packed = bodies(frame, prefixes, places)
     partitions, times = frame["partition"].to_numpy(), frame["timestamp_ms"].to_numpy()
-    return Predictions(keys(frame), partitions, times, places, packed, contexts(frame))
+    return Predictions(keys(frame), partitions, times, places, packed, contexts(frame), frame["shadow"].to_numpy())
 
 
 def actuals(frame: pl.DataFrame | None) -> Actuals:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import polars as pl
 
-from monitors.event_clock import EventClock
+from monitors.event_clock import WINDOW, InputClocks
 from monitors.join import Joined, join, sweep
 from monitors.join_columns import prefix_of
 from monitors.join_outcomes import encode_changes
@@ -36,6 +36,8 @@ from streams.tables import TableSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from numpy.typing import NDArray
 
     from schemas.records import Records
     from streams.batch import Batch
@@ -85,8 +87,8 @@ class Joiner(PlainRole):
     ) -> None:
         self._catalog, self._table, self._count = catalog, table, partition_count
         self._swept_per_tick = swept_per_tick
-        self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(clock_records))
-        self._accepted: dict[int, list[int]] = {}
+        self._clocks: dict[int, InputClocks[Topic]] = defaultdict(lambda: InputClocks(clock_records))
+        self._accepted: dict[int, dict[Topic, NDArray[np.int64]]] = {}
         self._rounds: dict[int, Round] = defaultdict(Round)
         self._digests: dict[bytes, str] = {}
         self._switchboard = Switchboard(self.name)
@@ -100,7 +102,8 @@ class Joiner(PlainRole):
         if (actuals := frames.get(Topic.ACTUALS)) is not None:
             self._announce(effects, batch, actuals)
         if batch.tick:
-            self._send(effects, [self._sweep(partition) for partition in sorted(self._table.live)])
+            behind = batch.assigned - batch.caught_up
+            self._send(effects, [self._sweep(partition, behind) for partition in sorted(self._table.live)])
         return effects
 
     def _read(self, effects: Effects, topic: Topic, records: Records) -> pl.DataFrame:
@@ -153,7 +156,7 @@ class Joiner(PlainRole):
         for partition, joined in parts.items():
             self._table.partition(partition).staged.update(joined.writes)
             self._accepted[partition] = joined.event_times_ms
-            self._rounds[partition].see(min(joined.event_times_ms, default=NEVER_MS))
+            self._rounds[partition].see(_oldest_ms(joined.event_times_ms))
         return parts.values()
 
     def _announce(self, effects: Effects, batch: Batch, actuals: pl.DataFrame) -> None:
@@ -178,16 +181,18 @@ class Joiner(PlainRole):
         if len(self._digests) != len(packages):
             self._digests = {prefix_of(digest): digest for digest in packages}
 
-    def _sweep(self, partition: int) -> Joined:
+    def _sweep(self, partition: int, behind: frozenset[Place]) -> Joined:
         """Look at some more entries of a partition, round and round, for those beyond their horizon.
 
-        After a round that found none to be due there is rest until the oldest one may be.
+        It is as late as the inputs have got that are `behind`. After a round that found none to be due there is rest
+        until the oldest one may be.
         """
-        now_ms, this = self._clocks[partition].now(), self._rounds[partition]
+        now_ms = self._clocks[partition].now([topic for topic, number in behind if number == partition])
+        this = self._rounds[partition]
         if now_ms is None or (this.whole and now_ms - this.oldest_ms <= self._shortest_horizon_ms()):
             return Joined()
         if this.whole:
-            this = self._rounds[partition] = Round(oldest_ms=min(self._accepted.get(partition) or [NEVER_MS]))
+            this = self._rounds[partition] = Round(oldest_ms=_oldest_ms(self._accepted.get(partition, {})))
         table = self._table.partition(partition)
         entries = list(islice(table.store.scan(b"", this.cursor), self._swept_per_tick))
         this.whole = len(entries) < self._swept_per_tick
@@ -207,8 +212,9 @@ class Joiner(PlainRole):
         return deployment.settings.horizon_ms if deployment else NEVER_MS
 
     def committed(self, batch: Batch) -> None:  # noqa: ARG002  # a role's hook, not needed here
-        for partition, times_ms in self._accepted.items():
-            self._clocks[partition].update(times_ms)
+        for partition, accepted in self._accepted.items():
+            last_ms = {topic: times_ms[-WINDOW:].tolist() for topic, times_ms in accepted.items()}
+            self._clocks[partition].update(last_ms)
         self._accepted = {}
         self._switchboard.committed()
 
@@ -222,6 +228,10 @@ class Joiner(PlainRole):
         self._accepted = {}
         self._rounds.clear()
         self._switchboard.forget()
+
+
+def _oldest_ms(accepted: dict[Topic, NDArray[np.int64]]) -> int:
+    return min((int(times_ms.min()) for times_ms in accepted.values() if times_ms.size), default=NEVER_MS)
 
 
 def make(parts: Parts) -> Joiner:

@@ -11,6 +11,7 @@ from monitors.join import join, sweep
 from monitors.join_outcomes import UnknownModelError
 from monitors.join_prediction import JoinFormatError
 from schemas.outcome import Outcome, OutcomeKind, OutcomePrediction
+from schemas.topics import Topic
 from tests.unit.monitors.join_scene import (
     CHALLENGER,
     CHAMPION,
@@ -228,13 +229,21 @@ def test_partitions_are_joined_apart_with_their_own_event_times() -> None:
         return [None] * len(keys)
 
     joined = join(
-        prediction_frame([Prediction("b", partition=3), Prediction("a", partition=1), Prediction("c", partition=3)]),
+        prediction_frame(
+            [Prediction("b", partition=3), Prediction("a", partition=1), Prediction("c", shadow=True, partition=3)]
+        ),
         actual_frame([Actual(id="d", partition=2)]),
         get,
         deployments=DEPLOYMENTS,
     )
     assert asked == [(1, [b"flights\0a"]), (2, [b"flights\0d"]), (3, [b"flights\0b", b"flights\0c"])]
-    assert [part.event_times_ms for part in joined.values()] == [[NOW], [NOW + 1000], [NOW, NOW]]
+    times = [{topic: found.tolist() for topic, found in part.event_times_ms.items()} for part in joined.values()]
+    said, shadowed, came = Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS, Topic.ACTUALS
+    assert times == [
+        {said: [NOW], shadowed: [], came: []},
+        {said: [], shadowed: [], came: [NOW + 1000]},
+        {said: [NOW], shadowed: [NOW], came: []},
+    ]
 
 
 def test_deployments_do_not_meet_over_the_same_id() -> None:
