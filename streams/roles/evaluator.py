@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitors.evaluator import Effects as Said
+from monitors.deployment_book import Effects as Said
 from monitors.evaluator import Evaluator
 from monitors.table import StateFormatError
 from schemas.observation import Detection, Metric, Progress, Summary, SummaryRecord, Verdict

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from monitors.attribution import EXPLAINED, LEFT_OUT, SIGNED, SIZE, SQUARE, with_attributions
 from monitors.betting import WIDTH
-from monitors.evaluator import Effects, Evaluator
+from monitors.deployment_book import Effects
+from monitors.evaluator import Evaluator
 from monitors.folds.flow import ASKED
 from monitors.periods import Ago, Range
 from monitors.rollup import Buckets, Reader

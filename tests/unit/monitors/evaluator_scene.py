@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from monitors.evaluator import Effects, Evaluator
+from monitors.deployment_book import Effects
+from monitors.evaluator import Evaluator
 from monitors.metrics import Metric, Value
 from monitors.summary import Summary as Counts
 from monitors.table import MemoryTable

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors.bins import bin_count, package_prediction_bins
-from monitors.evaluator import Effects, Evaluator
+from monitors.deployment_book import Effects
+from monitors.evaluator import Evaluator
 from monitors.fairness import Fairness as Fair
 from monitors.fairness import fairness
 from monitors.metrics import METRICS
