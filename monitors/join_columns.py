@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from monitors import join_prediction
-from monitors.join_prediction import LONG, PREFIX_BYTES
+from monitors.join_prediction import CLUSTER_BIT, LONG, PARTITIONS, PREFIX_BYTES
 from monitors.join_state import FORGET
 from schemas import encoding
+from schemas.clusters import CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Longs = NDArray[np.int64]
 
-_ORIGIN = np.dtype([("timestamp_ms", "<i8"), ("source_offset", "<i8"), ("source_partition", "<u4")])
+_ORIGIN = np.dtype([("timestamp_ms", "<i8"), ("source_offset", "<i8"), ("origin", "<u4")])
 _NUMBER_BYTES = 9
 
 
@@ -146,8 +147,12 @@ def bodies(frame: pl.DataFrame, prefixes: list[bytes], places: Longs) -> list[by
 def contexts(frame: pl.DataFrame) -> Contexts:
     """The context of each row; equal segments are packed once."""
     origins = np.empty(len(frame), _ORIGIN)
-    for name in _ORIGIN.names or ():
+    for name in ("timestamp_ms", "source_offset"):
         origins[name] = frame[name].to_numpy()
+    origins["origin"] = frame["source_partition"].to_numpy() & PARTITIONS
+    if frame["cluster"].null_count() < len(frame):
+        cells = frame["cluster"].fill_null(-1).to_numpy()
+        origins["origin"] |= (np.where(cells < CELLS, np.maximum(cells, -1), -1) + 1).astype(np.uint32) << CLUSTER_BIT
     places: defaultdict[tuple[str, ...], int] = defaultdict()
     places.default_factory = places.__len__
     codes = np.fromiter(map(places.__getitem__, _rows(frame["segments"])), np.int64, len(frame))

@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitors.join_prediction import BODY_BYTES, MODEL_BYTES, PREFIX_BYTES, unpack_body, unpack_context
+from monitors.join_prediction import (
+    BODY_BYTES,
+    CLUSTER_BIT,
+    MODEL_BYTES,
+    ORIGIN_AT,
+    PREFIX_BYTES,
+    cluster_of,
+    unpack_body,
+    unpack_context,
+)
 from monitors.join_slices import RARE, Laid, bodies, lay
 from monitors.join_state import split_answer, unpack_answer, unpack_key, unpack_predictions, was_acted_on
 from schemas import encoding
 from schemas.contract import zigzag
-from schemas.outcome import CONTRACT, Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
+from schemas.outcome import CLUSTERED, CONTRACT, Outcome, OutcomeKind, OutcomePrediction, encode_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,8 +47,10 @@ class UnknownModelError(LookupError):
 def outcome_of(change: Change, digests: Mapping[bytes, str]) -> Outcome:
     """The outcome that a change is."""
     predictions = []
+    clusters: dict[bool, int | None] = {}
     for body, context in unpack_predictions(change.predictions):
         prefix, shadow, value, label, probabilities = unpack_body(body)
+        clusters.setdefault(shadow, cluster_of(context))
         time_ms, segments = unpack_context(context)
         model = _model(prefix, digests)
         predictions.append(OutcomePrediction(model, shadow, time_ms, value, label, probabilities, segments))
@@ -55,6 +66,7 @@ def outcome_of(change: Change, digests: Mapping[bytes, str]) -> Outcome:
         *unpack_answer(change.previous),
         predictions=tuple(predictions),
         was_acted_on=was_acted_on(change.answer),
+        cluster=clusters.get(False, clusters.get(True)),
     )
 
 
@@ -66,9 +78,12 @@ def encode_changes(changes: Sequence[Change], digests: Mapping[bytes, str]) -> t
     laid = lay([change.predictions for change in changes])
     counts, places = bodies(laid)
     counts[laid.starts == laid.ends] = 0
+    cells = np.where(counts > 0, laid.numbers(laid.starts + _TIME_AT + ORIGIN_AT) >> CLUSTER_BIT, 0) - 1
     values = [b""] * len(changes)
-    for count in np.unique(counts).tolist():
-        rows = np.flatnonzero(counts == count)
+    forms = 2 * counts + (cells >= 0)
+    for form in np.unique(forms).tolist():
+        count, clustered = form >> 1, form & 1
+        rows = np.flatnonzero(forms == form)
         some = changes if rows.size == len(changes) else [changes[row] for row in rows.tolist()]
         if count == RARE:
             encoded = encode_outcomes([outcome_of(change, digests) for change in some])
@@ -76,7 +91,9 @@ def encode_changes(changes: Sequence[Change], digests: Mapping[bytes, str]) -> t
             said = _said(laid, laid.starts[rows], [at[rows] for at in places[:count]], digests)
             theirs = keys if some is changes else [keys[row] for row in rows.tolist()]
             *head, acted = _heads(some, theirs)
-            encoded = encoding.assemble([*head, *said, encoding.END, acted], len(some))
+            tail = [encoding.longs(cells[rows])] if clustered else []
+            framing = CLUSTERED.framing if clustered else CONTRACT.framing
+            encoded = encoding.assemble([framing, *head, *said, encoding.END, acted, *tail], len(some))
         if len(encoded) == len(values):
             values = encoded
         else:
@@ -89,7 +106,6 @@ def _heads(changes: Sequence[Change], keys: Sequence[tuple[bytes, bytes, bytes]]
     """The fields before the predictions, and at last the one after them; `keys` are theirs in parts."""
     _, kinds, revisions, times_ms, answers, previous, _, reasons = zip(*changes, strict=True)
     names, _, ids = zip(*keys, strict=True)
-    yield CONTRACT.framing
     yield _lengths(ids)
     yield list(ids)
     yield _lengths(names)

@@ -1,6 +1,7 @@
 """One prediction as the join remembers it: a context, which all models that answer one request share, and a body.
 
-    context  timestamp_ms i64, source_offset i64, source_partition u32 (little-endian), segments
+    context  timestamp_ms i64, source_offset i64, origin u32 (little-endian), segments
+    origin   source_partition in the low 21 bits, in the high ones 0 or the cluster's cell + 1 (`schemas.clusters`)
     body     prefix (first 8 bytes of the package's digest), shadow u8, sized: value, label, probabilities
     sized    length u8 and the bytes; 255: a u32 (little-endian) with the length follows
 
@@ -22,12 +23,16 @@ MODEL_BYTES = 9
 BODY_BYTES = 10
 CONTEXT_BYTES = 20
 """The least length of a body and of a context."""
+CLUSTER_BIT = 21
+PARTITIONS = (1 << CLUSTER_BIT) - 1
+"""Where the cluster begins in an origin, and what is before it."""
+ORIGIN_AT = 16
 LONG = 255
 """The length that says that the real one follows."""
 
 _ORIGIN = Struct("<qqI")
 _TIME = Struct("<q")
-_LENGTH = Struct("<I")
+_NUMBER = Struct("<I")
 _DOUBLE = Struct("<d")
 _LENGTHS = [bytes((size,)) for size in range(LONG)]
 
@@ -53,23 +58,36 @@ def broken(why: object) -> JoinFormatError:
 def sized(part: bytes) -> bytes:
     """A part after its length."""
     size = len(part)
-    return _LENGTHS[size] + part if size < LONG else b"\xff" + _LENGTH.pack(size) + part
+    return _LENGTHS[size] + part if size < LONG else b"\xff" + _NUMBER.pack(size) + part
 
 
 def read_sized(data: bytes, at: int, least: int = 0) -> tuple[bytes, int]:
     """A sized part at a place and where it ends; IndexError, struct.error or JoinFormatError where there is none."""
     size, at = data[at], at + 1
     if size == LONG:
-        (size,), at = _LENGTH.unpack_from(data, at), at + 4
+        (size,), at = _NUMBER.unpack_from(data, at), at + 4
     end = at + size
     if size < least or end > len(data):
         raise broken(f"{size} bytes at {at} of {len(data)}")
     return data[at:end], end
 
 
-def pack_context(timestamp_ms: int, source_offset: int, source_partition: int, segments: tuple[str, ...]) -> bytes:
+def pack_context(
+    timestamp_ms: int, source_offset: int, source_partition: int, segments: tuple[str, ...], cluster: int | None = None
+) -> bytes:
     """What the predictions of one request have in common."""
-    return _ORIGIN.pack(timestamp_ms, source_offset, source_partition) + encoding.string_array(segments)
+    origin = source_partition & PARTITIONS | (0 if cluster is None else cluster + 1) << CLUSTER_BIT
+    return _ORIGIN.pack(timestamp_ms, source_offset, origin) + encoding.string_array(segments)
+
+
+def cluster_of(context: bytes) -> int | None:
+    """What the request belongs to, where its deployment declared that.
+
+    >>> [cluster_of(pack_context(0, 5, 3, (), cluster)) for cluster in (None, 0, 1_023)]
+    [None, 0, 1023]
+    """
+    (origin,) = _NUMBER.unpack_from(context, ORIGIN_AT)
+    return (origin >> CLUSTER_BIT) - 1 if origin >> CLUSTER_BIT else None
 
 
 def pack_body(
@@ -132,8 +150,8 @@ def unpack_answer_at(data: bytes, at: int) -> tuple[float | None, str | None, in
 def rank(packed: Packed) -> tuple[int, int, int, int]:
     """The least of a model's predictions is its first: by source offset, then partition; the served before a shadow."""
     body, context = packed
-    timestamp_ms, offset, partition = _ORIGIN.unpack_from(context)
-    return offset, partition, body[PREFIX_BYTES], timestamp_ms
+    timestamp_ms, offset, origin = _ORIGIN.unpack_from(context)
+    return offset, origin & PARTITIONS, body[PREFIX_BYTES], timestamp_ms
 
 
 def newest_ms(predictions: list[Packed]) -> int:

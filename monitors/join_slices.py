@@ -44,6 +44,10 @@ class Laid:
         """The i64 at each of these places."""
         return self.matrix(at, 8).view("<i8").reshape(at.size)
 
+    def numbers(self, at: Longs) -> Longs:
+        """The u32 at each of these places."""
+        return self.matrix(at, 4).view("<u4").reshape(at.size).astype(np.int64)
+
     def parts(self, at: Longs, until: Longs) -> list[bytes]:
         """The bytes between each two places."""
         data = self.data

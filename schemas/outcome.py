@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONTRACT = Contract(load("outcome"))
 EARLIER = Contract(load("outcome-1"))
 """Without `was_acted_on`; still read."""
+CLUSTERED = Contract(load("outcome-clustered"))
+"""With `cluster`, the last field, where the prediction has one."""
 Key = TypeVar("Key")
 
 
@@ -56,7 +58,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `revision` counts the outcomes of this association. `timestamp_ms` is the event time of the actual; for expired and
     repeated that of the prediction. `value` or `label` is the actual in effect after this record, `previous_value` or
-    `previous_label` what it replaces. `was_acted_on` is the actual's. Of a forgotten association there is no more than
+    `previous_label` what it replaces. `was_acted_on` is the actual's, `cluster` that of the prediction that was served
+    (`schemas.clusters`). Of a forgotten association there is no more than
     who predicted, and when; not even that where the join had let go of it before: then the time is that of the asking.
     """
 
@@ -72,7 +75,11 @@ class Outcome(msgspec.Struct, frozen=True):
     previous_label: str | None = None
     predictions: tuple[OutcomePrediction, ...] = ()
     was_acted_on: bool | None = None
+    cluster: int | None = None
 
+
+_LATER = {"was_acted_on": pl.Boolean(), "cluster": pl.Int64()}
+"""What some contract lacks, in the order of the newest."""
 
 _KINDS = {kind: zigzag(index) for index, kind in enumerate(OutcomeKind)}
 
@@ -85,11 +92,11 @@ def encode_outcomes(outcomes: Sequence[Outcome]) -> list[bytes]:
     labels = _Memo(encoding.optional_string)
     segments = _Memo(encoding.string_array)
     small = _Memo(zigzag)
-    framing, double, doubles = CONTRACT.framing, encoding.PRESENT_DOUBLE.pack, encoding.double_array
+    double, doubles = encoding.PRESENT_DOUBLE.pack, encoding.double_array
     values = []
     for outcome in outcomes:
         parts = [
-            framing,
+            CONTRACT.framing if outcome.cluster is None else CLUSTERED.framing,
             encoding.string(outcome.association_id),
             texts[outcome.deployment],
             _KINDS[outcome.kind],
@@ -113,25 +120,36 @@ def encode_outcomes(outcomes: Sequence[Outcome]) -> list[bytes]:
                     segments[said.segments],
                 )
         parts += (encoding.END, encoding.optional_boolean(outcome.was_acted_on))
+        if outcome.cluster is not None:
+            parts.append(small[outcome.cluster])
         values.append(b"".join(parts))
     return values
 
 
 def decode_outcomes(records: Records) -> Decoded:
-    """Columns of the contract's fields, `timestamp_ms` for `timestamp`; `predictions` is a list of structs."""
+    """Columns of the contract's fields, `timestamp_ms` for `timestamp`; `predictions` is a list of structs.
+
+    `cluster` is null where an outcome has none.
+    """
     found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
-    if found and EARLIER.framing not in found:
-        return decode(records.values, records.keys, CONTRACT)
-    earlier = np.array([value is not None and value.startswith(EARLIER.framing) for value in records.values], np.bool_)
-    places = [np.flatnonzero(~earlier), np.flatnonzero(earlier)]
-    now, before = (records.take(place) for place in places)
-    return joined([decode(now.values, now.keys, CONTRACT), _completed(before)], places)
+    if found and found.isdisjoint((EARLIER.framing, CLUSTERED.framing)):
+        return _completed(records, CONTRACT)
+    left, parts, places = np.ones(len(records), np.bool_), [], []
+    for contract in (EARLIER, CLUSTERED, CONTRACT):
+        of_it = [value is not None and value.startswith(contract.framing) for value in records.values]
+        rows = np.flatnonzero(left if contract is CONTRACT else of_it)
+        left[rows] = False
+        parts.append(_completed(records.take(rows), contract))
+        places.append(rows)
+    return joined(parts, places)
 
 
-def _completed(records: Records) -> Decoded:
-    """Of the earlier contract, with what the newer one adds."""
-    read = decode(records.values, records.keys, EARLIER)
-    frame = read.frame.with_columns(was_acted_on=pl.lit(None, pl.Boolean))
+def _completed(records: Records, contract: Contract) -> Decoded:
+    """Of a contract, with the columns that it lacks."""
+    read = decode(records.values, records.keys, contract)
+    columns = read.frame.columns
+    absent = {name: dtype for name, dtype in _LATER.items() if name not in columns}
+    frame = read.frame.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
     return Decoded(frame, read.rows, read.mismatched, read.unreadable, read.slow_rows)
 
 

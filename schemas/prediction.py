@@ -1,7 +1,7 @@
 """What the scorer answers: a prediction, or a typed error, the caller's (data) or ours (system).
 
 A prediction with explanations is of a contract of its own, with one field more: whoever has none neither writes nor
-reads it.
+reads it. So is one with a cluster (`schemas.clusters`), and one with both.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 CONTRACT = Contract(load("prediction"))
 EXPLAINED = Contract(load("prediction-explained"))
 """The same with `explanations`, the last field."""
+CLUSTERED = Contract(load("prediction-clustered"))
+CLUSTERED_EXPLAINED = Contract(load("prediction-clustered-explained"))
+"""Both with `cluster`, the last field, or the last but `explanations`."""
+CLUSTER = "cluster"
+
+_FORMS = ((CONTRACT, EXPLAINED), (CLUSTERED, CLUSTERED_EXPLAINED))
+"""Each without explanations and with them."""
 _NO_ERROR = encoding.NULL * 3
 
 
@@ -62,7 +69,7 @@ class PredictionColumns:
     """Predictions of one model for rows of one batch, without errors.
 
     Columns have one entry per row; None for a whole column means that no row has one. `probabilities` is rows x classes
-    in class order. A NaN in `values` is written as null.
+    in class order. A NaN in `values` is written as null. `clusters`: what rows belong to (`schemas.clusters`).
     """
 
     deployment: str
@@ -81,6 +88,7 @@ class PredictionColumns:
     request_ids: Sequence[str | None] | None = None
     consumers: Sequence[str | None] | None = None
     explanations: explanations.Explanations | None = None
+    clusters: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.association_ids)
@@ -89,8 +97,9 @@ class PredictionColumns:
 def encode_predictions(columns: PredictionColumns) -> list[bytes]:
     """The values for the topic, row by row."""
     tail = encoding.string(columns.deployment) + encoding.string(columns.model) + zigzag(columns.revision) + _NO_ERROR
+    plain, explained = _FORMS[columns.clusters is not None]
     pieces = (
-        CONTRACT.framing if columns.explanations is None else EXPLAINED.framing,
+        plain.framing if columns.explanations is None else explained.framing,
         encoding.strings(columns.association_ids),
         encoding.longs(columns.timestamps_ms),
         encoding.longs(columns.source_partitions.astype("i8")),
@@ -104,6 +113,7 @@ def encode_predictions(columns: PredictionColumns) -> list[bytes]:
         encoding.optional_strings(columns.request_ids),
         encoding.optional_strings(columns.consumers),
         tail,
+        b"" if columns.clusters is None else encoding.longs(columns.clusters),
         b"" if columns.explanations is None else explanations.explanation_arrays(columns.explanations),
     )
     return encoding.assemble(pieces, len(columns))
@@ -150,55 +160,97 @@ def encode_error(
 
 
 def decode_predictions(records: Records) -> Decoded:
-    """Columns of the contract's fields, `timestamp_ms` for `timestamp`.
+    """Columns of the contract's fields, `timestamp_ms` for `timestamp`, and `cluster`, null where a row has none.
 
     Where a row has explanations there is a column `explanations`, too: a struct with a number for each feature.
     """
     found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
-    if found == {CONTRACT.framing}:
-        return decode_framed(cast("list[bytes]", records.values), records.keys, CONTRACT)
-    if found == {EXPLAINED.framing}:
-        return _explained(records)
-    explained = np.array([bool(value and value.startswith(EXPLAINED.framing)) for value in records.values], np.bool_)
-    places = [np.flatnonzero(~explained), np.flatnonzero(explained)]
-    if not places[1].size:
-        return decode(records.values, records.keys, CONTRACT)
-    theirs = records.take(places[1])
-    usual = framings(theirs.values, theirs.keys) == {EXPLAINED.framing}  # with keys, and none too large
-    with_them = _explained(theirs) if usual else _one_by_name(theirs)
-    others = records.take(places[0])
-    without = decode(others.values, others.keys, CONTRACT)
-    if explanations.COLUMN in with_them.frame.columns:
-        dtype = with_them.frame[explanations.COLUMN].dtype
-        without = _with_column(without, pl.Series([None] * without.frame.height, dtype=dtype))
-    return joined([without, with_them], places)
+    for plain, explained in _FORMS:
+        if found == {plain.framing}:
+            return _with_cluster(decode_framed(cast("list[bytes]", records.values), records.keys, plain))
+        if found == {explained.framing}:
+            return _explained(records, plain, explained)
+    return _mixed(records)
 
 
-def _explained(records: Records) -> Decoded:
-    """Values of the contract with explanations; in one call where all are of the same features."""
-    found = _alike(records)
-    return _one_by_name(records) if found is None else found
+def _mixed(records: Records) -> Decoded:
+    """Records of several contracts, or such as are of none: those are refused as what they are not."""
+    parts, places = [], []
+    left = np.ones(len(records), np.bool_)
+    for plain, explained in reversed(_FORMS):
+        for contract in (explained, plain):
+            of_it = np.array([bool(value and value.startswith(contract.framing)) for value in records.values], np.bool_)
+            rows = np.flatnonzero(left if contract is CONTRACT else of_it)
+            left[rows] = False
+            if not rows.size and contract is not CONTRACT:
+                continue
+            theirs = records.take(rows)
+            places.append(rows)
+            if contract is plain:
+                parts.append(_with_cluster(decode(theirs.values, theirs.keys, plain)))
+            elif framings(theirs.values, theirs.keys) == {explained.framing}:  # with keys, and none too large
+                parts.append(_explained(theirs, plain, explained))
+            else:
+                parts.append(_one_by_name(theirs, explained))
+    return joined(_alike_in_columns(parts), places)
 
 
-def _one_by_name(records: Records) -> Decoded:
-    read = decode(records.values, records.keys, EXPLAINED)
+def _alike_in_columns(parts: list[Decoded]) -> list[Decoded]:
+    """Explanations of the same features in each part, as frames are put together only where columns are the same."""
+    names: dict[str, None] = {}
+    for part in parts:
+        if explanations.COLUMN in part.frame.columns:
+            names |= dict.fromkeys(part.frame[explanations.COLUMN].struct.fields)
+    if not names:
+        return parts
+    dtype = pl.Struct(dict.fromkeys(names, pl.Float64))
+    return [_with_column(part, _of_features(part.frame, dtype)) for part in parts]
+
+
+def _of_features(frame: pl.DataFrame, dtype: pl.Struct) -> pl.Series:
+    if explanations.COLUMN not in frame.columns:
+        return pl.Series([None] * frame.height, dtype=dtype)
+    column = frame[explanations.COLUMN]
+    if column.dtype == dtype:
+        return column
+    known = column.struct.unnest()
+    missing = [pl.lit(None, pl.Float64).alias(each.name) for each in dtype.fields if each.name not in known.columns]
+    return known.with_columns(missing).select(each.name for each in dtype.fields).to_struct(explanations.COLUMN)
+
+
+def _explained(records: Records, plain: Contract, explained: Contract) -> Decoded:
+    """Values of a contract with explanations; in one call where all are of the same features."""
+    found = _alike(records, plain, explained)
+    return _one_by_name(records, explained) if found is None else found
+
+
+def _one_by_name(records: Records, explained: Contract) -> Decoded:
+    read = decode(records.values, records.keys, explained)
     column = explanations.columns_of(read.frame.drop_in_place(explanations.COLUMN))
+    read = _with_cluster(read)
     return read if column is None else _with_column(read, column)
 
 
-def _alike(records: Records) -> Decoded | None:
+def _alike(records: Records, plain: Contract, explained: Contract) -> Decoded | None:
     values = cast("list[bytes]", records.values)
-    first = decode_framed(values[:1], records.keys[:1], EXPLAINED).frame[explanations.COLUMN]
+    first = decode_framed(values[:1], records.keys[:1], explained).frame[explanations.COLUMN]
     names = [each["feature"] for each in first[0]] if len(first) else []
     alike = explanations.read_alike(values, names) if names else None
     if alike is None:
         return None
     width, column = alike
-    heads = [CONTRACT.framing + value[FRAME_BYTES:-width] for value in values]
-    read = decode_framed(heads, records.keys, CONTRACT)
-    return None if read.slow_rows or read.unreadable else _with_column(read, column)
+    heads = [plain.framing + value[FRAME_BYTES:-width] for value in values]
+    read = decode_framed(heads, records.keys, plain)
+    return None if read.slow_rows or read.unreadable else _with_column(_with_cluster(read), column)
 
 
-def _with_column(read: Decoded, column: pl.Series) -> Decoded:
-    frame = read.frame.with_columns(column.alias(explanations.COLUMN))
+def _with_cluster(read: Decoded) -> Decoded:
+    if CLUSTER in read.frame.columns:
+        return read
+    nothing = pl.Series(CLUSTER, [None], pl.Int64).new_from_index(0, read.frame.height)
+    return _with_column(read, nothing, CLUSTER)
+
+
+def _with_column(read: Decoded, column: pl.Series, name: str = explanations.COLUMN) -> Decoded:
+    frame = read.frame.with_columns(column.alias(name))
     return Decoded(frame, read.rows, read.mismatched, read.unreadable, read.slow_rows)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from schemas.deployment import AGES_MS, Settings, Span
 from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
+from scorers.clusters import cluster_fault
 from scorers.drift_checks import drift_fault
 from scorers.expectation_checks import expectations_fault
 from scorers.fairness_checks import fairness_fault
@@ -85,6 +86,7 @@ def settings_fault(settings: Settings, features: Iterable[Feature]) -> str:
         or _features_fault(settings, types)
         or drift_fault(settings, types)
         or expectations_fault(settings)
+        or cluster_fault(settings, types)
         or fairness_fault(settings)
         or rules_fault(settings, types)
         or triggers_fault(settings)

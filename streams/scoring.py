@@ -14,6 +14,7 @@ import numpy as np
 from schemas.deployment import Settings
 from schemas.prediction import ErrorCode, PredictionColumns, encode_error, encode_predictions
 from schemas.topics import Topic
+from scorers.clusters import clusters_of
 from scorers.explanations import explain
 from scorers.scoring import Scores, score
 from scorers.segments import caller_segments, segments_of
@@ -48,9 +49,12 @@ def predict(
     good = np.ones(len(group.rows), np.bool_)
     good[list(scores.failed)] = False
     keep = None if good.all() else np.flatnonzero(good)
+    settings = group.deployment.settings
     segments = segments_of(group.deployment, loaded.package, group.features, group.callers)
     columns = _columns(group, scores, model, records, execution_ms, keep, segments)
-    if topic is Topic.PREDICTIONS and group.deployment.settings.explanations:
+    if (clusters := clusters_of(settings, group.features, group.callers, group.association_ids)) is not None:
+        columns = replace(columns, clusters=clusters if keep is None else clusters[keep])
+    if topic is Topic.PREDICTIONS and settings.explanations:
         columns = replace(columns, explanations=_explanations(loaded, group, scores, keep))
     rows = _rows(group, keep)
     keys = records.keys if len(rows) == len(records) else [records.keys[row] for row in rows.tolist()]

@@ -9,12 +9,22 @@ import numpy as np
 
 from schemas.actual import CONTRACT as ACTUAL
 from schemas.actual import encode_actual
+from schemas.clusters import cells_of
 from schemas.contract import schema_id
 from schemas.explanations import Explanations
+from schemas.outcome import CLUSTERED as CLUSTERED_OUTCOME
 from schemas.outcome import CONTRACT as OUTCOME
 from schemas.outcome import EARLIER, Outcome, OutcomeKind, OutcomePrediction, decode_outcomes, encode_outcomes
+from schemas.prediction import (
+    CLUSTERED,
+    CLUSTERED_EXPLAINED,
+    EXPLAINED,
+    ErrorCode,
+    PredictionColumns,
+    encode_error,
+    encode_predictions,
+)
 from schemas.prediction import CONTRACT as PREDICTION
-from schemas.prediction import EXPLAINED, ErrorCode, PredictionColumns, encode_error, encode_predictions
 from schemas.request_schema import request_contract, request_schema_id
 from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields, batch, loan
 
@@ -22,6 +32,8 @@ from tests.unit.schemas.examples import LOANS, NOW_MS, PRICES, avro, avro_fields
 def test_schema_ids() -> None:
     ids = [schema_id(contract.schema) for contract in (PREDICTION, ACTUAL, OUTCOME, EARLIER, EXPLAINED)]
     assert ids == [1643322355, 620570651, 631173481, 976226443, 1600143484]
+    with_clusters = [schema_id(contract.schema) for contract in (CLUSTERED, CLUSTERED_EXPLAINED, CLUSTERED_OUTCOME)]
+    assert with_clusters == [848422632, 1348320228, 1149728274]
     assert [request_schema_id(LOANS), request_schema_id(PRICES)] == [2127540049, 6630320]
 
 
@@ -61,6 +73,10 @@ def test_a_prediction() -> None:
         "640e000000"
         "0406616765000000000000e03f08706c616e000000000000d0bf00"
     )
+    clustered = replace(explained, clusters=cells_of([b"customer 1"]))
+    body, said = encode_predictions(columns)[0][5:].hex(), encode_predictions(explained)[0][-27:].hex()
+    assert encode_predictions(clustered)[0].hex() == f"00505dbbe4{body}8808{said}"
+    assert encode_predictions(replace(clustered, explanations=None))[0].hex() == f"003291e6e8{body}8808"
 
 
 def test_an_error() -> None:
@@ -107,6 +123,8 @@ def test_an_outcome() -> None:
         f"00259ef169{body}00",
         f"00259ef169{body}0201",
     ]
+    clustered = msgspec.structs.replace(outcome, cluster=1_023)
+    assert encode_outcomes([clustered])[0].hex() == f"0044877612{body}00fe0f"
     earlier, now = bytes.fromhex(f"003a30088b{body}"), bytes.fromhex(f"00259ef169{body}0201")
     read = decode_outcomes(batch([("id-1", earlier), ("id-1", now), ("id-1", earlier)])).frame
     assert read["was_acted_on"].to_list() == [None, True, None]

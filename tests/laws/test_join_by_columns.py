@@ -43,6 +43,7 @@ SEGMENTS = st.sampled_from([(), ("carrier=AA", "from=ATL"), ("x" * 300,)])
 PREDICTIONS = USUAL | st.builds(
     replace, USUAL, offset=st.integers(4, 6), segments=SEGMENTS, timestamp_ms=st.sampled_from([NOW - 9, NOW])
 )
+PREDICTIONS |= st.builds(replace, USUAL, cluster=st.sampled_from([None, 0, 7, 1_023]))
 ACTUALS = st.builds(Actual, LABELS, IDS, st.integers(NOW, NOW + 2)) | st.builds(
     lambda id_, value, acted, forget: Actual(
         None, id_, value=value, withdrawn=value is None, was_acted_on=acted, forget=forget
@@ -58,7 +59,7 @@ BATCHES = st.lists(st.tuples(st.lists(PREDICTIONS, max_size=8), st.lists(ACTUALS
 def packed(row: Prediction) -> Packed:
     label = "yes" if row.p >= 0.5 else "no"
     body = pack_body(prefix_of(row.model), row.p, label, [1.0 - row.p, row.p], shadow=row.shadow)
-    return body, pack_context(row.timestamp_ms, row.offset, row.source_partition, row.segments)
+    return body, pack_context(row.timestamp_ms, row.offset, row.source_partition, row.segments, row.cluster)
 
 
 def entry_by_entry(table: Table, predictions: list[Prediction], actuals: list[Actual]) -> Written:

@@ -32,6 +32,7 @@ OUTCOME: dict[str, pl.DataType | type[pl.DataType]] = {
     "previous_value": pl.Float64,
     "previous_label": pl.String,
     "predictions": pl.List(SAID),
+    "cluster": pl.Int64,
 }
 PREDICTION: dict[str, pl.DataType | type[pl.DataType]] = {
     "association_id": pl.String,

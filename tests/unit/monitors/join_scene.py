@@ -46,6 +46,7 @@ class Prediction:
     error_kind: str | None = None
     partition: int = 0
     source_partition: int = 0
+    cluster: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def prediction_frame(rows: list[Prediction]) -> pl.DataFrame:
         "label": (["yes" if row.p >= 0.5 else "no" for row in rows], pl.String),
         "probabilities": ([[1.0 - row.p, row.p] for row in rows], pl.List(pl.Float64)),
         "segments": ([list(row.segments) for row in rows], pl.List(pl.String)),
+        "cluster": ([row.cluster for row in rows], pl.Int64),
         "source_partition": ([row.source_partition for row in rows], pl.Int32),
         "source_offset": ([row.offset for row in rows], pl.Int64),
         "shadow": ([row.shadow for row in rows], pl.Boolean),

@@ -32,7 +32,7 @@ PROBABILITIES: st.SearchStrategy[list[float]] = st.just([]) | BINARY | st.lists(
 PREFIXES = st.binary(min_size=8, max_size=8)
 LONGS = st.integers(-(2**63), 2**63 - 1)
 SEGMENTS = st.lists(st.text(max_size=90), max_size=4).map(tuple)
-CONTEXTS = st.builds(pack_context, LONGS, LONGS, st.integers(0, 2**31 - 1), SEGMENTS)
+CONTEXTS = st.builds(pack_context, LONGS, LONGS, st.integers(0, 2**21 - 1), SEGMENTS, st.none() | st.integers(0, 1_023))
 BODIES = st.builds(pack_body, PREFIXES, st.none() | NUMBERS, LABELS, PROBABILITIES, shadow=st.booleans())
 ACTED = st.none() | st.booleans()
 ANSWERS = st.just(b"") | st.builds(pack_answer, st.none() | NUMBERS, LABELS, ACTED)
@@ -147,6 +147,7 @@ def test_columns_are_packed_as_rows_are(
             "shadow": pl.Series([row[4] for row in rows], dtype=pl.Boolean),
             "timestamp_ms": pl.Series([row[6] for row in rows], dtype=pl.Int64),
             "source_offset": pl.Series([7 for _ in rows], dtype=pl.Int64),
+            "cluster": pl.Series([None for _ in rows], dtype=pl.Int64),
             "source_partition": pl.Series([3 for _ in rows], dtype=pl.Int32),
             "segments": pl.Series([list(row[7]) for row in rows], dtype=pl.List(pl.String)),
         }

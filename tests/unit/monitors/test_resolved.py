@@ -76,6 +76,7 @@ def predicted(rows: pl.DataFrame) -> pl.DataFrame:
         label=pl.lit("false"),
         probabilities=pl.concat_list(pl.lit(0.75), pl.lit(0.25)),
         segments=pl.lit([], pl.List(pl.String)),
+        cluster=pl.lit(None, pl.Int64),
         source_partition=zero,
         source_offset=pl.col("offset").cast(pl.Int64),
         shadow=shadow,

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.explanations import Explanations
 from schemas.prediction import (
+    CLUSTERED,
+    CLUSTERED_EXPLAINED,
     CONTRACT,
     EXPLAINED,
     ErrorCode,
@@ -174,6 +176,46 @@ def test_explanations_are_read_back_beside_rows_that_have_none(
             assert np.isnan(numbers.astype(np.float64)).all()
         else:
             assert numbers.tolist() == said.attributions[row].tolist()
+
+
+@settings(deadline=None)
+@given(explained_columns(), explained_columns(), st.randoms())
+def test_clusters_are_read_back_beside_rows_of_every_other_contract(
+    columns: PredictionColumns, others: PredictionColumns, order: Random
+) -> None:
+    cells = np.arange(len(columns)) * 85
+    explained_too = replace(columns, clusters=cells)
+    alone = replace(explained_too, explanations=None)
+    for row, value in enumerate(encode_predictions(alone)):
+        read = unavro(CLUSTERED, value)
+        assert read.pop("cluster") == cells[row]
+        assert read == unavro(CONTRACT, encode_predictions(replace(columns, explanations=None))[row])
+    rows = [
+        (key, value, cell)
+        for part in (explained_too, alone, others, replace(others, explanations=None))
+        for key, value, cell in zip(
+            part.association_ids,
+            encode_predictions(part),
+            [None] * len(part) if part.clusters is None else part.clusters.tolist(),
+            strict=True,
+        )
+    ]
+    rows += [("no", failed("no"), None)]
+    order.shuffle(rows)
+    for some in (rows, [row for row in rows if row[2] is not None]):
+        decoded = decode_predictions(batch([(key, value) for key, value, _ in some]))
+        assert not decoded.unreadable
+        assert decoded.frame["association_id"].to_list() == [key for key, _, _ in some]
+        assert decoded.frame["cluster"].to_list() == [cell for _, _, cell in some]
+
+
+def test_explanations_of_different_features_stand_beside_each_other_with_clusters_and_without() -> None:
+    clustered = unavro(EXPLAINED, explained("b", ("plan", 2.0))) | {"cluster": 7}
+    rows = [("a", explained("a", ("age", 1.0))), ("b", avro(CLUSTERED_EXPLAINED, clustered)), ("c", failed("c"))]
+    frame = decode_predictions(batch(rows)).frame
+    assert frame["explanations"].struct.field("age").to_list() == [1.0, None, None]
+    assert frame["explanations"].struct.field("plan").to_list() == [None, 2.0, None]
+    assert frame["cluster"].to_list() == [None, 7, None]
 
 
 def failed(association_id: str) -> bytes:
