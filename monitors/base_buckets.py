@@ -4,7 +4,8 @@ Rules:
 - Deltas are added to base buckets and nowhere else: whatever is a sum over time is read from here.
 - Lists of losses lie beside their buckets (`monitors.loss_chunks`).
 - Buckets age (`monitors.ageing`): the old ones are added up into longer ones.
-- What is expired is deleted by tombstones. A delta for an expired bucket is dropped, as its other rows are gone.
+- What is expired is deleted by tombstones. A delta for an expired bucket is dropped, as its other rows are gone; so it
+  stays expired where settings, or another clock, would keep more by now.
 
 Everything here but the table itself is derived from it. `flush` writes what changed, once for all records of a batch.
 """
@@ -26,6 +27,7 @@ from schemas.deployment import Span
 from schemas.observation import Kind
 
 _AGED = b"o"
+_CUTS = b"y"
 _DECODED_BYTES = 16 << 20
 _MERGED_RANGES = 256
 AGED_AT_ONCE = 5_000  # each is a tombstone of the step's transaction; what is left waits for the next step
@@ -45,7 +47,8 @@ class BaseBuckets:
         self._changed: set[tuple[Series, int]] = set()
         self._merged: dict[Series, dict[tuple[int, int], Summary]] = {}
         self._cuts_ms: dict[Kind, int] = {}  # before which nothing is left of a kind,
-        self._stray: set[Kind] = set()  # but what came since
+        self._cuts_changed = False
+        self._stray = set(Kind)  # but what came since, or what a restart may have found
         self._aged_ms: dict[Span, int] = {}
         self._to_age, self._aged_changed = True, False
         for key, _ in table.scan(key_of(BUCKET, deployment)):
@@ -57,6 +60,9 @@ class BaseBuckets:
         aged = table.get(key_of(_AGED, deployment))
         if aged is not None:
             self._aged_ms = dict(msgspec.msgpack.decode(opened(aged), type=list[tuple[Span, int]]))
+        cuts = table.get(key_of(_CUTS, deployment))
+        if cuts is not None:
+            self._cuts_ms = msgspec.msgpack.decode(opened(cuts), type=dict[Kind, int])
 
     def add(self, series: Series, bucket_ms: int, delta: Summary) -> None:
         """Add a delta, which is the buckets' own from now on."""
@@ -122,15 +128,22 @@ class BaseBuckets:
             yield known
 
     def cut_ms(self, kind: Kind) -> int | None:
-        """Before which start the buckets of a kind are over, as `expire` was told last; None where it never was."""
+        """Before which start the buckets of a kind are over; None where none ever was."""
         return self._cuts_ms.get(kind)
 
-    def expire(self, kind: Kind, before_ms: int) -> bool:
-        """Delete the buckets of a kind that start before; whether there was anything to look for."""
+    def expire(self, kind: Kind, before_ms: int) -> int | None:
+        """Delete the buckets of a kind that start before, or before what was said once.
+
+        The answer is before which; None where there is nothing to look for.
+        """
         self._merge_fresh()
-        if before_ms <= self._cuts_ms.get(kind, before_ms - 1) and kind not in self._stray:
-            return False  # asked with nearly every progress record
-        self._cuts_ms[kind] = before_ms
+        known_ms = self._cuts_ms.get(kind)
+        if known_ms is not None and before_ms <= known_ms:
+            if kind not in self._stray:
+                return None  # asked with nearly every progress record
+            before_ms = known_ms
+        else:
+            self._cuts_ms[kind], self._cuts_changed = before_ms, True
         self._stray.discard(kind)
         for series in [series for series in self._starts if series.kind is kind]:
             starts = self._starts[series]
@@ -142,7 +155,7 @@ class BaseBuckets:
             self._merged.pop(series, None)
             if not self._starts[series]:
                 del self._starts[series]
-        return True
+        return before_ms
 
     def least_ms(self, bucket_ms: int) -> int:
         """How long a bucket of a kind that ages is at least, by its age; 0 where it is as it was counted."""
@@ -189,8 +202,10 @@ class BaseBuckets:
         if self._aged_changed:
             cuts = sealed(msgspec.msgpack.encode(list(self._aged_ms.items())))
             self._table.set(key_of(_AGED, self._deployment), cuts)
+        if self._cuts_changed:
+            self._table.set(key_of(_CUTS, self._deployment), sealed(msgspec.msgpack.encode(self._cuts_ms)))
         self._changed.clear()
-        self._aged_changed = False
+        self._aged_changed = self._cuts_changed = False
         self._losses.flush()
         if self._decoded_bytes > _DECODED_BYTES:
             self._decoded.clear()

@@ -11,6 +11,7 @@
 
 Rules:
 - Where a rule compares with a month or a year ago, short windows are kept for 400 days too.
+- What is over stays over: where settings change so that more is kept, more is kept from then on.
 - Arrivals go by the time until which their topic was read, too: slots that were missed come with it, while the event
   time of a silent deployment stands still.
 - Windows and evidence go by whole weeks where they are shorter than an hour, else by whole months, as all folds begin
@@ -34,7 +35,7 @@ _LONG_AGO = frozenset({Compare.MONTH_AGO, Compare.YEAR_AGO})
 def buckets_before(kind: Kind, settings: Settings, watermark: int) -> int:
     """Before which start the buckets of a kind are over."""
     if kind in ARRIVALS:
-        return watermark - _windows_kept_ms(kind, settings)
+        return window_of(watermark - _windows_kept_ms(kind, settings), Span.DAY)[0]
     kept_ms = _joined_ms(settings, watermark) if kind in _OF_OUTCOMES else KEPT_MS
     cut_ms, _ = window_of(watermark - kept_ms, window_span(settings, kind))
     return cut_ms if kind in _OF_OUTCOMES else window_of(cut_ms, Span.DAY)[0]  # what was added up goes as a whole

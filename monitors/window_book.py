@@ -28,6 +28,7 @@ from schemas.observation import Entry, Kind
 
 _WINDOW = b"w"
 _WAITING = b"p"
+_EXPIRED = b"z"
 KEY_KINDS = (BUCKET, _WINDOW, _WAITING)
 
 _decode_window = msgspec.msgpack.Decoder(Window).decode
@@ -48,10 +49,14 @@ class WindowBook:
         self._slots: dict[Kind, set[WindowId]] = {}  # the windows of arrivals
         self._pace = Pace()
         self._expired_ms: dict[Kind, int] = {}
+        self._expired_changed = False
         self._quiet_ms: dict[tuple[Kind, int], int] = {}  # until when no slot of a length can be due
         self._load()
 
     def _load(self) -> None:
+        expired = self._table.get(key_of(_EXPIRED, self._deployment))
+        if expired is not None:
+            self._expired_ms = msgspec.msgpack.decode(opened(expired), type=dict[Kind, int])
         for key, value in self._table.scan(key_of(_WINDOW, self._deployment)):
             _, start_ms, end_ms, kind, model, segment = parts_of(key)
             window_id = WindowId(int(start_ms), int(end_ms), Series(Kind(str(kind)), str(model), str(segment)))
@@ -129,7 +134,12 @@ class WindowBook:
         return last_ms + length_ms
 
     def _begins(self, window_id: WindowId, bucket_ms: int) -> bool:
-        """Whether a bucket makes its window: a slot before the first arrival has only what came after it."""
+        """Whether a bucket makes its window: a slot before the first arrival has only what came after it.
+
+        A window that is expired does not begin again.
+        """
+        if window_id.start_ms < self._expired_ms.get(window_id.series.kind, window_id.start_ms):
+            return False
         if window_id.series.kind not in ARRIVALS or window_id in self.windows:
             return True
         return self.buckets.bucket(window_id.series, bucket_ms).count("in_slot") > 0
@@ -193,9 +203,10 @@ class WindowBook:
 
     def expire_buckets(self, kind: Kind, before_ms: int) -> None:
         """Delete the buckets of a kind that start before, and say no more of their windows."""
-        if not self.buckets.expire(kind, before_ms):
+        cut_ms = self.buckets.expire(kind, before_ms)
+        if cut_ms is None:
             return
-        for window_id in [each for each in self.due if each.series.kind is kind and each.start_ms < before_ms]:
+        for window_id in [each for each in self.due if each.series.kind is kind and each.start_ms < cut_ms]:
             self._silence(self.windows[window_id])
             self.change(window_id)
 
@@ -209,7 +220,7 @@ class WindowBook:
         """Delete the records of windows of a kind that start before; whether there were any."""
         if before_ms <= self._expired_ms.get(kind, before_ms - 1):
             return False
-        self._expired_ms[kind] = before_ms
+        self._expired_ms[kind], self._expired_changed = before_ms, True
         gone = [each for each in self.windows if each.series.kind is kind and each.start_ms < before_ms]
         for window_id in gone:
             self._count(self.windows.pop(window_id), -1)
@@ -227,8 +238,10 @@ class WindowBook:
         if self._waiting_changed:
             marks = [(*series, bucket_ms) for series, bucket_ms in sorted(self._waiting)]
             self._table.set(key_of(_WAITING, self._deployment), sealed(_encode(marks)) if marks else None)
+        if self._expired_changed:
+            self._table.set(key_of(_EXPIRED, self._deployment), sealed(_encode(self._expired_ms)))
         self._changed.clear()
-        self._waiting_changed = False
+        self._waiting_changed = self._expired_changed = False
 
     def _key(self, window_id: WindowId) -> bytes:
         return key_of(_WINDOW, self._deployment, window_id.start_ms, window_id.end_ms, *window_id.series)

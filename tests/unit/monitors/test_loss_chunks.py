@@ -156,7 +156,7 @@ def test_what_expires_leaves_nothing_in_the_table() -> None:
     windows.settle(Settings())
     windows.expire_buckets(Kind.LOSSES, 1)
     windows.flush()
-    assert table.rows == {}
+    assert [key[:1] for key in table.rows] == [b"y"], "before when it is over"
 
 
 def test_what_was_read_is_let_go_of_by_its_bytes_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,28 @@ def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() 
     assert len(list(table.scan(b"b"))) == len(list(table.scan(b"w"))) == 1
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_is_over_stays_over_where_more_is_kept_by_now(restart: bool) -> None:  # noqa: FBT001  # a case
+    table = MemoryTable()
+    windows = WindowBook(table, "churn")
+    for day in (0, 2):
+        windows.add(delta(Kind.PREDICTIONS, day * DAY_MS, rows=10))
+    windows.settle(DAILY)
+    windows.expire_buckets(Kind.PREDICTIONS, 2 * DAY_MS)
+    windows.expire_windows(Kind.PREDICTIONS, 2 * DAY_MS)
+    windows.flush()
+    windows = WindowBook(table, "churn") if restart else windows
+    for day in (0, 1):  # of the first day ten rows have gone, of the second whatever there may have been
+        windows.add(delta(Kind.PREDICTIONS, day * DAY_MS, rows=7))
+    windows.expire_buckets(Kind.PREDICTIONS, 0)
+    windows.expire_windows(Kind.PREDICTIONS, 0)
+    windows.settle(DAILY)
+    windows.flush()
+    third = WindowId(2 * DAY_MS, 3 * DAY_MS, ROWS)
+    assert windows.due == {third}
+    assert windows.spans(DAILY) == WindowBook(table, "churn").spans(DAILY) == [third]
+
+
 def test_names_that_begin_alike_do_not_share_buckets() -> None:
     table = MemoryTable()
     for name in ("churn", "churn2", "ch"):
