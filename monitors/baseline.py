@@ -40,12 +40,14 @@ def build_baseline(
     holdout_predictions: ArrayLike,
     *,
     top_categories: int = TOP_CATEGORIES,
+    holdout: pl.DataFrame | None = None,
 ) -> Baseline:
     """The baseline of a model from its training rows and its predictions on holdout.
 
     `training` has a column for each feature. Regression: actuals and predictions are numbers. Binary: actuals are class
     labels, predictions P(positive) as n numbers or n x 2 probabilities. Multiclass: labels, and n x C probabilities in
-    the order of the target's classes. The `top_categories` most frequent categories have bins of their own.
+    the order of the target's classes. The `top_categories` most frequent categories have bins of their own. `holdout`
+    are the features of the holdout rows, for the error model of a regression: without them there is none.
     ValueError where the lengths of actuals and predictions differ.
     """
     outcomes = holdout_outcomes(target, holdout_actuals, np.asarray(holdout_predictions, np.float64))
@@ -65,7 +67,7 @@ def build_baseline(
         known = replace(known, sample=training_sample(training, known.features).encode())
     known = replace(known, loss_scale=_loss_scale(truths, _package(features, target, known)))
     known = replace(known, units=_units(truths, _package(features, target, known)) | _error_units(known.pca))
-    known = with_expectations(truths, _package(features, target, known))
+    known = with_expectations(truths, _package(features, target, known), holdout)
     return replace(known, holdout=_metrics(outcomes, _package(features, target, known)) | known.holdout)
 
 

@@ -153,11 +153,37 @@ class Calibration(msgspec.Struct, frozen=True):
     rows: tuple[int, ...]
 
 
+class Split(msgspec.Struct, frozen=True, array_like=True):
+    """The rows of a `leaf` whose bin of a `feature` is one of `bins` go to a new leaf."""
+
+    feature: str
+    leaf: int
+    bins: tuple[int, ...]
+
+
+class ErrorTree(msgspec.Struct, frozen=True):
+    """How much more or less wrong a regression was on holdout than its prediction tells, by leaf of a tree of features.
+
+    Leaf 0 has all rows at first; split i makes leaf i + 1. Bins are those of the baseline. By leaf: `shares` of all
+    holdout rows; of `rows` holdout rows that had no part in choosing the splits mean and variance of what the cells of
+    the prediction leave of the absolute and of the squared error.
+    """
+
+    splits: tuple[Split, ...]
+    shares: tuple[float, ...]
+    rows: tuple[int, ...]
+    absolute: tuple[float, ...]
+    absolute_variance: tuple[float, ...]
+    square: tuple[float, ...]
+    square_variance: tuple[float, ...]
+
+
 class Losses(msgspec.Struct, frozen=True):
-    """How wrong a regression was on holdout, by what it predicted.
+    """How wrong a regression was on holdout, by what it predicted, and by its features beyond that.
 
     With m `edges` cell k holds the predictions e_{k-1} < f <= e_k, m + 1 cells in all. By cell: holdout `rows`, mean
-    and variance of the absolute and of the squared error.
+    and variance of the absolute and of the squared error. `trees`: none where no feature tells more, or in a package
+    that is older than they are; their mean counts.
     """
 
     edges: tuple[float, ...]
@@ -166,6 +192,7 @@ class Losses(msgspec.Struct, frozen=True):
     absolute_variance: tuple[float, ...]
     square: tuple[float, ...]
     square_variance: tuple[float, ...]
+    trees: tuple[ErrorTree, ...] = ()
 
 
 class Attributions(msgspec.Struct, frozen=True):

@@ -70,6 +70,7 @@ def build_package(
         np.asarray(actuals),
         np.asarray(said, np.float64),
         top_categories=top_categories,
+        holdout=holdout,
     )
     features = metadata.features
     if (centres := centres_of(loaded, holdout)) is not None and (told := explain(loaded, holdout, scores, centres)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitors.folds import fold_features, fold_flow, fold_refusals, fold_schemas
+from monitors.folds.foreseen import fold_foreseen, has_error_model
 from schemas.request_json import unknown_features
 from schemas.requests import decode_requests
 from schemas.topics import Topic
@@ -110,6 +111,11 @@ class RequestFolds:
             served.name,
             fold_features(features, times, segments, package, settings.bucket, settings.excluded, ids),
         )
+        for model in (package, *map(self._catalog.package, (one.digest for one in served.challengers))):
+            if has_error_model(model):
+                belong = segments if model is package else segment_columns(served, model, features, callers)
+                found = fold_foreseen(features, times, belong, model, settings.bucket, settings.excluded)
+                yield served.name, found
         looked_at = [
             (place, value)
             for place in np.flatnonzero(records.offsets[group.rows[rows]] % SCHEMA_EVERY == 0).tolist()

@@ -1,23 +1,37 @@
 """How wrong a regression is expected to be (direct loss estimation, STATISTICS section 8).
 
-Rows are counted in cells in which the model's errors on holdout are known; the mean loss is `sum c_k l_k / n`. As with
-classes, two errors: that of the losses themselves, `sum c_k v_k / n^2`, and that of the means of limited holdout rows,
-`sum (c_k/n)^2 v_k / m_k`.
+Predictions are counted in cells in which the model's errors on holdout are known; the mean loss is `sum c_k l_k / n`.
+What features tell beyond that is added by the trees of the error model (`monitors.error_trees`), whose leaves are
+counted of requests: `sum (q_l - p_l) t_l`. As with classes, two errors: that of the losses themselves,
+`sum c_k v_k / n^2`, and that of the means of limited holdout rows, `sum (c_k/n)^2 v_k / m_k`; of leaves, whose means
+are of what cells leave, with (q_l - p_l) in the place of c_k/n.
+
+Requests that failed, or were repeated, are in leaves but in no cell: shares of leaves are of all requests. Where fewer
+requests than nine tenths of the predictions were seen (of an external model none, of a challenger none from before it
+was one) cells speak alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
+from monitors.error_trees import HALVES
 from monitors.estimate.protocol import Estimated
 from monitors.estimate.scores import SCORED
 from monitors.summary import Counts, Summary
 from schemas.observation import Reason
-from schemas.package import Losses, Package, TargetType
+from schemas.package import ErrorTree, Losses, Package, TargetType
 
 Floats = NDArray[np.float64]
 
+LEAVES = "foreseen:"
+"""Requests by leaf of a tree of the error model, by its position: in summaries of accuracy."""
+
+_LEAST_KNOWN = 0.9
 _ROWS_OF_A_CELL = 100
 _MOST_CELLS = 50
 
@@ -51,7 +65,7 @@ def measured(said: Floats, errors: Floats) -> Losses | None:
         mean = np.bincount(cells, loss) / rows
         variance = np.bincount(cells, (loss - mean[cells]) ** 2) / rows
         columns += [tuple(mean.tolist()), tuple(variance.tolist())]
-    return Losses(tuple(edges.tolist()), tuple(rows.tolist()), *columns)
+    return Losses(tuple(edges.tolist()), tuple(rows.tolist()), columns[0], columns[1], columns[2], columns[3])
 
 
 def cells(losses: Losses | None, said: Floats) -> tuple[NDArray[np.intp], int]:
@@ -62,8 +76,38 @@ def cells(losses: Losses | None, said: Floats) -> tuple[NDArray[np.intp], int]:
     return places, edges.size + 2
 
 
-def cells_of(summary: Summary, package: Package) -> tuple[Counts, Losses] | Reason:
-    """Rows of a window by cell, with what is known of the cells; a reason where there is nothing."""
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A window's rows by cell of the prediction, and the error model's view of them: a tree's rows by leaf, if any."""
+
+    counts: Counts
+    losses: Losses
+    leaves: tuple[tuple[ErrorTree, Counts], ...]
+
+    def mean_loss(self, loss: str) -> Estimated:
+        """The mean of the "absolute" or the "square" error.
+
+        What features change of it, and of its variance, is believed as far as something is left of either.
+        """
+        counts, losses = self.counts, self.losses
+        n = float(counts.sum())
+        shares, known = counts / n, np.array(losses.rows, np.float64)
+        variances = np.array(getattr(losses, f"{loss}_variance"))
+        value, spread = float(shares @ np.array(getattr(losses, loss))), float(shares @ variances)
+        doubt2 = float((shares * shares * variances / known).sum())
+        for tree, rows in self.leaves:
+            moved = (rows / rows.sum() - np.array(tree.shares)) / HALVES
+            means, within = np.array(getattr(tree, loss)), np.array(getattr(tree, f"{loss}_variance"))
+            value += float(moved @ means)
+            spread += float(moved @ within)
+            doubt2 += float((moved * moved * within / np.maximum(tree.rows, 1)).sum())
+        if self.leaves and (value <= 0 or spread <= 0):
+            return replace(self, leaves=()).mean_loss(loss)
+        return Estimated(value, round(n), sqrt(spread / n), sqrt(doubt2))
+
+
+def foreseen(summary: Summary, package: Package) -> Foreseen | Reason:
+    """What is known of the errors of a window's predictions; a reason where there is nothing."""
     losses = package.baseline.losses
     if summary.count(SCORED) <= 0:
         return Reason.EMPTY
@@ -71,17 +115,11 @@ def cells_of(summary: Summary, package: Package) -> tuple[Counts, Losses] | Reas
         return Reason.UNCALIBRATED
     width = len(losses.rows)
     counts = np.maximum(summary.vector(SCORED, width)[:width], 0)
-    return (counts, losses) if counts.any() else Reason.ALL_MISSING
-
-
-def mean_loss(counts: Counts, losses: Losses, means: tuple[float, ...], variances: tuple[float, ...]) -> Estimated:
-    """The mean of a loss over rows by cell."""
-    n = float(counts.sum())
-    shares, spread = counts / n, np.array(variances)
-    known = np.array(losses.rows, np.float64)
-    return Estimated(
-        float((shares * np.array(means)).sum()),
-        round(n),
-        float(np.sqrt((shares * spread).sum() / n)),
-        float(np.sqrt((shares * shares * spread / known).sum())),
+    if not counts.any():
+        return Reason.ALL_MISSING
+    leaves = tuple(
+        (tree, np.maximum(summary.vector(f"{LEAVES}{place}", len(tree.rows))[: len(tree.rows)], 0))
+        for place, tree in enumerate(losses.trees)
     )
+    is_known = all(rows.sum() >= _LEAST_KNOWN * counts.sum() for _, rows in leaves)
+    return Foreseen(counts, losses, leaves if is_known else ())

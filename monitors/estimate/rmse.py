@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from monitors.estimate.losses import cells_of, is_regression, mean_loss
+from monitors.estimate.losses import foreseen, is_regression
 from monitors.estimate.protocol import Estimate, Estimated
 from monitors.summary import Summary
 from schemas.observation import Reason
@@ -12,11 +12,10 @@ from schemas.package import Package
 
 
 def _compute(summary: Summary, package: Package) -> Estimated:
-    found = cells_of(summary, package)
+    found = foreseen(summary, package)
     if isinstance(found, Reason):
         return Estimated(None, reason=found)
-    counts, losses = found
-    square = mean_loss(counts, losses, losses.square, losses.square_variance)
+    square = found.mean_loss("square")
     value = sqrt(square.value or 0.0)
     if not value or square.noise is None or square.doubt is None:
         return Estimated(value, square.n)

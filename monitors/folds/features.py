@@ -47,7 +47,7 @@ def fold_features(
     for name, bins in package.baseline.features.items():
         if name in excluded:
             continue
-        positions, width = _binned(features, name, bins), bin_count(bins)
+        positions, width = binned_rows(features, name, bins), bin_count(bins)
         table = counts[f"feature:{name}"] = groups.histogram(positions, width)
         if isinstance(bins, CategoricalBins) and name not in texts and table[:, -2].any():
             rows = np.flatnonzero(positions == width - 2)
@@ -66,7 +66,8 @@ def fold_features(
     return found
 
 
-def _binned(features: pl.DataFrame, name: str, bins: Bins) -> NDArray[np.intp]:
+def binned_rows(features: pl.DataFrame, name: str, bins: Bins) -> NDArray[np.intp]:
+    """The bin of each row of a feature; `missing` where the frame does not have it."""
     if name in features.columns:
         return bin_rows(bins, features[name])
     return np.full(features.height, bin_count(bins) - 1, np.intp)
