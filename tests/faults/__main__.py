@@ -11,10 +11,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra.local import stack
 from tests.faults import broken
-from tests.faults.suite import Report, long, run, short
+from tests.faults.report import text
+from tests.faults.suite import long, run, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 def main() -> int:
@@ -33,7 +38,7 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that servers and workers are stopped on the way out
+    _end_at((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), say)
     say(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="watchkeeper-faults-") as folder:
         home = asked.keep or Path(folder)
@@ -45,23 +50,23 @@ def main() -> int:
             report = run(home, plan, say)
         finally:
             stack.down(home, report=lambda _text: None)
-    show(report)
+    print(f"\n{text(report)}")
     if asked.json is not None:
         asked.json.write_text(json.dumps(dataclasses.asdict(report), indent=1))
     return 1 if report.failures else 0
 
 
-def show(report: Report) -> None:
-    """The summary for people."""
-    print(f"\nseed {report.seed}: {report.requests:,} requests at {report.requests_per_s:,.0f}/s")
-    for title in ("seconds", "faults", "kills", "points", "exits", "aborted", "compared"):
-        print(f"\n{title}")
-        for name, value in sorted(getattr(report, title).items()):
-            print(f"  {name:<56} {value:>12,}")
-    print()
-    for failure in report.failures:
-        print(f"FAILED  {failure}")
-    print(f"{len(report.failures)} failures" if report.failures else "nothing lost, nothing doubled, nothing wrong")
+def _end_at(signals: Iterable[signal.Signals], say: Callable[[str], None]) -> None:
+    """Leave by an exception at the first of these, so that all that runs is stopped on the way; hear no second."""
+
+    def leave(number: int, _frame: object) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        say(f"{signal.Signals(number).name}: stopping all workers and servers")
+        sys.exit(128 + number)
+
+    for each in signals:
+        signal.signal(each, leave)
 
 
 if __name__ == "__main__":

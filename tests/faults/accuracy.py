@@ -15,16 +15,20 @@ import polars as pl
 from schemas.deployment import MINUTE_MS
 from schemas.observation import Kind
 from schemas.outcome import OutcomeKind
-from tests.faults.load import is_acted_on
+from tests.faults.horizon import met_by
+from tests.faults.ledger import is_acted_on
 from tests.faults.scene import SERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from schemas.package import Package
     from tests.faults.findings import Findings
     from tests.faults.fresh import Buckets, Partition
-    from tests.faults.load import Ledger
+    from tests.faults.horizon import Matched
+    from tests.faults.ledger import Ledger
 
 STEP = 2.0**-32
 """Sums of losses are kept in steps of this, in units of the package: of each loss half a step is lost at most."""
@@ -55,21 +59,27 @@ class Answered:
 
 
 def check_accuracy(
-    packages: Iterable[Package], ledger: Ledger, answered: Answered, stored: Buckets, findings: Findings
+    packages: Iterable[Package],
+    ledger: Ledger,
+    net: Matched,
+    answered: Answered,
+    stored: Buckets,
+    findings: Findings,
 ) -> None:
     """Every bucket of every model has the confusion and the log loss of its first answers beside the last actuals."""
     first = pl.concat(answered.predictions).sort("source_offset").unique(_KEY, keep="first", maintain_order=True)
     units = {package.digest: package.baseline.units.get("log_loss", 1.0) for package in packages}
-    where, times, answers, _ = ledger.columns()
+    where, times, answers, *_ = ledger.columns()
     number = first["association_id"].cast(pl.Int64).to_numpy()
     matched = first.select("deployment", "model", p="value").with_columns(
         asked_of=pl.Series(np.array(SERVED)[where[number]]),
         start_ms=pl.Series(times[number] // MINUTE_MS * MINUTE_MS),
         yes=pl.Series(answers[number]),
+        met=_met(first["model"], number, {digest: met_by(ledger, net, digest) for digest in units}),
     )
     odd = matched.filter(pl.col("deployment") != pl.col("asked_of"))
     findings.none("predictions of another deployment", odd.rows())
-    matched = matched.filter(pl.col("yes") >= 0)
+    matched = matched.filter("met")
     said = pl.col("p") >= 0.5  # the threshold of a deployment that names none
     loss = -pl.when(pl.col("yes") == 1).then(pl.col("p")).otherwise(1.0 - pl.col("p")).log()
     cell = 2 * pl.col("yes") + said.cast(pl.Int64)
@@ -96,6 +106,15 @@ def check_accuracy(
     findings.none("log losses of buckets that are another", far)
     findings.numbers["log losses of buckets"] += len(losses)
     _check_outcomes(ledger, pl.concat(answered.outcomes), findings)
+
+
+def _met(models: pl.Series, numbers: NDArray[np.int64], by_model: Mapping[str, NDArray[np.bool_]]) -> pl.Series:
+    """Of each prediction whether its actual in effect meets it."""
+    found = np.zeros(len(numbers), np.bool_)
+    for model, met in by_model.items():
+        theirs = (models == model).to_numpy()
+        found[theirs] = met[numbers[theirs]]
+    return pl.Series(found)
 
 
 def _check_outcomes(ledger: Ledger, outcomes: pl.DataFrame, findings: Findings) -> None:

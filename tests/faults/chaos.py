@@ -30,15 +30,17 @@ FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
 IN_TRANSACTION = (FailPoint.AFTER_PRODUCE, FailPoint.BEFORE_OFFSETS, FailPoint.BEFORE_COMMIT)
 WITH_TABLES = ("joiner", "evaluator")
 STOPPED_S = 12.0  # longer than the session (6 s) and the transaction (10 s)
+BRIEFLY_S = 9.5  # longer than the session and the rebalance after it, shorter than the transaction
 BROKER_AWAY_S = 20.0
 POINT_TIMEOUT_S = 30.0
 
 
 @dataclass(slots=True)
 class _Stop:
-    """A worker that stops itself at a point; `since` when it has."""
+    """A worker that stops itself at a point, and for how long; `since` when it has."""
 
     point: FailPoint
+    for_s: float
     since: float | None = None
 
 
@@ -55,8 +57,8 @@ class Chaos:
     _to_stop: dict[str, _Stop] = field(default_factory=dict)  # by worker
 
     def watch(self, over: threading.Event) -> None:
-        """Wake those that have slept long enough, until it is over and nobody sleeps: the body of a thread."""
-        while not over.wait(0.1) or any(stop.since for stop in self._to_stop.values()):
+        """Wake those that have slept long enough, until it is over: the body of a thread."""
+        while not over.wait(0.1):
             for child in list(self.scene.fleet.children):
                 if child.name in self._to_stop and _status(child) == psutil.STATUS_STOPPED:
                     self._wake(child)
@@ -66,11 +68,11 @@ class Chaos:
         if stop.since is None:
             self.say(f"{child.name} is stopped at {stop.point}")
             stop.since = time.monotonic()
-        elif time.monotonic() - stop.since > STOPPED_S:
+        elif time.monotonic() - stop.since > stop.for_s:
             del self._to_stop[child.name]
             child.process.send_signal(signal.SIGCONT)
             self.say(f"{child.name} goes on")
-            self.done[f"SIGSTOP for {STOPPED_S:.0f} s"] += 1
+            self.done[f"SIGSTOP for {stop.for_s:g} s"] += 1
             self.points[f"{child.role} {stop.point}"] += 1
 
     def pick(self, role: str) -> Child:
@@ -109,15 +111,16 @@ class Chaos:
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
-    def stop_at(self, role: str, point: FailPoint) -> None:
-        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT 12 s later, when others have its partitions.
+    def stop_at(self, role: str, point: FailPoint, for_s: float, passes: int = 1) -> None:
+        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT some seconds later; others go on meanwhile.
 
-        Before a commit: the coordinator aborts the transaction meanwhile. Before it begins: only the group can tell.
+        Before a commit: for 12 s, so that the coordinator aborts the transaction; for less, so that it may commit yet,
+        and others must not take the table for whole. Before it begins, a tick too: only the group can tell.
         """
         child = self.pick(role)
-        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}")
-        child.once = {FAIL_POINT: f"{point}:{self.rng.randint(1, 4)}:stop"}
-        self._to_stop[child.name] = _Stop(point)
+        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}:{passes} for {for_s:g} s")
+        child.once = {FAIL_POINT: f"{point}:{passes}:stop"}
+        self._to_stop[child.name] = _Stop(point, for_s)
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
@@ -199,7 +202,7 @@ def met(points: Mapping[str, int]) -> int:
 
 
 def points_of(role: str) -> list[FailPoint]:
-    """The named points that a role passes under load, when no tick comes without records."""
+    """The named points that a role passes under load; ticks without records come after it (`tests.faults.ending`)."""
     left_out = {FailPoint.TICK} if role in WITH_TABLES else {FailPoint.TICK, FailPoint.RESTORE}
     return [point for point in FailPoint if point not in left_out]
 

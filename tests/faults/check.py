@@ -17,13 +17,14 @@ from tests.faults.accuracy import Answered, check_accuracy
 from tests.faults.counts import check_counts
 from tests.faults.findings import Findings
 from tests.faults.fresh import Fresh, load
+from tests.faults.horizon import GivenUp, Matched, check_horizon
 from tests.faults.log import newest, partitions, read, read_all
 from tests.faults.replayed import SAID, check_replay
 from tests.faults.rows import check_answers, check_join, check_ledger, check_letters
 from tests.faults.windows import check_buckets, check_metrics
 
 if TYPE_CHECKING:
-    from tests.faults.load import Ledger
+    from tests.faults.ledger import Ledger
     from tests.faults.scene import Scene
 
 WRITES = {
@@ -44,8 +45,8 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
     deployments, packages = _check_governance(scene, ledger, findings)
     fresh = Fresh(scene.connection, deployments, packages)
     seen: Counter[tuple[str, int]] = Counter()
-    net: Counter[tuple[int, str]] = Counter()
-    answered = Answered()
+    net: Matched = Counter()
+    answered, given_up = Answered(), GivenUp()
     unreadable = actuals = 0
     for number in scene.connection.partitions(Topic.REQUESTS):
         partition = load(scene.connection, number, deployments)
@@ -53,14 +54,16 @@ def check(scene: Scene, ledger: Ledger) -> Findings:
         check_answers(scene, partition, findings, seen)
         check_join(scene, partition, fresh, findings, net)
         answered.add(partition)
+        given_up.add(partition, ledger.ended_ms)
         unreadable += len(partition.requests.unreadable)
         actuals += partition.actuals.height
     findings.same("actuals on the log", actuals, ledger.actuals)
     check_ledger(scene, ledger, findings, seen, net)
+    check_horizon([package.digest for package in scene.packages], ledger, net, given_up, findings)
     check_letters(scene, ledger, findings, unreadable)
     stored = check_buckets(scene, fresh, findings)
-    check_counts(scene, ledger, stored, findings)
-    check_accuracy(scene.packages, ledger, answered, stored, findings)
+    check_counts(scene, ledger, net, stored, findings)
+    check_accuracy(scene.packages, ledger, net, answered, stored, findings)
     check_metrics(scene, fresh, findings)
     check_replay(scene, fresh, findings)
     _check_views(scene, findings)

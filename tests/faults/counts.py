@@ -9,7 +9,8 @@ import numpy as np
 
 from schemas.deployment import MINUTE_MS
 from schemas.observation import Kind
-from tests.faults.scene import CALLERS, CUSTOM, FEATURES, SERVED, caller
+from tests.faults.horizon import is_given_up, met_by
+from tests.faults.scene import CALLERS, CHALLENGED, CUSTOM, FEATURES, SERVED, caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,30 +19,31 @@ if TYPE_CHECKING:
     from monitors.summary import Summary
     from tests.faults.findings import Findings
     from tests.faults.fresh import Buckets
-    from tests.faults.load import Ledger
+    from tests.faults.horizon import Matched
+    from tests.faults.ledger import Ledger
     from tests.faults.scene import Scene
 
 
-def check_counts(scene: Scene, ledger: Ledger, stored: Buckets, findings: Findings) -> None:
-    """Every count of every bucket is the ledger's, computed from its columns alone."""
-    where, times, answers, asked = ledger.columns()
+def check_counts(scene: Scene, ledger: Ledger, net: Matched, stored: Buckets, findings: Findings) -> None:
+    """Every count of every bucket is the ledger's, computed from its columns; of raced rows the outcomes say which."""
+    where, times, _, asked, _ = ledger.columns()
     starts = times // MINUTE_MS * MINUTE_MS
-    forgotten = np.isin(np.arange(times.size), ledger.forgotten)
+    champion = scene.packages[0].digest
     for index, name in enumerate(SERVED):
         mine = where == index
-        models = [package.digest for package in scene.packages] if name == "main" else [None]
+        models = [package.digest for package in scene.packages] if name in CHALLENGED else [None]
         for model in models:
             every = _by_bucket(starts[mine], asked[mine])
-            once = _by_bucket(starts[mine], np.ones(int(mine.sum()), np.int64))
-            met = _by_bucket(starts[mine], (answers[mine] >= 0).astype(np.int64))
-            given_up = _by_bucket(starts[mine], (forgotten & (answers < 0))[mine].astype(np.int64))
+            once = _by_bucket(starts[mine], np.minimum(asked[mine], 1))
+            met = _by_bucket(starts[mine], met_by(ledger, net, model or champion)[mine].astype(np.int64))
+            given_up = _by_bucket(starts[mine], is_given_up(ledger, net, model or champion)[mine].astype(np.int64))
             wanted = [
                 (Kind.PREDICTIONS, "rows", every),
                 (Kind.ACCURACY, "expected", once),
                 (Kind.ACCURACY, "matched", met),
                 (Kind.ACCURACY, "expired", given_up),
             ]
-            if model in (None, scene.packages[0].digest):
+            if model in (None, champion):
                 wanted.append((Kind.FEATURES, "rows", every))
                 wanted += [(Kind.FEATURES, f"feature:{feature}", every) for feature in FEATURES]
             for kind, what, expected in wanted:
@@ -52,7 +54,7 @@ def check_counts(scene: Scene, ledger: Ledger, stored: Buckets, findings: Findin
 
 def _check_everything(scene: Scene, ledger: Ledger, stored: dict[SummaryKey, Summary], findings: Findings) -> None:
     """What is counted where a deployment asks for everything: by caller, in pairs, row by row, and what is reported."""
-    where, times, answers, asked = ledger.columns()
+    where, times, answers, asked, _ = ledger.columns()
     mine = where == 0
     starts, known, asked = times[mine] // MINUTE_MS * MINUTE_MS, answers[mine] >= 0, asked[mine]
     app = np.array([caller(number) == CALLERS[0] for number in np.flatnonzero(mine).tolist()], np.bool_)

@@ -10,13 +10,15 @@ import polars as pl
 
 from schemas.outcome import OutcomeKind
 from schemas.topics import Topic
+from tests.faults.ledger import Fate
 from tests.faults.log import newest, partitions, read, read_all
-from tests.faults.scene import SERVED
+from tests.faults.scene import CHALLENGED, SERVED
 
 if TYPE_CHECKING:
     from tests.faults.findings import Findings
     from tests.faults.fresh import Fresh, Partition
-    from tests.faults.load import Ledger
+    from tests.faults.horizon import Matched
+    from tests.faults.ledger import Ledger
     from tests.faults.scene import Scene
 
 SIGN = {OutcomeKind.MATCHED: 1, OutcomeKind.WITHDRAWN: -1}
@@ -33,7 +35,8 @@ def check_answers(scene: Scene, partition: Partition, findings: Findings, seen: 
     for package in scene.packages[1:]:
         shadows = partition.shadows.filter(pl.col("model") == package.digest)
         what = f"shadow predictions by {package.name} of partition {partition.number}"
-        _once(findings, what, shadows["source_offset"], rows.get("main", offsets[:0]))
+        asked = np.concatenate([offsets[:0], *(rows[name] for name in CHALLENGED if name in rows)])
+        _once(findings, what, shadows["source_offset"], asked)
     findings.numbers["requests"] += len(offsets)
     findings.numbers["predictions"] += partition.predictions.height
     findings.numbers["shadow predictions"] += partition.shadows.height
@@ -48,12 +51,14 @@ def _once(
     findings.none(f"{what} of no request", np.setdiff1d(offsets, expected).tolist())
 
 
-def check_join(
-    scene: Scene, partition: Partition, fresh: Fresh, findings: Findings, net: Counter[tuple[int, str]]
-) -> None:
-    """The join table is that of a clean join, byte for byte; no outcome is said twice. `net` counts what is matched."""
+def check_join(scene: Scene, partition: Partition, fresh: Fresh, findings: Findings, net: Matched) -> None:
+    """The join table is that of a clean join, byte for byte; no outcome is said twice. `net` counts what is matched.
+
+    Of `brief` nothing is left in it.
+    """
     stored = newest(read(scene.connection, Topic.JOIN_CHANGELOG, partition.number))
-    findings.same_rows(f"join entries of partition {partition.number}", stored, fresh.entries)
+    waiting = {key: value for key, value in fresh.entries.items() if not key.startswith(b"brief\0")}
+    findings.same_rows(f"join entries of partition {partition.number}", stored, waiting)
     findings.numbers["join entries"] += len(stored)
     findings.numbers["outcomes"] += partition.outcomes.height
     said = _said(partition.outcomes)
@@ -84,25 +89,29 @@ def check_ledger(
     ledger: Ledger,
     findings: Findings,
     seen: Counter[tuple[str, int]],
-    net: Counter[tuple[int, str]],
+    net: Matched,
 ) -> None:
-    """What was on the log is what the ledger says: requests as often as asked, an actual in effect met once."""
-    where, _, answers, asked = ledger.columns()
+    """What was on the log is what the ledger says: requests as often as asked, an actual in effect met once.
+
+    Of raced rows `check_horizon` judges.
+    """
+    where, _, answers, asked, fates = ledger.columns()
     expected = {
         (SERVED[deployment], number): often
         for number, (deployment, often) in enumerate(zip(where.tolist(), asked.tolist(), strict=True))
+        if often
     }
     findings.same_rows("requests of the ledger", seen, expected)
-    known = answers >= 0
-    main = np.flatnonzero(known & (where == 0)).tolist()
-    met = {(number, package.digest): 1 for number in main for package in scene.packages}
-    plain = dict.fromkeys(np.flatnonzero(known & (where == 1)).tolist(), 1)
-    found = {key: count for key, count in net.items() if count}
-    is_main = set(np.flatnonzero(where == 0).tolist())
-    findings.same_rows("actuals met", {key: n for key, n in found.items() if key[0] in is_main}, met)
+    challenged = np.isin(where, [SERVED.index(name) for name in CHALLENGED])
+    known = (answers >= 0) & (fates != Fate.RACED)
+    several = np.flatnonzero(known & challenged).tolist()
+    met = {(number, package.digest): 1 for number in several for package in scene.packages}
+    plain = dict.fromkeys(np.flatnonzero(known & ~challenged).tolist(), 1)
+    found = {key: count for key, count in net.items() if count and fates[key[0]] != Fate.RACED}
+    findings.same_rows("actuals met", {key: n for key, n in found.items() if challenged[key[0]]}, met)
     by_number: Counter[int] = Counter()
     for (number, _model), count in found.items():
-        if number not in is_main:
+        if not challenged[number]:
             by_number[number] += count
     findings.same_rows("actuals met by one model", by_number, plain)
 

@@ -21,6 +21,7 @@ from infra.local import stack
 from infra.views import Views
 from schemas.deployment import (
     CHANGE_DETECTED,
+    HOUR_MS,
     MATERIAL_DRIFT,
     MINUTE_MS,
     AlertRule,
@@ -51,7 +52,11 @@ PARTITIONS = 6
 FEATURES = ("a", "b", "c")
 WEIGHTS = (1.0, -1.0, 0.5)
 CLASSES = ("no", "yes")
-SERVED = ("main", "plain")  # two challengers, and all that can be asked for; none, and its champion changes
+SERVED = ("main", "plain", "brief")
+CHALLENGED = ("main", "brief")
+"""`main` has two challengers, and all that can be asked for; `plain` none, and its champion changes; `brief` has two
+challengers, and a join that gives up: its outcomes are kept for so much longer that none of them goes."""
+BRIEF_HORIZON_MS = 6 * HOUR_MS
 CALLERS = ("app", "web")  # the first is told apart
 CUSTOM = (
     CustomMetric("cost", Aggregate.SUM),
@@ -164,6 +169,11 @@ def settings_of_main() -> Settings:
     )
 
 
+def settings_of_brief() -> Settings:
+    """A horizon that is reached. What is evaluated is kept for as long as that and a window of accuracy."""
+    return msgspec.structs.replace(settings_of_deployment(), horizon_ms=BRIEF_HORIZON_MS, accuracy_window=Span.DAY)
+
+
 def caller(number: int) -> str:
     """Who makes request `number`.
 
@@ -208,4 +218,5 @@ def _deploy(connection: Connection, packages: tuple[Package, ...]) -> None:
     everything, chosen = settings_of_main(), settings_of_deployment()
     submit(connection, command("main", CreateDeployment(champion, tuple(challengers), everything)), 120)
     submit(connection, command("plain", CreateDeployment(champion, (), chosen)), 120)
+    submit(connection, command("brief", CreateDeployment(champion, tuple(challengers), settings_of_brief())), 120)
     submit(connection, command("governed", CreateDeployment(champion, (), chosen)), 120)

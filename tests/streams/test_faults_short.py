@@ -8,7 +8,8 @@ import pytest
 
 from infra.local.stack import Stack
 from streams.failpoints import FailPoint
-from tests.faults.suite import Report, long, run, short, shortcomings
+from tests.faults.report import Report
+from tests.faults.suite import long, run, short, shortcomings
 
 
 @pytest.mark.timeout(600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from schemas.observation import Kind
 from schemas.package import Package, Target, TargetType
 from tests.faults.accuracy import Answered, check_accuracy
 from tests.faults.findings import Findings
-from tests.faults.load import NOTHING, Ledger
+from tests.faults.ledger import NOTHING, Fate, Ledger
 
 PLACE: SummaryKey = (Kind.ACCURACY, "m", "", 0)
 PACKAGES = [Package("any", "1", "m", Target("answer", TargetType.BINARY, ("no", "yes")), (), "linear")]
@@ -26,7 +27,7 @@ def ledger() -> Ledger:
     deployments, times_ms, answers, asked = (
         [np.array(column, np.int64)] for column in ([0, 0, 0, 0], [7, 7, 7, 7], [1, 0, 1, NOTHING], [1, 2, 1, 1])
     )
-    found = Ledger(deployments, times_ms, answers, asked)
+    found = Ledger(deployments, times_ms, answers, asked, [np.full(4, Fate.USUAL)])
     found.forgotten.append(0)
     return found
 
@@ -52,7 +53,7 @@ def faults(confusion: list[int], loss: float, said: Answered) -> list[str]:
     counts = {"matched": np.array([3]), "confusion": np.array(confusion)}
     stored = Summary(counts, {"log_loss": round(loss * 2**32)})
     findings = Findings()
-    check_accuracy(PACKAGES, ledger(), said, {"main": {PLACE: stored}}, findings)
+    check_accuracy(PACKAGES, ledger(), Counter(), said, {"main": {PLACE: stored}}, findings)
     return findings.faults
 
 
