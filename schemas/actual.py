@@ -167,8 +167,20 @@ def _json_row(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | str:
     )
 
 
+def _all_say(frame: pl.DataFrame) -> bool:
+    """Whether all rows say a number or a label, as they nearly always do; expressions would cost more than the rows."""
+    if frame.is_empty() or frame["withdrawn"].any() or frame["forget"].any():
+        return False
+    times, values = frame["timestamp_ms"].to_numpy(), frame["value"]
+    said = not (frame["label"].null_count() and values.null_count())
+    finite = values.null_count() == len(values) or bool(np.isfinite(values.to_numpy()).all())
+    return said and finite and bool(times.min() >= FIRST_MS and times.max() <= LAST_MS)
+
+
 def _meaningful(decoded: Decoded) -> Decoded:
     """Without the rows that say nothing; a withdrawal, or what asks to forget, says nothing else."""
+    if _all_say(decoded.frame):
+        return decoded
     stays = ~(pl.col("withdrawn") | pl.col("forget"))
     frame = decoded.frame.with_columns(pl.when(stays).then("value"), pl.when(stays).then("label"))
     fault = frame.select(

@@ -35,12 +35,16 @@ def murmur2(keys: Sequence[bytes], seed: int = _SEED) -> NDArray[np.int32]:
     >>> murmur2([b"21", b"foobar"]).tolist()
     [-973932308, -790332482]
     """
-    hashes = np.zeros(len(keys), np.uint32)
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    least, most = (int(lengths.min()), int(lengths.max())) if keys else (0, 0)
+    if least == most:  # as generated IDs are
+        joined = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), most)
+        return _murmur2_of_length(joined, seed).view(np.int32)
+    hashes = np.zeros(len(keys), np.uint32)
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)
-        joined = b"".join([keys[row] for row in rows.tolist()])
-        hashes[rows] = _murmur2_of_length(np.frombuffer(joined, np.uint8).reshape(rows.size, length), seed)
+        joined = np.frombuffer(b"".join([keys[row] for row in rows.tolist()]), np.uint8)
+        hashes[rows] = _murmur2_of_length(joined.reshape(rows.size, length), seed)
     return hashes.view(np.int32)
 
 

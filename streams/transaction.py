@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -52,9 +53,15 @@ class TransactionalProducer:
             self._produce(name, one.keys, one.values, one.partition)
 
     def _produce(
-        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], partition: int | None
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        partition: int | None,
+        **more: Any,  # noqa: ANN401  # the client's
     ) -> None:
-        produce = self.producer.produce
+        """Produce columns; `more` goes with each record, as the client takes it."""
+        produce: Callable[..., None] = partial(self.producer.produce, **more) if more else self.producer.produce
         where = PARTITION_UA if partition is None else partition
         for key, value in zip(keys, values, strict=True):
             while True:
@@ -67,24 +74,19 @@ class TransactionalProducer:
     def send_changelog(self, table: Table) -> dict[int, list[Position]]:
         """Produce what is staged in a table; by partition a list of one, the position once all is flushed."""
         topic = self._connection.layout.name(table.spec.changelog)
-        headers: list[tuple[str, str | bytes | None]] = [(WRITER_HEADER, self._id.encode())]
+        named: dict[str, Any] = {"headers": [(WRITER_HEADER, self._id.encode())]}
         marks: dict[int, list[Position]] = {}
         for number, rows in table.staged():
             before = table.store(number).position
             mark = marks.setdefault(number, [before])
-            last = len(rows) - 1
-            for i, (key, value) in enumerate(rows.items()):
-                more: dict[str, Any] = {}
-                if i == 0:  # one header is enough to find the writer by
-                    more["headers"] = headers
-                if i == last:
-                    more["on_delivery"] = _remember(mark, before.topic_id)
-                while True:
-                    try:
-                        self.producer.produce(topic, value, key, number, **more)
-                        break
-                    except BufferError:
-                        self.producer.poll(RETRY_S)
+            told: dict[str, Any] = {"on_delivery": _remember(mark, before.topic_id)}
+            keys, values = [*rows], [*rows.values()]
+            if len(rows) == 1:
+                self._produce(topic, keys, values, number, **named, **told)
+                continue
+            self._produce(topic, keys[:1], values[:1], number, **named)  # one header is enough to find the writer by
+            self._produce(topic, keys[1:-1], values[1:-1], number)
+            self._produce(topic, keys[-1:], values[-1:], number, **told)
         return marks
 
     def send_offsets(self, offsets: list[TopicPartition], member: object) -> None:

@@ -111,10 +111,15 @@ class Joiner(PlainRole):
         here = self._placed(effects, topic, records)
         decoded = (decode_actuals if topic is Topic.ACTUALS else decode_predictions)(here)
         self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
-        frame = decoded.frame.drop(EXPLANATIONS, strict=False).with_columns(
-            partition=pl.Series(here.partitions[decoded.rows]),
-            received_ms=pl.Series(here.timestamps_ms[decoded.rows]),
-            shadow=pl.lit(topic is Topic.SHADOW_PREDICTIONS),
+        frame = decoded.frame
+        if EXPLANATIONS in frame.columns:
+            frame = frame.drop(EXPLANATIONS)
+        frame = frame.hstack(  # expressions would cost a small batch more than its rows do
+            [
+                pl.Series("partition", here.partitions[decoded.rows]),
+                pl.Series("received_ms", here.timestamps_ms[decoded.rows]),
+                pl.Series("shadow", [topic is Topic.SHADOW_PREDICTIONS]).new_from_index(0, len(frame)),
+            ]
         )
         return frame.filter(pl.Series(~decoded.mismatched)) if decoded.mismatched.any() else frame
 
@@ -160,9 +165,11 @@ class Joiner(PlainRole):
         return parts.values()
 
     def _announce(self, effects: Effects, batch: Batch, actuals: pl.DataFrame) -> None:
-        for name, partition in sorted(actuals.select("deployment", "partition").unique().iter_rows()):
+        names, partitions = actuals["deployment"], actuals["partition"].to_numpy()
+        for name in sorted(set(names.to_list())):
             if deployment := self._catalog.deployments.get(name):
-                self._switchboard.announce(effects, batch, Topic.ACTUALS, deployment, (partition,))
+                theirs = np.unique(partitions[(names == name).to_numpy()]).tolist()
+                self._switchboard.announce(effects, batch, Topic.ACTUALS, deployment, theirs)
 
     def _send(self, effects: Effects, parts: Collection[Joined]) -> None:
         changes = [change for joined in parts for change in joined.changes]
