@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from infra.demo.fair import Fair
 from infra.demo.findings import Explained, Quality, Stage
 from infra.demo.truth import Diagnosed, Hindsight, Judged
 from schemas.deployment import MATERIAL_DRIFT
@@ -121,7 +122,7 @@ class Watched(msgspec.Struct, frozen=True):
     closed week. `unanswered`: requests less answers over all weeks, and what challengers owe. `quiet`: watched features
     for which the rule of material drift has never rung; `silent`: those with no alert at all. `baseline_unstable`:
     features that wandered too much in training to be watched for change, where a rule asks for that; null where none.
-    `hindsight`: of one deployment, a day as it was known and as it turned out.
+    `hindsight`: of one deployment, a day as it was known and as it turned out. `fairness`: of protected features.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Watched(msgspec.Struct, frozen=True):
     verdicts: tuple[Judged, ...] = ()
     diagnoses: tuple[Diagnosed, ...] = ()
     hindsight: Hindsight | None = None
+    fairness: tuple[Fair, ...] = ()
 
 
 def watched(

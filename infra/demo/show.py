@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.demo.show_data import coloured, drift, noticed, number, quality, segments
+from infra.demo.show_fair import fairness
 from infra.demo.show_truth import diagnoses, hindsight, verdicts
 from schemas.observation import AlertPhase, Status
 
@@ -124,6 +125,7 @@ def everything(
     yield from (hindsight(one.name, one.hindsight) for one in found if one.hindsight is not None)
     yield verdicts(found)
     yield from map(diagnoses, found)
+    yield from (fairness(one, each) for one in found for each in one.fairness)
     yield from (segments(one.name, each) for one in found for each in one.segments)
     yield drift_alerts(told)
     yield other_alerts(told, ours)

@@ -16,12 +16,21 @@ def look_around(prefix: str, last_ms: int) -> str:
     # what was known on a day is settled when event time has passed it in every partition
     as_of = max(min(_AS_OF, last - timedelta(days=1)), LIVE_DAY)
     compared = f"--window {'week' if last < _A_MONTH else 'month'} --compare {'previous' if last < _A_YEAR else 'year'}"
-    return (
-        f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
-        "the same setting: `watchkeeper report booking-cancellation --html report.html` (a page with histograms, drift "
-        "over time, accuracy, alerts: open it in a browser), `watchkeeper status`, `watchkeeper alerts`, `watchkeeper "
-        "challengers booking-price`, `watchkeeper diagnosis booking-cancellation`, `watchkeeper coverage "
-        f"booking-cancellation --as-of {as_of} --metric positive_rate`, `watchkeeper "
-        f"metrics booking-price {compared} --metric psi`, `watchkeeper segments booking-cancellation {compared}`, "
-        "`watchkeeper tail predictions`."
+    hints = (
+        ("report booking-cancellation --html report.html", "a page to open in a browser"),
+        ("status", "how every deployment is"),
+        ("alerts", "what fired, and what became of it"),
+        ("challengers booking-price", "verdicts on challengers"),
+        ("diagnosis booking-cancellation", "what may be the matter"),
+        ("fairness booking-cancellation", "what each kind of customer gets"),
+        (f"coverage booking-cancellation --as-of {as_of} --metric positive_rate", "a day as it was known"),
+        (f"metrics booking-price {compared} --metric psi", "windows of any length"),
+        (f"segments booking-cancellation {compared}", "which segments explain a change"),
+        ("tail predictions", "records as they are, decoded"),
     )
+    lines = (f"  watchkeeper {command:<46}  [dim]# {what}[/]" for command, what in hints)
+    first = (
+        f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
+        "the same setting:"
+    )
+    return "\n".join((first, *lines))

@@ -114,7 +114,7 @@ def tour(
         chain.close()
     figures.total_s = time.monotonic() - began
     _show(summary, console)
-    console.print(look_around(settings.prefix, int(chosen["made_ms"][-1])), highlight=False)
+    console.print(look_around(settings.prefix, int(chosen["made_ms"][-1])), highlight=False, soft_wrap=True)
     if json_file is not None:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
 

@@ -14,6 +14,8 @@ from monitors.windows import Series
 from schemas.deployment import DAY_MS
 from schemas.observation import Kind
 from streams.cli._as_of import known_as_of
+from streams.cli._demo_fairness import plain as fair
+from streams.cli._fairness import shared_out
 from streams.cli._windows import reader_of
 from streams.cli.diagnosis import evidence
 
@@ -37,16 +39,22 @@ _RATE = "positive_rate"
 def with_truth(
     found: Watched, deployment: Deployment, packages: Mapping[str, Package], views: Views, connection: Connection
 ) -> Watched:
-    """The deployment with verdicts and diagnoses, that of cancellations with the end of February 2016 in hindsight."""
+    """With verdicts, diagnoses and fairness; that of cancellations with the end of February 2016 in hindsight."""
     names = {digest: package.name for digest, package in packages.items()}
-    diagnoses = tuple(_diagnosed(one, names) for one in views.diagnoses(deployment.name))
-    found = replace(found, verdicts=judged(deployment, names, views.verdicts(deployment.name)), diagnoses=diagnoses)
+    diagnoses = tuple(diagnosed(one, names) for one in views.diagnoses(deployment.name))
+    found = replace(
+        found,
+        verdicts=judged(deployment, names, views.verdicts(deployment.name)),
+        diagnoses=diagnoses,
+        fairness=fair(shared_out(views, deployment), deployment, names),
+    )
     if deployment.name != CANCELLATION.deployment:
         return found
     return replace(found, hindsight=_hindsight(deployment, packages, views, connection))
 
 
-def _diagnosed(one: Diagnosis, names: Mapping[str, str]) -> Diagnosed:
+def diagnosed(one: Diagnosis, names: Mapping[str, str]) -> Diagnosed:
+    """What was said of a month, with the model's name."""
     return Diagnosed(
         month=day(one.window_start_ms)[:7],
         model=names.get(one.model, one.model),

@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitors.fair_windows import COMPARED, protected_feature
-from monitors.fairness import fairness as fairness_of
 from monitors.metrics.parity import QUANTITIES
 from schemas.observation import Reason, Status
 from streams.cli import Ended
+from streams.cli._fairness import shared_out
 from streams.cli._shared import SHORT, as_json, made_between, must_be, of_model, say, show, views, when
-from streams.cli._windows import EVER, reader_of, watermark_of
+from streams.cli._windows import EVER
 
 if TYPE_CHECKING:
     from monitors.fairness import Fairness, GroupParity
-    from monitors.windows import Series
     from schemas.observation import Metric
 
 _COLOURS = {Status.PASSING: "green", Status.AT_RISK: "yellow", Status.FAILING: "red", Status.UNKNOWN: "cyan"}
@@ -74,25 +72,14 @@ def fairness(
         _say_history(deployment, said, json=json)
         return
 
-    def is_read(series: Series) -> bool:
-        is_group = not series.segment or protected_feature(series.segment, declared)
-        return series.kind in COMPARED and series.model.startswith(digest) and bool(is_group)
-
-    reader = reader_of(kept, chosen, wanted=is_read, definitions=(), between=(since, until))
-    as_of_ms, packages = watermark_of(kept, deployment), kept.packages()
-    models = sorted({series.model for series in reader.buckets.series} & packages.keys())
-    found = [
-        one
-        for digest in models
-        if as_of_ms is not None
-        for one in fairness_of(reader.buckets, digest, deployment=chosen, package=packages[digest], as_of_ms=as_of_ms)
-        if by in (None, one.feature)
-    ]
+    every = shared_out(kept, chosen, model=digest, between=(since, until))
+    found = [one for one in every if by in (None, one.feature)]
     if json:
         say(found)
         return
     if not found:
         raise Ended(f"nothing was predicted by {deployment} for a protected group that this asks for.")
+    packages = kept.packages()
     for one in found:
         _show(one, packages[one.model].name, metric)
 

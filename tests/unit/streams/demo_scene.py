@@ -16,7 +16,8 @@ import polars as pl
 from infra.demo.bookings import live
 from infra.demo.questions import CANCELLATION
 from infra.demo.train import train
-from monitors.evaluator import Effects, Evaluator
+from monitors.deployment_book import Effects
+from monitors.evaluator import Evaluator
 from monitors.folds import SummaryKey, fold_features, fold_outcomes, fold_predictions
 from monitors.join import join
 from monitors.join_columns import prefix_of
@@ -124,6 +125,7 @@ def replayed() -> Replayed:
         found.take(evaluator.step(Summary(deployment.name, entries), View(found)))
 
     for number, (asked, came, until_ms) in enumerate(weeks(rows)):
+        predictions: list[pl.DataFrame] = []
         if asked.height:
             segments = segment_columns(deployment, served, asked, {})
             features = asked.select(one.name for one in CANCELLATION.features)
@@ -131,7 +133,7 @@ def replayed() -> Replayed:
             predictions = [predicted(asked, segments, digest, served.digest) for digest in packages]
             for digest, part in zip(packages, predictions, strict=True):
                 take(fold_predictions(part, packages[digest], BUCKET))
-        for outcomes in joined(pl.concat(predictions) if asked.height else None, came, deployment, table):
+        for outcomes in joined(pl.concat(predictions) if predictions else None, came, deployment, table):
             take(fold_outcomes(outcomes, packages, BUCKET))
         for beat in range(3):  # a window that was told a moment ago waits for the next
             tick_ms = (3 * number + beat) * 60_000

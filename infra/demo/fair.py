@@ -1,0 +1,81 @@
+"""What the demo says of fairness: what each group of a protected feature gets, beside what the reference group gets.
+
+Plain structures for `--json` and for the table of `infra.demo.show_fair`. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from schemas.observation import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GIVEN = "proportional_parity"
+"""How often a group is predicted what is favourable."""
+
+DESERVED = "true_favourable_rate_parity"
+"""How often it is predicted of those of the group for whom it came true."""
+
+RIGHT = "favourable_predictive_value_parity"
+"""How often it came true of those of the group for whom it was predicted."""
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """What a group gets of a model (`rate`, over `n` rows) over what the reference gets, with its 95 % interval.
+
+    `on_holdout` is the same ratio in training; null where the package has none. Null, too, where `reason` says why.
+    """
+
+    model: str
+    metric: str
+    group: str
+    n: int
+    rate: float | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+    on_holdout: float | None
+    status: str
+    reason: str
+
+
+class Fair(msgspec.Struct, frozen=True):
+    """One protected feature; `favourable` as "target = class". A ratio from `fair_from` to its inverse is fair.
+
+    The champion's ratios come first.
+    """
+
+    feature: str
+    favourable: str
+    reference: str
+    fair_from: float
+    ratios: tuple[Ratio, ...]
+
+    def of(self, model: str, metric: str) -> Iterator[Ratio]:
+        """One metric of one model, group by group."""
+        return (one for one in self.ratios if (one.model, one.metric) == (model, metric))
+
+
+def sentence(found: Fair, model: str) -> str:
+    """Who gets least, and whether that was to be seen on holdout; or that nobody surely gets too little."""
+    deserved = {one.group: one for one in found.of(model, DESERVED)}
+    given = [one for one in found.of(model, GIVEN) if one.status == Status.FAILING and (one.ratio or 1.0) < 1.0]
+    unknown = [one.group for one in found.of(model, GIVEN) if one.status == Status.UNKNOWN]
+    more = f" Of {', '.join(unknown)} there are too few rows." if unknown else ""
+    if not given:
+        return f"No group surely gets less than {found.fair_from:g} times what {found.reference} gets.{more}"
+    worst = min(given, key=lambda one: one.ratio or 0.0)
+    said = (
+        f"Of {worst.group} the model says {found.favourable} in {worst.rate or 0.0:.1%} of rows, {worst.ratio:.2f} "
+        f"times as often as of {found.reference}, where {found.fair_from:g} would be fair"
+    )
+    true = deserved.get(worst.group)
+    if true is not None and true.ratio is not None:
+        said += f"; of those of whom it came true in {true.rate or 0.0:.1%}, {true.ratio:.2f} times"
+        if true.on_holdout is not None:
+            said += f" ({true.on_holdout:.2f} on holdout)"
+    return f"{said}.{more}"
