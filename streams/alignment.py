@@ -3,7 +3,7 @@
 Under a backlog one answer of the broker is thousands of records of one partition. Taken as they come, a prediction, its
 challengers and its actual are in different batches: each is a read and a write of the table, and an actual that is
 ahead of its predictions makes outcomes that are soon taken back. So of partitions of one number, those that are ahead
-wait for the others, by Kafka's timestamps.
+wait for the others, by Kafka's timestamps; a prediction's is that of its request (`Role.moment`).
 
 What is taken changes no result but that of a forget (a law of the join), only what it costs. So little waits for long:
 a partition at its end holds up nobody, and one that is silent for `PATIENCE_S` though not known to be at its end holds
@@ -31,7 +31,7 @@ Held = TypeVar("Held")
 
 
 class Alignment(Generic[Held]):
-    """Cuts what is in hand; `time_of` is a record's timestamp. It remembers since when what waits."""
+    """Cuts what is in hand; `time_of` is a record's time. It remembers since when what waits."""
 
     def __init__(self, time_of: Callable[[Held], int], patience_s: float = PATIENCE_S) -> None:
         self._time_of, self._patience_s = time_of, patience_s

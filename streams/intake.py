@@ -59,7 +59,7 @@ class Intake:
         self._ended: dict[Place, int] = {}  # and where the end was
         self._held: dict[Place, list[Message]] = {}
         self._most_held = batch_rows // ALIGNED_PARTS if role.aligned else batch_rows
-        self._alignment = Alignment[Message](lambda message: message.timestamp()[1])
+        self._alignment = Alignment[Message](self._moment)
         self._throttled: set[Place] = set()
 
     def open(self, worker: str, *, static: bool, on_assign: Rebalanced, on_revoke: Rebalanced) -> None:
@@ -74,6 +74,9 @@ class Intake:
     def kafka(self, place: Place, offset: int = OFFSET_INVALID) -> TopicPartition:
         """The broker's name of one of our source partitions."""
         return TopicPartition(self._connection.layout.name(place[0]), place[1], offset)
+
+    def _moment(self, message: Message) -> int:
+        return self._role.moment(self._inputs[str(message.topic())], message.timestamp()[1], message.value())
 
     def clear(self) -> None:
         """Partitions come or go: nothing flows, and what was held is read again by whoever has it then."""

@@ -42,6 +42,9 @@ class Role(Protocol):
     def limits(self, places: frozenset[Place]) -> dict[Place, int]:
         """Offsets from which on records must wait, for those of `places` that have such a limit."""
 
+    def moment(self, topic: Topic, timestamp_ms: int, value: bytes | None) -> int:
+        """The time by which records of an aligned role are in step; `timestamp_ms` is Kafka's."""
+
     def committed(self, batch: Batch) -> None:
         """What `process` last answered is committed."""
 
@@ -66,6 +69,10 @@ class PlainRole:
     def limits(self, places: frozenset[Place]) -> dict[Place, int]:  # noqa: ARG002  # a role's hook, not needed here
         """Everything may be read."""
         return {}
+
+    def moment(self, topic: Topic, timestamp_ms: int, value: bytes | None) -> int:  # noqa: ARG002  # a role's hook
+        """Kafka's."""
+        return timestamp_ms
 
     def committed(self, batch: Batch) -> None:
         """Nothing waits for the commit."""

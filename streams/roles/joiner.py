@@ -23,6 +23,7 @@ from monitors.join import Joined, join, sweep
 from monitors.join_columns import prefix_of
 from monitors.join_outcomes import encode_changes
 from schemas.actual import decode_actuals
+from schemas.asked import asked_ms
 from schemas.explanations import COLUMN as EXPLANATIONS
 from schemas.outcome import encode_outcomes
 from schemas.partitioner import partitions_of
@@ -217,6 +218,10 @@ class Joiner(PlainRole):
     def _horizon_ms(self, name: str) -> int:
         deployment = self._catalog.deployments.get(name)
         return deployment.settings.horizon_ms if deployment else NEVER_MS
+
+    def moment(self, topic: Topic, timestamp_ms: int, value: bytes | None) -> int:
+        """In step by request: what a scorer or a challenger's worker says late belongs to what was asked then."""
+        return timestamp_ms if topic is Topic.ACTUALS else asked_ms(value, timestamp_ms)
 
     def committed(self, batch: Batch) -> None:  # noqa: ARG002  # a role's hook, not needed here
         for partition, accepted in self._accepted.items():
