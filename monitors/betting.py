@@ -72,10 +72,17 @@ def log_wealth_beyond(total: Longs, rows: int, margin: float) -> Floats:
     >>> log_wealth_beyond(bets(np.full(40, 0.5)).sum(axis=0), 40, 0.1).round(3).tolist()
     [4.338, -0.762]
     """
+    return log_wealth_of(np.asarray(total[_FIRST] / _ONE - rows * margin), np.asarray(total[_SECOND] / _ONE))
+
+
+def log_wealth_of(over: Floats, squares: Floats) -> Floats:
+    """The same of any terms in [-1, 1], or of many sums of such: (..., 2).
+
+    `over`: their sum less what it is at most expected to be; `squares`: the sum of their squares.
+    """
     shares = np.array(BETS)
-    over = float(total[_FIRST]) / _ONE - rows * margin
-    cost = (-np.log1p(-shares) - shares) * (float(total[_SECOND]) / _ONE)
-    return _mixed(np.stack([shares * over - cost, -shares * over - cost]))
+    gain, cost = over[..., None] * shares, squares[..., None] * (-np.log1p(-shares) - shares)
+    return np.stack([_mixed(gain - cost), _mixed(-gain - cost)], axis=-1)
 
 
 def _mixed(logs: Floats) -> Floats:

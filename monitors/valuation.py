@@ -5,7 +5,8 @@ statistics those are computed that the settings name, and those that an alert ru
 carry the coverage, and a state: `estimate` while there is no actual, of those that can be estimated; then `partial`,
 and `final` once the window is closed and no prediction of it is pending. The estimate stays beside the realised value.
 A partial value of less than 90 % of the outcomes warns of `delay_bias`, where nothing else is to be said: outcomes that
-come first are not like those that come late.
+come first are not like those that come late. After that, where a deployment declares clusters, an interval of what came
+true warns of `clustered`: it takes rows as independent, and those of one customer are not.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def metrics_of_window(
     `groups`: what its segment is compared with, where that is of a protected feature.
     """
     is_accuracy = window.series.kind is Kind.ACCURACY
+    is_clustered = bool(deployment.settings.cluster) and window.series.kind in (Kind.ACCURACY, Kind.OUTCOMES)
     coverage, state = _known(summary, closed=closed) if is_accuracy else (None, None)
     is_early = coverage is not None and coverage < WELL_COVERED and pending(summary) > 0
     excluded = frozenset(deployment.settings.excluded)
@@ -98,6 +100,9 @@ def metrics_of_window(
             if estimate is not None and shown:
                 value = replace(estimate, baseline=value.baseline)
             early = not shown and value.value is not None and is_early and _of_outcomes(definition)
+            warning = Reason.DELAY_BIAS if early else None
+            if warning is None and is_clustered and value.low is not None:
+                warning = Reason.CLUSTERED
             judged = _judged(definition, feature, value, deployment.settings, package, closed=closed)
             yield Metric(
                 deployment=deployment.name,
@@ -114,7 +119,7 @@ def metrics_of_window(
                 baseline=value.baseline,
                 coverage=coverage,
                 status=judged.status if judged else None,
-                reason=value.reason or (judged.reason if judged else None) or (Reason.DELAY_BIAS if early else None),
+                reason=value.reason or (judged.reason if judged else None) or warning,
                 borderline=judged is not None and judged.borderline,
                 closed=closed,
                 state=AccuracyState.ESTIMATE if shown else state,

@@ -7,6 +7,7 @@ challenger. Rules:
   verdicts where one row in a thousand is a catastrophe.
 - alpha is shared by the challengers of a champion: with m of them each has alpha / m, half of it for each side. m is
   the most that there ever were beside it at one time: taking a loser away makes the others' evidence no stronger.
+- Where rows belong together, both speak of clusters (`monitors.clusters`), of which there must be enough.
 - `equivalent` needs a margin: both say that the mean is inside it.
 - Once given, a verdict stands until its own rows, revised, say otherwise: `retracted` where the wealth of the rows that
   it rested on is below half of what was asked.
@@ -21,11 +22,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitors.betting import WIDTH, Floats, Longs, log_wealth, log_wealth_beyond
+from monitors.betting import Floats, Longs, log_wealth, log_wealth_beyond, log_wealth_of
+from monitors.clusters import STEPS, Clusters
 from schemas.observation import Finding
 
 ALPHA = 0.05
 LEAST_ROWS = 500
+LEAST_CLUSTERS = 100
+"""Effective ones: below, their sums are not yet near enough to normal, nor their variance to what it is."""
 
 Numbers = Floats | np.float64
 _TUNED_FOR = 1_000
@@ -35,7 +39,8 @@ _TUNED_FOR = 1_000
 class Pairs:
     """Sums over rows that have both losses: rows, d and its square, `bets` (`monitors.betting`), clipped rows.
 
-    `scale`: what d was divided by and clipped at for the bets.
+    `scale`: what d was divided by and clipped at for the bets. `clusters`: of these rows, where they belong together; a
+    verdict then rests on these and not on `bets`.
     """
 
     n: int
@@ -44,11 +49,12 @@ class Pairs:
     bets: Longs
     clipped: int = 0
     scale: float = 1.0
+    clusters: Clusters | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the pairs say: `mean` +- `radius` (None below 500 rows), the bets' log wealth for and against."""
+    """What the pairs say: `mean` +- `radius` (None where there are too few), the bets' log wealth for and against."""
 
     finding: Finding
     mean: float | None
@@ -87,8 +93,8 @@ def judge(pairs: Pairs, *, margin: float = 0.0, alpha: float = ALPHA) -> Judged:
     above, below, inside = _wealth(pairs, margin)
     mean = pairs.d / pairs.n
     radius = None
-    if pairs.n >= LEAST_ROWS:
-        radius = float(confidence_radius(np.float64(pairs.n), np.float64(pairs.d), np.float64(pairs.d2), alpha))
+    if pairs.n >= LEAST_ROWS and (pairs.clusters is None or pairs.clusters.effective >= LEAST_CLUSTERS):
+        radius = _radius(pairs, alpha)
     finding = Finding.UNDECIDED
     if radius is not None:
         asked = math.log(2 / alpha)
@@ -108,13 +114,36 @@ def stands(finding: Finding, pairs: Pairs, *, margin: float = 0.0, alpha: float 
     return pairs.n > 0 and wealth >= math.log(1 / alpha)
 
 
+def clustered_radius(n: Numbers, d: Numbers, d2: Numbers, clusters: Clusters, scale: float, alpha: float) -> Floats:
+    """The same half width where rows belong together: as of k independent rows whose sum is as wide a walk.
+
+    `d2`: the sum of squares of rows.
+    """
+    of_a_row = np.maximum((d2 / n - (d / n) ** 2) / scale**2, STEPS**-2.0)  # nothing is finer than it is kept
+    rows = clusters.variance(of_a_row) / of_a_row
+    return np.asarray(rows / n * scale * np.sqrt(of_a_row) * confidence_radius(rows, np.float64(0.0), rows, alpha))
+
+
+def _radius(pairs: Pairs, alpha: float) -> float:
+    n, d, d2 = np.float64(pairs.n), np.float64(pairs.d), np.float64(pairs.d2)
+    if pairs.clusters is None:
+        return float(confidence_radius(n, d, d2, alpha))
+    return float(clustered_radius(n, d, d2, pairs.clusters, pairs.scale, alpha))
+
+
 def _wealth(pairs: Pairs, margin: float) -> tuple[float, float, float]:
     """Log wealth of the bets that the mean is above the margin, below the negative one, and between them."""
-    if not margin:
+    if pairs.clusters is None and not margin:
         above, below = log_wealth(pairs.bets).tolist()
         return above, below, -math.inf
-    over, under = (log_wealth_beyond(pairs.bets, pairs.n, side * margin / pairs.scale).tolist() for side in (1, -1))
-    return over[0], under[1], min(over[1], under[0])
+    over, under = (_wealth_beyond(pairs, side * margin / pairs.scale) for side in (1, -1))
+    return over[0], under[1], min(over[1], under[0]) if margin else -math.inf
 
 
-NOTHING = Pairs(0, 0.0, 0.0, np.zeros(WIDTH, np.int64))
+def _wealth_beyond(pairs: Pairs, margin: float) -> tuple[float, float]:
+    if pairs.clusters is None:
+        found = log_wealth_beyond(pairs.bets, pairs.n, margin)
+    else:
+        inside, squares = pairs.clusters.bet_on()
+        found = log_wealth_of(np.asarray(inside - pairs.n * margin / pairs.clusters.size), np.asarray(squares))
+    return float(found[0]), float(found[1])

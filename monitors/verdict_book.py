@@ -7,6 +7,8 @@ Rules (STATISTICS section 10):
   longer carry it, it is retracted, and the rows known by then are looked at anew.
 - Sums are kept here, not read again: of what is resolved, of what was decided on, of all that is known. A delta is
   added to those that it is in. So nothing is lost when buckets expire.
+- Where a deployment declares clusters, a verdict rests on the rows that came with one (`monitors.clusters`); what was
+  decided on rows before stands on rows.
 - Something is told when a verdict is given or retracted, and once in each accuracy window of the watermark.
 - A pair ends when its challenger is removed or its champion replaced: it is told on until all of its rows are resolved,
   then only what corrections change, and it is forgotten when its last bucket expires.
@@ -15,12 +17,14 @@ Rules (STATISTICS section 10):
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 
 from monitors.base_buckets import BaseBuckets
 from monitors.betting import WIDTH
+from monitors.clusters import Clusters
 from monitors.fixed_point import as_float
 from monitors.folds.losses import NAMES
 from monitors.folds.pairs import pair_scale, pair_unit
@@ -243,9 +247,9 @@ class _Look:
         found = self._judged()
         if found.finding is Finding.UNDECIDED or found.mean is None or found.radius is None:
             return False
-        n = beside.resolved.count("pairs")
+        pairs = self._resolved()
         beside.decision = Decision(
-            found.finding, until_ms, n, found.mean, found.radius, alpha=self._alpha, margin=self._margin
+            found.finding, until_ms, pairs.n, found.mean, found.radius, self._alpha, self._margin, _effective(pairs)
         )
         beside.decided, beside.retracted = beside.resolved.copy(), False
         return True
@@ -254,17 +258,21 @@ class _Look:
         decision = self._beside.decision
         if decision is None or self._beside.retracted:
             return False
-        pairs = pairs_of(self._beside.decided, self._scale)
+        pairs = pairs_of(self._beside.decided, self._scale, by_cluster=decision.clusters is not None)
         if stands(decision.finding, pairs, margin=decision.margin, alpha=decision.alpha):
             return False
         self._beside.retracted = True
         return True
 
     def _judged(self) -> Judged:
-        return judge(pairs_of(self._beside.resolved, self._scale), margin=self._margin, alpha=self._alpha)
+        return judge(self._resolved(), margin=self._margin, alpha=self._alpha)
+
+    def _resolved(self) -> Pairs:
+        by_cluster = bool(self._deployment.settings.cluster)
+        return pairs_of(self._beside.resolved, self._scale, by_cluster=by_cluster)
 
     def said(self, series: Series, window_ms: tuple[int, int], loss: str) -> Verdict:
-        beside, found = self._beside, self._judged()
+        beside, found, pairs = self._beside, self._judged(), self._resolved()
         expected, expired, unpaired = (max(count, 0) for count in beside.left_out)
         decision = beside.decision
         stands_now = decision is not None and not beside.retracted
@@ -278,7 +286,7 @@ class _Look:
             until_ms=beside.resolved_ms,
             loss=loss,
             finding=decision.finding if decision is not None and stands_now else Finding.UNDECIDED,
-            n=beside.resolved.count("pairs"),
+            n=pairs.n,
             mean=found.mean,
             radius=found.radius,
             log_for=found.log_for,
@@ -296,13 +304,15 @@ class _Look:
             expected=expected,
             expired=expired,
             unpaired=unpaired,
+            cluster=self._deployment.settings.cluster,
+            clusters=_effective(pairs),
         )
 
 
-def pairs_of(summary: Summary, scale: float) -> Pairs:
-    """What a summary of pairs holds, for `monitors.verdict`."""
+def pairs_of(summary: Summary, scale: float, *, by_cluster: bool = False) -> Pairs:
+    """What a summary of pairs holds, for `monitors.verdict`; by cluster only of the rows that came with one."""
     unit = pair_unit(scale)
-    return Pairs(
+    pairs = Pairs(
         summary.count("pairs"),
         as_float(summary.sums.get("d", 0), unit),
         as_float(summary.sums.get("d2", 0), unit * unit),
@@ -310,3 +320,13 @@ def pairs_of(summary: Summary, scale: float) -> Pairs:
         summary.count("clipped"),
         scale,
     )
+    if not by_cluster:
+        return pairs
+    clusters = Clusters.of(summary)
+    n = int(clusters.n)
+    share = n / pairs.n if pairs.n > 0 else 0.0  # of the squares: no sum of these is kept by cell
+    return replace(pairs, n=n, d=float(clusters.total) * scale, d2=pairs.d2 * share, clusters=clusters)
+
+
+def _effective(pairs: Pairs) -> float | None:
+    return None if pairs.clusters is None else round(float(pairs.clusters.effective), 1)

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NONPOSITIVE_VALUE = "nonpositive_value"
     NOT_RESOLVED = "not_resolved"
     DELAY_BIAS = "delay_bias"
+    CLUSTERED = "clustered"
     HEAVY_TAILED = "heavy_tailed"
     UNCALIBRATED = "uncalibrated"
     ILL_CONDITIONED = "ill_conditioned"
@@ -156,7 +157,10 @@ class Finding(StrEnum):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """A verdict that was given: on the rows of predictions before `until_ms`, by their sums as they were then."""
+    """A verdict that was given: on the rows of predictions before `until_ms`, by their sums as they were then.
+
+    `clusters`: how many there effectively were, where it rests on clusters; null where on rows.
+    """
 
     finding: Finding
     until_ms: int
@@ -165,6 +169,7 @@ class Decision(msgspec.Struct, frozen=True):
     radius: float
     alpha: float = 0.05
     margin: float = 0.0
+    clusters: float | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -178,7 +183,9 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     nothing that has a loss. `known_n`, `known_mean`: of all rows known, resolved or not: no verdict may be read from
     these. Of the resolved predictions of the champion, from the first bucket on that has pairs: `expected` are all,
     `expired` those that no outcome reached, `unpaired` those with an outcome that are in no pair, as a model failed or
-    was not asked. The verdict says nothing of these.
+    was not asked. The verdict says nothing of these. `cluster`: what makes rows belong together, where the deployment
+    declares that; `n`, `mean`, `radius` and the evidence are then of the rows that came with one, and `clusters` is how
+    many clusters of one size these are worth: below 100 nothing is decided.
     """
 
     deployment: str
@@ -207,6 +214,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     expected: int = 0
     expired: int = 0
     unpaired: int = 0
+    cluster: str = ""
+    clusters: float | None = None
 
     @property
     def overtaken(self) -> bool:

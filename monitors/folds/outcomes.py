@@ -62,7 +62,11 @@ def fold_outcomes(
         found = _accuracy(said, rows, of[rows], outcomes, package, bucket, by_outcome_time=by_outcome_time)
         merge_into(total, found.items())
     if said["shadow"].any():
-        merge_into(total, fold_pairs(*_beside(said, np.arange(of.size), of, outcomes), packages, bucket).items())
+        truths, things, signs = _beside(said, np.arange(of.size), of, outcomes)
+        clusters = None
+        if frame["cluster"].null_count() < frame.height:
+            clusters = frame["cluster"].fill_null(-1).to_numpy()[things % outcomes.kinds.size]
+        merge_into(total, fold_pairs(truths, things, signs, packages, bucket, clusters).items())
     if row_losses and of.size:
         truths, things, signs = _beside(said, np.arange(of.size), of, outcomes)
         names = frame["association_id"].cast(pl.String).to_list()

@@ -5,7 +5,8 @@ challenger, in the bucket of the prediction's time. A pair's contribution is a f
 and both packages, so that a correction takes back what was added.
 
 Counts: "pairs"; "unusable" where one has no loss; "clipped" where abs(d) is above the scale of both; "bets", the sums
-of `monitors.betting.bets` of x = clip(d / scale, -1, 1). Sums: "d" and "d2" in units of `pair_unit` and its square.
+of `monitors.betting.bets` of x = clip(d / scale, -1, 1); of rows with a cluster the sums by cell of
+`monitors.clusters`. Sums: "d" and "d2" in units of `pair_unit` and its square.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from monitors.betting import WIDTH, bets
+from monitors.clusters import BEYOND, INSIDE, ROWS, STEPS
 from monitors.fixed_point import fixed_terms
 from monitors.folds.groups import Groups, SummaryKey, group_rows, merge_into
 from monitors.folds.groups import summaries as summaries_of
 from monitors.folds.losses import loss_scale, row_losses
 from monitors.summary import Summary
+from schemas.clusters import CELLS
 from schemas.deployment import Span
 from schemas.observation import Kind
 from schemas.package import Package
@@ -49,12 +52,17 @@ def pair_unit(scale: float) -> float:
 
 
 def fold_pairs(
-    rows: pl.DataFrame, of: Rows, signs: Signs | None, packages: Mapping[str, Package], bucket: Span
+    rows: pl.DataFrame,
+    of: Rows,
+    signs: Signs | None,
+    packages: Mapping[str, Package],
+    bucket: Span,
+    clusters: Signs | None = None,
 ) -> dict[SummaryKey, Summary]:
     """Fold predictions beside actuals: columns as in the contract `outcome`, and truth_value, truth_label.
 
     `of`: what each row is of: pairs are of the same. `signs`: 1 where it is added, -1 where it is taken back; None: all
-    are added.
+    are added. `clusters`: the cell of each row, negative where it has none; None: no row has one.
     """
     shadow = rows["shadow"].to_numpy()
     if shadow.all() or not shadow.any():
@@ -74,9 +82,10 @@ def fold_pairs(
         first = served[mine]
         scale = pair_scale(packages[champion], packages[challenger])
         groups = group_rows(times_ms[first], None, bucket)
-        counts, sums = _contributions(
-            groups, losses[first] - losses[asked[mine]], scale, _ones(signs, rows.height)[first]
-        )
+        d, added = losses[first] - losses[asked[mine]], _ones(signs, rows.height)[first]
+        counts, sums = _contributions(groups, d, scale, added)
+        if clusters is not None:
+            counts |= _by_cell(groups, clusters[first], d / scale, added)
         found = summaries_of(Kind.PAIRS, challenger, groups, counts, sums)
         keyed = {(kind, model, champion, start): summary for (kind, model, _, start), summary in found.items()}
         merge_into(total, keyed.items())
@@ -117,6 +126,16 @@ def _contributions(
     }
     sums = {"d": (near, unit), "d2": (near * near, unit * unit)}
     return counts, {name: groups.totals(fixed_terms(term, one), signs) for name, (term, one) in sums.items()}
+
+
+def _by_cell(groups: Groups, cells: Signs, d: NDArray[np.float64], signs: Signs) -> dict[str, NDArray[np.int64]]:
+    """Sums by cell of differences in units of the scale."""
+    where = np.isfinite(d) & (cells >= 0) & (cells < CELLS)
+    inside = np.clip(np.where(where, d, 0.0), -1.0, 1.0)
+    beyond = np.clip(np.where(where, d, 0.0), -_FARTHEST, _FARTHEST) - inside
+    weights = {ROWS: signs} | {name: np.rint(x * STEPS) * signs for name, x in ((INSIDE, inside), (BEYOND, beyond))}
+    at = np.where(where, cells, 0)
+    return {name: groups.histogram(at, CELLS, where, weight) for name, weight in weights.items() if weight.any()}
 
 
 def _by_group(groups: Groups, rows: NDArray[np.int64]) -> NDArray[np.int64]:

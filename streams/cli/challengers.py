@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitors.verdict import LEAST_CLUSTERS
 from schemas.observation import Finding
 from streams.cli._shared import SHORT, as_json, must_be, say, show, views, when
 
@@ -28,6 +29,8 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
 
     A difference above 0 speaks for the challenger. It is of resolved predictions only, those old enough for their
     outcomes to be in, and holds however often one looks; "on what is known" is of every outcome so far, and no verdict.
+    Where the deployment declares a `cluster`, such as the customer, it rests on clusters: beside the rows stands how
+    many of one size these are worth, and below 100 nothing is decided.
     """
     kept = views()
     deployments = kept.deployments()
@@ -41,8 +44,8 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
     names = {digest: f"{package.name} {package.version}" for digest, package in kept.packages().items()}
     told = ("challenger", "champion", "verdict", "loss saved", "resolved until (UTC)", "rows")
     columns = (*told, "not in it", "on what is known")
-    rows = [*(_row(one, names) for one in found), *_without_rows(deployments[deployment], found, names)]
-    show(f"{deployment}: challengers", columns, rows, "`watchkeeper deployment challengers` sets some")
+    told_of = [*(_row(one, names) for one in found), *_without_rows(deployments[deployment], found, names)]
+    show(f"{deployment}: challengers", columns, told_of, "`watchkeeper deployment challengers` sets some")
 
 
 def _without_rows(
@@ -60,7 +63,7 @@ def _row(one: Verdict, names: dict[str, str]) -> tuple[object, ...]:
     challenger, champion = (names.get(digest, digest[:SHORT]) for digest in (one.challenger, one.champion))
     until = when(one.until_ms) if one.n else "nothing yet"
     known = "" if one.known_mean is None else f"{one.known_mean:+.4g} of {one.known_n:,} (no verdict)"
-    return challenger, champion, _verdict(one), difference(one), until, f"{one.n:,}", left_out(one), known
+    return challenger, champion, _verdict(one), difference(one), until, rows(one), left_out(one), known
 
 
 def _verdict(one: Verdict) -> str:
@@ -78,6 +81,14 @@ def difference(one: Verdict) -> str:
         return ""
     said = f"{one.loss} {one.mean:+.4g}"
     return said if one.radius is None else f"{said} ± {one.radius:.2g}"
+
+
+def rows(one: Verdict) -> str:
+    """What the verdict rests on: rows, and what these are worth where they belong together."""
+    if one.clusters is None:
+        return f"{one.n:,}"
+    few = f", {LEAST_CLUSTERS} are needed" if one.clusters < LEAST_CLUSTERS else ""
+    return f"{one.n:,} (worth {one.clusters:,.0f} by {one.cluster}{few})"
 
 
 def left_out(one: Verdict) -> str:
