@@ -2,9 +2,9 @@
 
 Rules:
 - Deltas are only added up. Something is said only when a progress record is processed; its tick is the only clock.
-- Old buckets, windows and evidence go first (`monitors.retention`), then windows close and speak (`monitors.turns`,
-  `monitors.emission`), then what reads them: alerts, verdicts, detectors, diagnoses. Buckets age (`monitors.ageing`)
-  when all that closed was judged. Triggers come last, as they read what was said.
+- Old buckets, windows and evidence go first (`monitors.retention`), and what was told of them. Then windows close and
+  speak (`monitors.turns`, `monitors.emission`), then what reads them: alerts, verdicts, detectors, diagnoses. Buckets
+  age (`monitors.ageing`) when all that closed was judged. Triggers come last, as they read what was said.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Protocol
 from monitors.alert_book import AlertBook
 from monitors.concept_drift import ConceptDrift
 from monitors.diagnosis_book import RESTS_ON, DiagnosisBook
-from monitors.emission import Content, said_of
+from monitors.emission import Content, Expired, expired_of, said_of
 from monitors.fair_windows import FairWindows
 from monitors.metrics import Metric as Definition
 from monitors.resolved_age import ResolvedAge
@@ -38,6 +38,7 @@ from schemas.topics import Topic
 from schemas.trigger import TriggerEvent
 
 _EVER_MS = -(1 << 62), 1 << 62
+_EXPIRED_AT_ONCE = 1_000  # of all deployments in one step; each is a tombstone of its transaction
 _ARRIVE_IN = {Kind.PREDICTION_ARRIVALS: Topic.PREDICTIONS, Kind.ACTUAL_ARRIVALS: Topic.OUTCOMES}
 
 
@@ -56,6 +57,7 @@ class Effects:
     """What to produce, in this order."""
 
     metrics: list[Metric] = field(default_factory=list)
+    expired: list[Expired] = field(default_factory=list)
     alerts: list[AlertEvent] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
@@ -79,7 +81,7 @@ class DeploymentBook:
     """One deployment, over its part of the table. `definitions`: the metrics that are told of its windows."""
 
     def __init__(self, table: TablePartition, name: str, definitions: tuple[Definition, ...]) -> None:
-        self._definitions = definitions
+        self._name, self._definitions = name, definitions
         self._kinds = {definition.name: definition.kind for definition in definitions}
         self.windows = WindowBook(table, name)
         self._alerts = AlertBook(table, name, self._kinds)
@@ -121,6 +123,8 @@ class DeploymentBook:
         changed = self.windows.settle(settings, roll_ups(settings, self._kinds))
         self._diagnoses.mark(self.windows, settings, changed)
         read_ms = self._expected(settings, time)
+        for window_id, names in self.windows.leave(_EXPIRED_AT_ONCE - len(effects.expired)):
+            effects.expired += expired_of(self._name, window_id, names)
         age_ms = 0 if watermark is None else self._age.of(buckets, deployment, watermark)
         old_ms = None if watermark is None else watermark - age_ms
         self._fair.touch(changed, settings, old_ms)
@@ -135,6 +139,7 @@ class DeploymentBook:
             effects.triggers += self._triggers.evaluate(
                 deployment,
                 watermark,
+                time.tick_ms,
                 window_of(watermark - age_ms, settings.bucket)[0],
                 self._alerts.adopted,
                 effects.alerts[alerts:],

@@ -5,11 +5,12 @@ Rules:
 - What is said of a window after its close has the next revision and a reason.
 - Of longer windows, which only alert rules read (`monitors.roll_ups`), nothing is said; their readings are kept.
 - An estimate that is not to be believed is no reading.
+- The record knows every metric that was ever said of its window: when that expires, each is deleted where it was told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +32,18 @@ class Content(NamedTuple):
     summary: Summary
     holds: bool
     groups: Groups | None
+
+
+class Expired(NamedTuple):
+    """A metric of a window that is kept no longer: what was told of it is to be deleted."""
+
+    deployment: str
+    model: str
+    metric: str
+    feature: str
+    segment: str
+    window_start_ms: int
+    window_end_ms: int
 
 
 def said_of(
@@ -71,11 +84,27 @@ def said_of(
         reason = _reason(window, content)
     window.resolved = None if content.groups is None else content.groups.resolved
     window.trusted = content.holds if any(metric.state is AccuracyState.ESTIMATE for metric in metrics) else None
-    window.emitted, window.counted = digests, counted(content.summary)
+    window.silent = rolled and (window.silent or not window.emitted)
+    window.emitted = dict.fromkeys(window.emitted, b"") | digests
+    window.counted = counted(content.summary)
     window.readings = _readings(metrics, settings, window_id.series.segment, package) if closed else {}
     if rolled:
         return []
     return [msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in said]
+
+
+def expired_of(deployment: str, window_id: WindowId, names: Iterable[str]) -> Iterator[Expired]:
+    """What was told of a window, by the names of its record.
+
+    >>> from monitors.windows import Kind, Series
+    >>> window_id = WindowId(0, 60_000, Series(Kind.FEATURES, "m1", "plan=a"))
+    >>> [(one.metric, one.feature) for one in expired_of("churn", window_id, ["psi/rate/km", "rows/"])]
+    [('psi', 'rate/km'), ('rows', '')]
+    """
+    for name in names:
+        metric, _, feature = name.partition("/")
+        of = window_id.series
+        yield Expired(deployment, of.model, metric, feature, of.segment, window_id.start_ms, window_id.end_ms)
 
 
 def metric_name(metric: Metric) -> str:

@@ -61,6 +61,7 @@ class TriggerBook:
         self,
         deployment: Deployment,
         watermark: int,
+        tick_ms: int,
         resolved_ms: int,
         champions: Adopted,
         alerts: Sequence[AlertEvent],
@@ -74,15 +75,17 @@ class TriggerBook:
         self._adopt(deployment, watermark, resolved_ms, labelled)
         for name in sorted(self._states):
             state = self._states[name]
-            if not (alerts or verdicts or state.is_due(watermark)):
+            if not (alerts or verdicts or state.is_due(watermark, tick_ms)):
                 continue
             before = _encode(state)
             overturned = state.read_alerts(alerts) | state.read_verdicts(verdicts, deployment.champion.digest)
             yield from map(_event, state.retract(overturned))
             state.read_time(watermark)
             state.read_labels()
-            if state.waiting and state.is_free(watermark):
-                yield _event(_trigger(state, deployment, watermark, resolved_ms, champions))
+            if state.waiting and state.is_free(watermark, tick_ms):
+                trigger = _trigger(state, deployment, watermark, resolved_ms, champions)
+                state.tell(trigger, tick_ms, _KEPT)
+                yield _event(trigger)
             if _encode(state) != before:
                 self._changed.add(name)
 
@@ -122,6 +125,7 @@ def _begun(
     state = TriggerState(rule, revision, resolved_ms if revision > 1 else _BEGINNING_MS, slot, watermark)
     if before is not None:
         state.count, state.last_ms, state.told = before.count, before.last_ms, before.told
+        state.last_tick_ms = before.last_tick_ms
     return state
 
 
@@ -135,7 +139,7 @@ def _trigger(
         from_ms = until_ms - length_ms(rule.train_on)
     state.count += 1
     named = key_of(TRIGGER, deployment.name, rule.name, state.revision, state.count)
-    trigger = Trigger(
+    return Trigger(
         id=blake2b(named, digest_size=16).hexdigest(),
         deployment=deployment.name,
         name=rule.name,
@@ -151,8 +155,6 @@ def _trigger(
         train_from_ms=from_ms,
         train_until_ms=until_ms,
     )
-    state.tell(trigger, _KEPT)
-    return trigger
 
 
 def _previous(champions: Adopted, current: str) -> str:

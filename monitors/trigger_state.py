@@ -7,6 +7,8 @@ Rules:
 - What triggers is latched: an alert that goes on firing, or grows graver, and a verdict that is told again trigger
   once. After an alert was resolved its next firing is news.
 - A rule triggers once at one event time, also without a cooldown: a second trigger would ask for the same data again.
+- Labels come without predictions, too: a backfill of outcomes moves no event time. So a rule on labels triggers again
+  also when the ticks of progress have gone on for its cooldown, and for a minute at least. Ticks are in the log.
 - In a cooldown grounds wait, and what is resolved meanwhile goes. A trigger that was retracted has its cooldown all the
   same: somebody may have acted on it.
 - A trigger is retracted when each of its alerts is retracted and each of its verdicts overturned. Slots and counts of
@@ -27,6 +29,7 @@ from schemas.trigger import Ground, Trigger, TriggerPhase, TriggerRule
 
 _SLOT, _LABELS = "schedule", "labels"
 _SHORT = 12
+LEAST_TICKS_MS = 60_000
 
 length_ms = lru_cache(maxsize=256)(duration_ms)
 
@@ -43,7 +46,8 @@ class TriggerState(msgspec.Struct, array_like=True):
 
     `resolved_ms`: predictions before were resolved then. `slot`: the newest of the schedule. `labels`: rows counted
     from `labels_ms` on. `waiting` has not triggered yet, `latched` has and still stands, both by the id of the ground.
-    There were `count` triggers, the last at `last_ms`; `told` are the newest of them.
+    There were `count` triggers, the last at `last_ms`, in the ticks of progress at `last_tick_ms`; `told` are the
+    newest of them.
     """
 
     rule: TriggerRule
@@ -57,6 +61,7 @@ class TriggerState(msgspec.Struct, array_like=True):
     count: int = 0
     last_ms: int | None = None
     told: list[Told] = []
+    last_tick_ms: int | None = None
 
     def waits_for_the_same(self, rule: TriggerRule) -> bool:
         """Whether what is known here is of use to another form of the rule."""
@@ -64,16 +69,19 @@ class TriggerState(msgspec.Struct, array_like=True):
             getattr(self.rule, name) == getattr(rule, name) for name in ("alert", "every", "new_labels", "verdict")
         )
 
-    def is_free(self, watermark: int) -> bool:
-        """Whether no cooldown holds it back; without one the event time must have come further."""
+    def is_free(self, watermark: int, tick_ms: int) -> bool:
+        """Whether no cooldown holds it back; without one the event time must have come further, or of labels time."""
         cooldown_ms = length_ms(self.rule.cooldown) if self.rule.cooldown else 0
-        return self.last_ms is None or watermark >= self.last_ms + max(cooldown_ms, 1)
+        if self.last_ms is None or watermark >= self.last_ms + max(cooldown_ms, 1):
+            return True
+        by_labels = self.rule.new_labels > 0 and self.last_tick_ms is not None
+        return by_labels and tick_ms >= (self.last_tick_ms or 0) + max(cooldown_ms, LEAST_TICKS_MS)
 
-    def is_due(self, watermark: int) -> bool:
+    def is_due(self, watermark: int, tick_ms: int) -> bool:
         """Whether there is something to do though nothing was told: by the time, by rows, by the end of a cooldown."""
         if self.rule.every and watermark // length_ms(self.rule.every) > self.slot:
             return True
-        return (bool(self.waiting) or 0 < self.rule.new_labels <= self.labels) and self.is_free(watermark)
+        return (bool(self.waiting) or 0 < self.rule.new_labels <= self.labels) and self.is_free(watermark, tick_ms)
 
     def read_alerts(self, alerts: Iterable[AlertEvent]) -> set[str]:
         """Take alerts in their order; which are retracted."""
@@ -129,12 +137,12 @@ class TriggerState(msgspec.Struct, array_like=True):
             text = f"{self.labels:,} rows were labelled since {since}"
             self._stands(Ground(_LABELS, text, self.labels_ms, self.labels))
 
-    def tell(self, trigger: Trigger, most: int) -> None:
+    def tell(self, trigger: Trigger, tick_ms: int, most: int) -> None:
         """It triggers with all that waits; the newest `most` triggers are kept."""
         ids = [ground.id for ground in trigger.grounds]
         self.told = [*self.told, Told(trigger, ids)][-most:]
         self.latched += [each for each in ids if each not in {_SLOT, _LABELS}]
-        self.waiting, self.last_ms = {}, trigger.at_ms
+        self.waiting, self.last_ms, self.last_tick_ms = {}, trigger.at_ms, tick_ms
         self.labels, self.labels_ms = 0, trigger.at_ms
 
     def retract(self, overturned: set[str]) -> Iterator[Trigger]:

@@ -6,6 +6,8 @@ Rules:
 - A window is due while it is open or has changed since its last emission. Only due windows are looked at.
 - A delta for a deployment that is not known yet waits as a mark on its bucket: the window's length is a setting.
 - A window that is shorter than its buckets have become with age, or whose buckets expired, is not told again.
+- An expired window is gone at once for all who read windows. Its record stays until `leave` says what was told of it,
+  so much a step: nothing of it is forgotten, wherever a batch ends, and no transaction holds a month of them.
 
 Everything here but the table itself is derived from it. `flush` writes what changed, once for all records of a batch.
 """
@@ -13,6 +15,7 @@ Everything here but the table itself is derived from it. `flush` writes what cha
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -50,6 +53,8 @@ class WindowBook:
         self._pace = Pace()
         self._expired_ms: dict[Kind, int] = {}
         self._expired_changed = False
+        self._left: dict[WindowId, Window] = {}  # expired, in the table as yet
+        self._leaving: list[WindowId] = []  # a heap of them
         self._quiet_ms: dict[tuple[Kind, int], int] = {}  # until when no slot of a length can be due
         self._load()
 
@@ -60,6 +65,9 @@ class WindowBook:
         for key, value in self._table.scan(key_of(_WINDOW, self._deployment)):
             _, start_ms, end_ms, kind, model, segment = parts_of(key)
             window_id = WindowId(int(start_ms), int(end_ms), Series(Kind(str(kind)), str(model), str(segment)))
+            if self._is_expired(window_id):
+                self._retire(window_id, _decode_window(opened(value)))
+                continue
             window = self._begin(window_id, _decode_window(opened(value)))
             self._count(window, 1)
             if window.dirty or not window.closed:
@@ -74,6 +82,13 @@ class WindowBook:
         if window_id.series.kind in ARRIVALS:
             self._slots.setdefault(window_id.series.kind, set()).add(window_id)
         return window
+
+    def _is_expired(self, window_id: WindowId) -> bool:
+        return window_id.start_ms < self._expired_ms.get(window_id.series.kind, window_id.start_ms)
+
+    def _retire(self, window_id: WindowId, window: Window) -> None:
+        self._left[window_id] = window
+        heappush(self._leaving, window_id)
 
     def add(self, entry: Entry) -> None:
         """Take in one delta."""
@@ -138,7 +153,7 @@ class WindowBook:
 
         A window that is expired does not begin again.
         """
-        if window_id.start_ms < self._expired_ms.get(window_id.series.kind, window_id.start_ms):
+        if self._is_expired(window_id):
             return False
         if window_id.series.kind not in ARRIVALS or window_id in self.windows:
             return True
@@ -217,24 +232,41 @@ class WindowBook:
                 self.change(window_id)
 
     def expire_windows(self, kind: Kind, before_ms: int) -> bool:
-        """Delete the records of windows of a kind that start before; whether there were any."""
+        """Let go of the windows of a kind that start before; whether there were any."""
         if before_ms <= self._expired_ms.get(kind, before_ms - 1):
             return False
         self._expired_ms[kind], self._expired_changed = before_ms, True
         gone = [each for each in self.windows if each.series.kind is kind and each.start_ms < before_ms]
         for window_id in gone:
-            self._count(self.windows.pop(window_id), -1)
+            window = self.windows.pop(window_id)
+            self._count(window, -1)
             self._slots.get(kind, set()).discard(window_id)
             self.due.discard(window_id)
+            self._retire(window_id, window)
+        return bool(gone)
+
+    def leave(self, most: int) -> list[tuple[WindowId, list[str]]]:
+        """Delete the records of windows that expired, the oldest first: each with the names of what was told of it.
+
+        About `most` names and windows each time.
+        """
+        found: list[tuple[WindowId, list[str]]] = []
+        while self._leaving and most > 0:
+            window_id = heappop(self._leaving)
+            window = self._left.pop(window_id)
+            names = [] if window.silent else list(window.emitted)
             self._changed.discard(window_id)
             self._table.set(self._key(window_id), None)
-        return bool(gone)
+            found.append((window_id, names))
+            most -= 1 + len(names)
+        return found
 
     def flush(self) -> None:
         """Write what changed to the table."""
         self.buckets.flush()
         for window_id in sorted(self._changed):
-            self._table.set(self._key(window_id), sealed(_encode(self.windows[window_id])))
+            window = self.windows.get(window_id) or self._left[window_id]
+            self._table.set(self._key(window_id), sealed(_encode(window)))
         if self._waiting_changed:
             marks = [(*series, bucket_ms) for series, bucket_ms in sorted(self._waiting)]
             self._table.set(key_of(_WAITING, self._deployment), sealed(_encode(marks)) if marks else None)

@@ -59,10 +59,11 @@ class Reading(msgspec.Struct, frozen=True, array_like=True):
 class Window(msgspec.Struct, array_like=True):
     """What was said about a window.
 
-    `tick_ms`: of the last emission. `counted`: the row counts it rested on. `emitted`: digest of each metric's content.
-    `readings`: for the alert rules, of closed windows. Both by "metric/feature". `came_true`: whether its actuals were
-    as expected, None while that is not known; `trusted`: whether its estimates were said to hold, None where it has
-    none to show. `resolved`: of a protected group, whether outcomes were taken to be in; None of all others.
+    `tick_ms`: of the last emission. `counted`: the row counts it rested on. `emitted`: digest of each metric's content,
+    empty of one that it has no more. `readings`: for the alert rules, of closed windows. Both by "metric/feature".
+    `came_true`: whether its actuals were as expected, None while that is not known; `trusted`: whether its estimates
+    were said to hold, None where it has none to show. `resolved`: of a protected group, whether outcomes were taken to
+    be in; None of all others. `silent`: nothing was ever told of it, but alerts.
     """
 
     dirty: bool = True
@@ -75,6 +76,7 @@ class Window(msgspec.Struct, array_like=True):
     came_true: bool | None = None
     trusted: bool | None = None
     resolved: bool | None = None
+    silent: bool = False
 
 
 def window_span(settings: Settings, kind: Kind) -> Span:

@@ -34,7 +34,7 @@ from streams.cli._demo_setup import deploy
 from streams.cli._demo_truth import with_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import polars as pl
@@ -162,12 +162,20 @@ def _summary(
     decode, decode_metric = msgspec.json.Decoder(AlertEvent).decode, msgspec.json.Decoder(Metric).decode
     events = [decode(message.value() or b"") for message in stage.chain.read(Topic.ALERTS)]
     told = report.stories(events)
-    history = (message.value() for message in stage.chain.read(Topic.METRICS))
-    closings = report.first_closings(decode_metric(value) for value in history if value)
+    newest: dict[bytes, Metric] = {}  # the views let go of what is over 400 days old: the tour is longer
+
+    def history() -> Iterator[Metric]:
+        for message in stage.chain.read(Topic.METRICS):
+            if value := message.value():
+                newest[message.key() or b""] = metric = decode_metric(value)
+                yield metric
+
+    closings = report.first_closings(history())
+    by_window = sorted(newest.values(), key=lambda one: (one.window_start_ms, one.metric, one.feature, one.segment))
     deployments = stage.views.deployments()
     found = []
     for name in (question.deployment for question in QUESTIONS):
-        deployment, metrics = deployments[name], stage.views.metrics(name)
+        deployment, metrics = deployments[name], [one for one in by_window if one.deployment == name]
         seen = report.watched(deployment, known, metrics, told, closings)
         seen = with_findings(seen, deployment, known[deployment.champion.digest], metrics, stage.views)
         found.append(with_truth(seen, deployment, known, stage.views, stage.connection))

@@ -28,6 +28,7 @@ from streams.tables import TableSpec
 from streams.views import UNREADABLE
 
 if TYPE_CHECKING:
+    from monitors.emission import Expired
     from schemas.deployment import Deployment
     from schemas.diagnosis import Diagnosis
     from schemas.package import Package
@@ -119,7 +120,10 @@ class EvaluatorRole(PlainRole):
         return self._folds[partition]
 
     def _emit(self, effects: Effects, said: Said) -> None:
-        effects.send_all(Topic.METRICS, [_key(metric) for metric in said.metrics], [_encode(m) for m in said.metrics])
+        effects.send_all(
+            Topic.METRICS, [metric_key(metric) for metric in said.metrics], [_encode(m) for m in said.metrics]
+        )
+        effects.send_all(Topic.METRICS, list(map(metric_key, said.expired)), [None] * len(said.expired))
         effects.send_all(Topic.VERDICTS, list(map(_pair_key, said.verdicts)), [_encode(one) for one in said.verdicts])
         effects.send_all(
             Topic.DETECTIONS, list(map(_detection_key, said.detections)), [_encode(one) for one in said.detections]
@@ -154,8 +158,11 @@ def _is_ours(value: bytes) -> bool:
     return isinstance(found, list) and bool(found) and isinstance(found[0], str)
 
 
-def _key(metric: Metric) -> bytes:
-    """One key for each metric of each window; it begins with the deployment's name (`infra.views` relies on it)."""
+def metric_key(metric: Metric | Expired) -> bytes:
+    """One key for each metric of each window, which its tombstone has too.
+
+    It begins with the deployment's name (`infra.views` relies on it).
+    """
     window = f"{metric.window_start_ms}|{metric.window_end_ms}"
     return f"{metric.deployment}|{metric.model}|{metric.metric}|{metric.feature}|{metric.segment}|{window}".encode()
 

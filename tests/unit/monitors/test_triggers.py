@@ -26,6 +26,7 @@ from schemas.observation import (
     SummaryRecord,
     Verdict,
 )
+from schemas.topics import Topic
 from schemas.trigger import Sought, Trigger, TriggerAction, TriggerEvent, TriggerPhase, TriggerRule
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, delta, progress, summary
 from tests.unit.monitors.test_verdict import pairs_entry, taken_back
@@ -101,10 +102,16 @@ class Book:
         return found
 
     def at(
-        self, hour: float, alerts: Sequence[AlertEvent] = (), verdicts: Sequence[Verdict] = (), *, restart: bool = False
+        self,
+        hour: float,
+        alerts: Sequence[AlertEvent] = (),
+        verdicts: Sequence[Verdict] = (),
+        *,
+        tick_ms: int = 0,
+        restart: bool = False,
     ) -> list[Trigger]:
-        mark = int(hour * HOUR_MS)
-        found = list(self.book.evaluate(self.deployment, mark, mark - self.age_ms, self.champions, alerts, verdicts))
+        mark, resolved_ms = int(hour * HOUR_MS), int(hour * HOUR_MS) - self.age_ms
+        found = list(self.book.evaluate(self.deployment, mark, tick_ms, resolved_ms, self.champions, alerts, verdicts))
         self.said += found
         if restart:
             self.restart()
@@ -251,6 +258,34 @@ def test_one_burst_of_labels_asks_once_for_the_same_data() -> None:
     assert book.at(2, restart=True) == []
     (later,) = book.at(2.5)
     assert (later.grounds[0].n, later.train_until_ms) == (702, int(2.5 * HOUR_MS))
+
+
+def test_labels_that_come_while_no_prediction_does_ask_again_when_the_cooldown_has_gone_by() -> None:
+    book = Book(TriggerRule("refit", new_labels=500, cooldown="PT2H"))
+    book.at(1)
+    book.label(500)
+    assert asked(book.at(2, tick_ms=7_000)) == REQUESTED
+    book.label(600)
+    assert book.at(2, tick_ms=7_000 + 2 * HOUR_MS - 1, restart=True) == []
+    (told,) = book.at(2, tick_ms=7_000 + 2 * HOUR_MS)
+    assert (told.grounds[0].n, told.at_ms) == (600, 2 * HOUR_MS)
+    assert book.at(2, tick_ms=7_000 + 9 * HOUR_MS) == [], "there is nothing new"
+
+
+def test_without_a_cooldown_labels_alone_ask_at_most_once_a_minute() -> None:
+    book = Book(TriggerRule("refit", new_labels=10))
+    book.at(1)
+    told = []
+    for second in range(200):
+        book.label(10)
+        told += [(second, each.grounds[0].n) for each in book.at(2, tick_ms=second * 1_000, restart=second % 7 == 0)]
+    assert told == [(0, 10), (60, 600), (120, 600), (180, 600)]
+
+
+def test_what_waits_for_anything_but_labels_waits_for_event_time() -> None:
+    book = Book(ON_ALERT)
+    book.at(1, [alert(FIRING, 1)])
+    assert book.at(1, [alert(FIRING, 2)], tick_ms=99 * DAY_MS) == []
 
 
 def test_a_rule_that_comes_later_says_since_when_it_counts() -> None:
@@ -476,6 +511,21 @@ def test_the_evaluator_counts_labels_and_reads_verdicts() -> None:
     assert (told.name, told.train_until_ms) == ("better", 7 * HOUR_MS)
     (back,) = run.triggers(summary(*map(taken_back, entries[:5])), progress(4_000, 9 * HOUR_MS + 1))
     assert (back.id, back.phase) == (told.id, TriggerPhase.RETRACTED)
+
+
+def test_the_evaluator_asks_for_the_labels_of_a_backfill_though_nothing_is_predicted() -> None:
+    run = Whole(Known(msgspec.structs.replace(SETTINGS, triggers=(TriggerRule("labels", new_labels=100),))))
+    run.evaluator = Evaluator(run.table, ())
+    run.triggers(summary(delta(Kind.ACCURACY, 0, expected=900, matched=100)), progress(1_000, HOUR_MS))
+    outcomes_of = [summary(delta(Kind.ACCURACY, 0, matched=40)) for _ in range(6)]
+    told = []
+    for at, labels in enumerate(outcomes_of):
+        told += run.triggers(labels, progress(61_000 + at * 1_000, topic=Topic.OUTCOMES))
+        run.commit(restart=at == 1)
+    assert [trigger.grounds[0].n for trigger in told] == [120]
+    assert not run.triggers(progress(121_000, topic=Topic.OUTCOMES)), "the minute has not gone by"
+    (again,) = run.triggers(progress(123_000, topic=Topic.OUTCOMES))
+    assert (again.grounds[0].n, again.at_ms) == (120, HOUR_MS)
 
 
 def test_labels_that_come_before_anything_can_be_evaluated_count_for_a_rule_that_a_deployment_begins_with() -> None:

@@ -1,0 +1,146 @@
+"""What was told of windows that are kept no longer is deleted where it was told, and nothing else ever is."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitors.deployment_book import Effects
+from monitors.retention import KEPT_MS, windows_before
+from schemas.deployment import DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Span
+from schemas.observation import Kind, Metric, Progress, SummaryRecord
+from streams.roles.evaluator import metric_key
+from tests.unit.monitors.evaluator_scene import DEFINITIONS, SETTINGS, Known, Run, delta, progress, summary
+
+RULES = (AlertRule("errors", "data_error_rate", 0.3), msgspec.structs.replace(MATERIAL_DRIFT, clear_windows=2))
+CHOSEN = msgspec.structs.replace(SETTINGS, alert_rules=RULES, horizon_ms=30 * DAY_MS, drift_window=Span.DAY)
+KIND_OF = {definition.name: definition.kind for definition in DEFINITIONS}
+CHANGES = (
+    {"excluded": ("age",)},
+    {"excluded": ()},
+    {"drift_window": Span.HOUR},
+    {"drift_window": Span.WEEK},
+    {"horizon_ms": 500 * DAY_MS},
+    {"horizon_ms": DAY_MS},
+)
+
+spots = st.integers(0, 1_000).map(lambda day: day * DAY_MS + 7 * HOUR_MS)
+deltas = st.builds(
+    lambda at_ms, by, errors: summary(
+        delta(Kind.PREDICTIONS, at_ms, by=by, rows=50, error_data=errors),
+        delta(Kind.FEATURES, at_ms, by=by, rows=50, feature_age=[50 - errors, errors], feature_plan=[50, 0]),
+        delta(Kind.ACCURACY, at_ms, by=by, expected=50, matched=errors, right=errors // 2),
+    ),
+    spots,
+    st.sampled_from(["m1", "m1", "m2"]),
+    st.integers(0, 50),
+)
+ticks = st.builds(lambda tick, at_ms: progress(tick * 1_000, at_ms), st.integers(0, 90), spots)
+revisions = st.sampled_from(CHANGES)
+ends = st.sampled_from(["", "", "commit", "restart", "abort"])
+logs = st.lists(st.tuples(deltas | ticks | revisions, ends), max_size=25)
+
+
+class Life:
+    """An evaluator, the compacted topic that it writes, and from when on windows are kept."""
+
+    def __init__(self) -> None:
+        self.run = Run(Known(settings=CHOSEN))
+        self.said: list[Effects] = []
+        self.newest: dict[bytes, Metric | None] = {}
+        self.places: dict[bytes, tuple[Kind, int]] = {}
+        self.cuts_ms = dict.fromkeys(Kind, -(1 << 62))
+
+    def step(self, record: SummaryRecord) -> Effects:
+        effects = self.run.evaluator.step(record, self.run.view)
+        watermark = self.run.evaluator.watermark("churn")
+        if isinstance(record, Progress) and self.run.evaluator.deployments and watermark is not None:
+            for kind in Kind:
+                before_ms = windows_before(kind, self.run.view.settings, watermark)
+                self.cuts_ms[kind] = max(self.cuts_ms[kind], before_ms)
+        return effects
+
+    def take(self, effects: Effects) -> None:
+        self.said.append(effects)
+        for metric in effects.metrics:
+            key = metric_key(metric)
+            assert self.newest.get(key, metric) is not None, "what was deleted is not told again"
+            self.newest[key] = metric
+            self.places[key] = KIND_OF[metric.metric], metric.window_start_ms
+        for key in map(metric_key, effects.expired):
+            self.newest[key] = None
+
+
+def lived(log: list[tuple[SummaryRecord | dict[str, object], str]], *, cut: bool) -> Life:
+    """With `cut` over commits, restarts and aborts. After the log time goes on."""
+    life = Life()
+    batch: list[SummaryRecord] = []
+
+    def end(how: str) -> None:
+        if how == "abort":
+            rows = dict(life.run.table.rows)  # staged writes are let go with the transaction
+            for record in batch:
+                life.step(record)
+            life.run.evaluator.forget()
+            life.run.table.rows = rows
+        effects = [life.step(record) for record in batch]
+        life.run.commit(restart=how == "restart")
+        for each in effects:
+            life.take(each)
+        batch.clear()
+
+    for record, how in log:
+        if isinstance(record, dict):  # a revision is adopted between batches
+            end("commit")
+            life.run.view.change(**record)
+        else:
+            batch.append(record)
+        if how and cut:
+            end(how)
+    batch.extend(progress(100_000 + 2_000 * step) for step in range(4))
+    end("commit")
+    return life
+
+
+@settings(deadline=None, max_examples=60)
+@given(logs)
+def test_what_was_told_is_deleted_when_its_window_expires_and_nothing_else_is(
+    log: list[tuple[SummaryRecord | dict[str, object], str]],
+) -> None:
+    life = lived(log, cut=True)
+    expired = {key for key, (kind, start_ms) in life.places.items() if start_ms < life.cuts_ms[kind]}
+    assert {key for key in life.places if life.newest[key] is None} == expired
+
+
+@settings(deadline=None, max_examples=60)
+@given(logs)
+def test_wherever_batches_end_the_same_is_deleted_in_the_same_steps(
+    log: list[tuple[SummaryRecord | dict[str, object], str]],
+) -> None:
+    plain, cut = lived(log, cut=False), lived(log, cut=True)
+    assert cut.said == plain.said
+    assert cut.run.table.rows == plain.run.table.rows
+
+
+def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_along() -> None:
+    life = Life()
+    life.run.view.change(drift_window=Span.HOUR)
+    for hour in range(25 * 24):
+        found = delta(Kind.FEATURES, hour * HOUR_MS, rows=50, feature_age=[40, 10], feature_plan=[50, 0])
+        life.take(life.step(summary(found, delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=50))))
+        life.take(life.step(progress(hour * 1_000, (hour + 1) * HOUR_MS)))
+    told = set(life.newest)
+    assert len(told) == 25 * 24 * 3
+    gone = []
+    for step in range(5):
+        life.run.commit(restart=step == 1)
+        effects = life.step(progress(1_000_000 + step * 1_000, KEPT_MS + 70 * DAY_MS))
+        life.take(effects)
+        gone.append(len(effects.expired))
+    assert sum(gone) == len(told)
+    assert max(gone) <= 1_000
+    assert gone[-1] == 0
+    assert not any(life.newest.values())
+    life.run.commit()
+    assert not list(life.run.table.scan(b"w"))
