@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from infra.demo.fair import Fair
 from infra.demo.findings import Explained, Quality, Stage
 from infra.demo.truth import Diagnosed, Hindsight, Judged
+from infra.fair import Fair
 from schemas.deployment import MATERIAL_DRIFT
 from schemas.observation import AccuracyState, AlertPhase, Status
 from schemas.package import TargetType

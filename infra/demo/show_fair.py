@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from infra.demo.fair import DESERVED, GIVEN, RIGHT, sentence
 from infra.demo.show_data import coloured
+from infra.fair import DESERVED, GIVEN, RIGHT, sentence
 
 if TYPE_CHECKING:
-    from infra.demo.fair import Fair, Ratio
     from infra.demo.report import Watched
+    from infra.fair import Fair, Ratio
 
 
 def fairness(found: Watched, fair: Fair) -> Table:

@@ -29,7 +29,7 @@ def against(report: Report) -> Markup:
     cards = [_curve(found.told)] if found.told else []
     if found.rows:
         cards.append(_matrix(found))
-    return section("Predicted against actual", element("p", note, class_="soft"), element("div", cards, class_="grid"))
+    return section("Predicted against actual", element("p", note, class_="soft"), element("div", cards, class_="pair"))
 
 
 def _curve(told: Sequence[Told]) -> Markup:

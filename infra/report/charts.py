@@ -111,7 +111,7 @@ def quadrants(features: Sequence[FeatureSection]) -> Markup:
         element("line", x1=split, x2=split, y1=8, y2=tall - 30, class_="level"),
         element("text", "important and drifting", x=right - 6, y=24, class_="end faint"),
         element("text", "minor, drifting", x=LEFT + 6, y=24, class_="faint"),
-        element("text", "minor, stable", x=LEFT + 6, y=tall - 38, class_="faint"),
+        element("text", "minor, stable", x=split - 6, y=tall - 38, class_="end faint"),
         element("text", "important, stable", x=right - 6, y=tall - 38, class_="end faint"),
         element("text", "importance →", x=right, y=tall - 12, class_="end faint"),
         element("text", "drift / its threshold ↑" if thresholds else "drift ↑", x=2, y=tall - 12, class_="faint"),
@@ -151,9 +151,12 @@ def differences(found: Sequence[Beside]) -> Markup:
         said = element("title", f"{one.challenger}: {number(one.saved.value)} {interval(one.saved)}".strip())
         if one.saved.low is not None and one.saved.high is not None:
             marks.append(element("line", x1=x(one.saved.low), x2=x(one.saved.high), y1=at, y2=at, class_="line"))
-        marks.append(element("circle", said, cx=middle, cy=at, r=5, class_=f"dot {one.saved.status}"))
+        kind, finding = one.saved.status, one.saved.status
+        if one.overtaken:
+            kind, finding = "unknown", f"{finding}, not by now"
+        marks.append(element("circle", said, cx=middle, cy=at, r=5, class_=f"dot {kind}"))
         side = "end label" if middle > wide / 2 else "label"
-        marks.append(element("text", f"{one.challenger}: {one.saved.status}", x=middle, y=at - 10, class_=side))
+        marks.append(element("text", f"{one.challenger}: {finding}", x=middle, y=at - 10, class_=side))
     return picture("Challengers beside their champion", marks, tall, wide)
 
 
@@ -165,7 +168,13 @@ def interval(point: Point) -> str:
 def picture(title: str, marks: Sequence[Markup], height: float, width: float = WIDTH) -> Markup:
     """A drawing with its title."""
     return element(
-        "svg", element("title", title), marks, viewBox=f"0 0 {width:.0f} {height:.0f}", role="img", aria_label=title
+        "svg",
+        element("title", title),
+        marks,
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
+        role="img",
+        aria_label=title,
+        class_="large" if width > WIDTH else None,
     )
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.fair import Fair
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +28,17 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A value over time, with levels that mean something (thresholds, the value on holdout) by their names."""
+    """A value over time, with levels that mean something (thresholds, the value on holdout) by their names.
+
+    `beside`: the same of others, as of challengers, by their names.
+    """
 
     name: str
     points: tuple[Point, ...]
     levels: tuple[tuple[str, float], ...] = ()
     from_zero: bool = True
     unit: str = ""
+    beside: tuple[tuple[str, tuple[Point, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +152,7 @@ class Beside:
     """A challenger beside a champion: the loss that it saves, of `rows` resolved predictions made before a day.
 
     `saved.status` is the finding in a word (better, worse, equivalent, undecided), `saved.note` what is to be added.
+    `overtaken`: all rows by now speak against it.
     """
 
     challenger: str
@@ -154,6 +163,7 @@ class Beside:
     until: str
     known: float | None
     known_rows: int
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,19 @@ class Behind:
     workers: int
     lag: str
     doubt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """A protected feature: what its groups get in the range, and over time, group by group.
+
+    `champion` and `challengers` are the models' names as `fair` has them.
+    """
+
+    fair: Fair
+    champion: str
+    challengers: tuple[str, ...]
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +230,4 @@ class Report:
     against: Against | None = None
     assumption: str = ""
     behind: tuple[Behind, ...] = ()
+    fairness: tuple[Protected, ...] = ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from infra.report.against import against
 from infra.report.charts import day, histograms, interval, number, quadrants
+from infra.report.fairness import fairness
 from infra.report.markup import Markup, element, joined
 from infra.report.movers import movers
 from infra.report.parts import (
@@ -49,7 +50,7 @@ def document(report: Report) -> str:
         element("title", f"{report.deployment}: report"),
         element("style", Markup(style)),
     )
-    of_truth = (series, labels, against, challengers, diagnoses)
+    of_truth = (series, labels, against, challengers, fairness, diagnoses)
     sections = (_drift, movers, _predictions, *of_truth, _health, _quality, _alerts)
     main = element("main", _head(report), [each(report) for each in sections], _foot())
     return f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n"

@@ -54,21 +54,24 @@ def points_table(line: Line) -> Markup:
         "value",
         "95 % interval",
         *(("estimate without outcomes",) if expected else ()),
+        *(name for name, _ in line.beside),
         "status",
         "note",
     )
+    beside = [{point.start_ms: number(point.value) for point in points} for _, points in line.beside]
     rows = [
         (
             day(point.start_ms),
             number(point.value),
             interval(point),
             *((number(point.estimate),) if expected else ()),
+            *(values.get(point.start_ms, "") for values in beside),
             state(point.status),
             point.note,
         )
         for point in line.points
     ]
-    return details(f"{line.name} as a table", columns, rows, numbers=(1, 2, 3) if expected else (1, 2))
+    return details(f"{line.name} as a table", columns, rows, numbers=range(1, 3 + expected + len(line.beside)))
 
 
 def shares(found: Histogram) -> Markup:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Place = Callable[[float], float]
 
 DOT = 2.4
+STROKES = 3
+"""So many lines beside another have strokes of their own in the style sheet."""
+
 _MANY = 60  # from so many points on the dots would be a second line
 
 
@@ -39,7 +42,7 @@ def over_time(line: Line) -> Markup:
     """
     points = line.points
     known = [point for point in points if point.value is not None]
-    bottom, top = _range(line, known)
+    bottom, peak, top = _range(line, known)
     first, last = points[0].start_ms, points[-1].start_ms
 
     def x(at_ms: float) -> float:
@@ -50,7 +53,13 @@ def over_time(line: Line) -> Markup:
         share = (min(max(value, bottom), top) - bottom) / (top - bottom)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
-    marks = [*frame(bottom, top, y), *_levels(line, y), *_strokes(points, x, y), *_dots(known, x, y)]
+    marks = [
+        *frame(bottom, peak, y),
+        *_levels(line, y),
+        *_others(line, x, y),
+        *_strokes(points, x, y),
+        *_dots(known, x, y),
+    ]
     base = HEIGHT - 6
     marks.append(element("text", day(first), x=LEFT, y=base, class_="faint"))
     if last > first:
@@ -69,6 +78,13 @@ def _levels(line: Line, y: Place) -> Iterator[Markup]:
             taken.append(at)
 
 
+def _others(line: Line, x: Place, y: Place) -> Iterator[Markup]:
+    """Others behind the line, each in a stroke of its own."""
+    for place, (name, points) in enumerate(line.beside):
+        for run in _runs(points):
+            yield _path(run, x, y, f"other other-{place % STROKES}", name)
+
+
 def _strokes(points: Sequence[Point], x: Place, y: Place) -> Iterator[Markup]:
     """The line with its band, and the one of estimates."""
     for run in _runs(points):
@@ -83,9 +99,9 @@ def _strokes(points: Sequence[Point], x: Place, y: Place) -> Iterator[Markup]:
             yield _path(run, x, y, "expected")
 
 
-def _path(run: Sequence[Point], x: Place, y: Place, kind: str) -> Markup:
+def _path(run: Sequence[Point], x: Place, y: Place, kind: str, name: str = "") -> Markup:
     places = " ".join(f"{x(point.start_ms):.1f},{y(point.value or 0.0):.1f}" for point in run)
-    return element("polyline", points=places, class_=kind)
+    return element("polyline", element("title", name) if name else None, points=places, class_=kind)
 
 
 def _dots(known: Sequence[Point], x: Place, y: Place) -> Iterator[Markup]:
@@ -105,8 +121,10 @@ def _dots(known: Sequence[Point], x: Place, y: Place) -> Iterator[Markup]:
         )
 
 
-def _range(line: Line, known: Sequence[Point]) -> tuple[float, float]:
-    values = [one for point in known for one in (point.value, point.estimate) if one is not None]
+def _range(line: Line, known: Sequence[Point]) -> tuple[float, float, float]:
+    """The lowest that is drawn, the highest that has something on it, and the highest that is drawn."""
+    shown = [*known, *(point for _, points in line.beside for point in points)]
+    values = [one for point in shown for one in (point.value, point.estimate) if one is not None]
     if not line.from_zero:
         values += [end for point in known for end in (point.low, point.high) if end is not None]
     values += [level for _, level in line.levels]
@@ -115,8 +133,10 @@ def _range(line: Line, known: Sequence[Point]) -> tuple[float, float]:
         reach = max((point.high for point in known if point.high is not None), default=top)
         top = min(max(top, reach), 2 * top) if top > 0 else max(top, reach)  # a wild interval may not flatten the line
         bottom = min(bottom, 0.0) if bottom < -0.05 * abs(top) else 0.0
-    gap = (top - bottom) or abs(top) or 1.0
-    return (bottom if line.from_zero else bottom - 0.06 * gap), top + 0.06 * gap
+    gap = 0.06 * ((top - bottom) or abs(top) or 1.0)
+    if line.from_zero:
+        return bottom, top, top + gap
+    return (max(bottom - gap, 0.0) if bottom >= 0 else bottom - gap), top, top + gap  # no share below nothing
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:

@@ -32,7 +32,7 @@ def labels(report: Report) -> Markup:
     found = report.labels
     if found is None:
         return Markup("")
-    delays = table(("outcomes in", "age", "95 % interval", "matched alone"), found.delays, numbers=(1, 2, 3))
+    delays = table(("in", "age", "95 % interval", "naive"), found.delays, numbers=(1, 2, 3))
     columns = ("metric", "naive", "rows", "resolved", "95 % interval", "rows", "bounds", "said")
     ways = table(columns, [_three(one) for one in found.metrics], numbers=(1, 2, 3, 4, 5, 6))
     return section(
@@ -60,11 +60,11 @@ def challengers(report: Report) -> Markup:
     rows = table(columns, [_beside(one) for one in report.challengers], numbers=(2, 3, 4, 5))
     picture = None
     if any(one.saved.value is not None for one in report.challengers):
-        picture = element("div", differences(report.challengers), class_="card")
+        picture = element("div", differences(report.challengers), class_="card narrow")
     return section(
         "Challengers",
         element("p", note, class_="soft"),
-        element("div", picture, element("div", rows, class_="card"), class_="pair" if picture else None),
+        element("div", element("div", rows, class_="card"), picture, class_="stack"),
     )
 
 
@@ -109,7 +109,7 @@ def _three(one: ThreeWays) -> tuple[Child, ...]:
 def _beside(one: Beside) -> tuple[Child, ...]:
     return (
         one.challenger,
-        [state(one.saved.status), element("div", one.saved.note, class_="soft") if one.saved.note else None],
+        [state(one.saved.status), element("div", one.saved.note, class_="aside") if one.saved.note else None],
         number(one.saved.value),
         interval(one.saved),
         [f"{one.rows:,}", element("div", f"until {one.until}", class_="soft") if one.until else None],

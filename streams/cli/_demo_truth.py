@@ -14,7 +14,7 @@ from monitors.windows import Series
 from schemas.deployment import DAY_MS
 from schemas.observation import Kind
 from streams.cli._as_of import known_as_of
-from streams.cli._demo_fairness import plain as fair
+from streams.cli._fairness import plain as fair
 from streams.cli._fairness import shared_out
 from streams.cli._windows import reader_of
 from streams.cli.diagnosis import evidence

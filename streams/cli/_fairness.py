@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infra.fair import Fair, Ratio
 from monitors.fair_windows import COMPARED, protected_feature
 from monitors.fairness import fairness
 from streams.cli._windows import EVER, reader_of, watermark_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from infra.views import Views
     from monitors.fairness import Fairness
     from monitors.windows import Series
@@ -36,3 +39,37 @@ def shared_out(
         for digest in sorted(models, key=lambda digest: (digest != deployment.champion.digest, digest))
         for one in fairness(buckets, digest, deployment=deployment, package=packages[digest], as_of_ms=as_of_ms)
     ]
+
+
+def plain(found: Iterable[Fairness], deployment: Deployment, names: Mapping[str, str]) -> tuple[Fair, ...]:
+    """As plain values with the models' names: one for each protected feature, its models in the order given."""
+    by_feature: dict[str, list[Fairness]] = {}
+    for one in found:
+        by_feature.setdefault(one.feature, []).append(one)
+    return tuple(
+        Fair(
+            feature,
+            f"{deployment.target.name} = {models[0].favourable}",
+            deployment.settings.fairness.reference.get(feature, "the group that gets most"),
+            models[0].fair_from,
+            tuple(ratio for one in models for ratio in _ratios(one, names.get(one.model, one.model))),
+        )
+        for feature, models in by_feature.items()
+    )
+
+
+def _ratios(one: Fairness, model: str) -> Iterable[Ratio]:
+    for each in one.parities:
+        yield Ratio(
+            model,
+            each.metric,
+            each.segment.partition("=")[2],
+            each.n,
+            each.rate,
+            each.value,
+            each.low,
+            each.high,
+            each.baseline,
+            each.status.value,
+            each.reason.value if each.reason else "",
+        )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 400
 PSI = DriftStatistic.PSI.value
+LABEL_SHIFT = "label_shift"
 # drawn elsewhere: estimates are dashed beside their metric, delays have a table
 _NOT_DRAWN = ("_estimate_error", "label_delay_ms_p50", "label_delay_ms_p90")
 _UP_FROM_ZERO = frozenset({"coverage"})
@@ -142,7 +143,7 @@ def _feature(one: Weighed, lines: Lines, package: Package, total: Summary, thres
     rows = newest.n if newest else 0
     limits = limits_of(METRICS[PSI], one.feature, rows, thresholds, package) or STATISTICS[DriftStatistic.PSI].limits
     others = [
-        (METRICS[line[0].metric].drift, line[0].metric.replace("_", " "), _point(last))
+        (METRICS[line[0].metric].drift, line[0].metric.replace("_", " "), point_of(last))
         for _, line in sorted(lines.items())
         if line[0].feature == one.feature and line[0].metric != PSI and (last := _newest_of(line))
     ]
@@ -153,10 +154,10 @@ def _feature(one: Weighed, lines: Lines, package: Package, total: Summary, thres
         starred=one.starred,
         quadrant=quadrant(one, newest.status if newest else None).value,
         status=_word(newest) or "unknown",
-        newest=_point(newest) if newest else None,
+        newest=point_of(newest) if newest else None,
         n=rows,
         histogram=_histogram(package.baseline.features.get(one.feature), total, FEATURE.format(one.feature)),
-        drift=Line("drift", tuple(map(_point, drift)), (("at risk", limits.at_risk), ("failing", limits.failing))),
+        drift=Line("drift", tuple(map(point_of, drift)), (("at risk", limits.at_risk), ("failing", limits.failing))),
         limits=(limits.at_risk, limits.failing),
         quality=tuple((name, point) for statistic, name, point in others if statistic is None),
         statistics=tuple((name, point) for statistic, name, point in others if statistic is not None),
@@ -169,19 +170,25 @@ def _newest_of(line: list[Metric]) -> Metric | None:
 
 
 def _told(lines: Lines, stage: str) -> tuple[Line, ...]:
-    """Lines of a stage that are of no feature and have a value somewhere; of drift only those with a status."""
+    """Lines of a stage that are of no feature and have a value somewhere.
+
+    Of drift only those with a status, and the shift of labels that predictions foretell.
+    """
     found = []
     for line in lines.values():
         definition = METRICS[line[0].metric]
-        if line[0].feature or stage_of(line[0]) != stage or all(one.value is None for one in line):
+        of_classes = definition.name == LABEL_SHIFT  # has no status, and says of predictions what no distance does
+        if line[0].feature or all(one.value is None for one in line) or definition.name.endswith(_NOT_DRAWN):
             continue
-        if (stage == "drift" and all(one.status is None for one in line)) or definition.name.endswith(_NOT_DRAWN):
+        if stage != ("drift" if of_classes else stage_of(line[0])):
+            continue
+        if stage == "drift" and not of_classes and all(one.status is None for one in line):
             continue
         holdout = next((one.baseline for one in reversed(line) if one.baseline is not None), None)
         found.append(
             Line(
                 definition.name.replace("_", " "),
-                tuple(map(_point, line)),
+                tuple(map(point_of, line)),
                 () if holdout is None else (("holdout", holdout),),
                 from_zero=definition.kind is not Kind.ACCURACY or definition.name in _UP_FROM_ZERO,
                 unit="ms" if "_ms" in definition.name else "",
@@ -197,7 +204,8 @@ def _histogram(bins: Bins | None, total: Summary, name: str) -> Histogram | None
     return None if found is None else Histogram(*found)
 
 
-def _point(one: Metric) -> Point:
+def point_of(one: Metric) -> Point:
+    """A window's value with what is to be said beside it."""
     words = [
         f"coverage {one.coverage:.0%}" if one.coverage is not None and one.metric != "coverage" else "",
         one.state or "",

@@ -120,6 +120,7 @@ def _beside(one: Verdict, names: Mapping[str, str]) -> Beside:
         day(one.until_ms) if one.n else "",
         one.known_mean,
         one.known_n,
+        one.overtaken,
     )
 
 

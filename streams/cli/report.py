@@ -14,8 +14,10 @@ from monitors.estimate import ASSUMPTION
 from monitors.metrics import METRICS
 from monitors.periods import Period, Range
 from streams.cli import Ended
+from streams.cli._fairness import shared_out
 from streams.cli._health import JOINT, WHOLE, standing_of
 from streams.cli._report import content_of
+from streams.cli._report_fair import protected
 from streams.cli._report_lag import behind
 from streams.cli._report_truth import against, beside, diagnosed, late_labels
 from streams.cli._shared import Moment, must_be, views
@@ -37,7 +39,8 @@ from streams.cli._windows import reader_of, rolled_up, watermark_of
 def report(deployment: str, file: Path, since: int | None, until: int | None, window: str | None) -> None:
     """Write one HTML page of DEPLOYMENT that stands alone.
 
-    Drift, predictions, accuracy while outcomes come in, challengers, what may be the matter, health, quality, alerts.
+    Drift, predictions, accuracy while outcomes come in, challengers, fairness, what may be the matter, health, quality,
+    alerts.
     """
     kept = views()
     deployments = kept.deployments()
@@ -82,6 +85,7 @@ def report(deployment: str, file: Path, since: int | None, until: int | None, wi
         against=against(reader.buckets, package, over),
         assumption=ASSUMPTION if is_estimated else "",
         behind=behind(kept.workers(), now_ms),
+        fairness=protected(shared_out(kept, chosen, between=(over.start_ms, over.end_ms)), said, chosen, names, over),
     )
     file.write_text(document(content), encoding="utf-8")
     click.echo(f"{file}, {file.stat().st_size:,} bytes")

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.fair import DESERVED, GIVEN, Fair, Ratio
 from infra.report.against import against
 from infra.report.charts import quadrants
 from infra.report.content import (
@@ -24,6 +25,7 @@ from infra.report.content import (
     Line,
     Mover,
     Point,
+    Protected,
     Report,
     StatusTile,
     ThreeWays,
@@ -212,6 +214,69 @@ def test_numbers_have_a_curve_and_classes_a_matrix() -> None:
     classes = Against((), ("a", "b", "c"), ((1, 0, 0), (0, 0, 0), (0, 0, 2)))
     page = Page(str(against(replace(REPORT, against=classes))))
     assert (page.tags["svg"], page.tags["table"], page.text.count("100.0%")) == (0, 1, 2)
+
+
+def protected(name: str = "sex", group: str = "f") -> Protected:
+    """Of two models; the champion gives one group too little."""
+    said = [
+        Ratio("old 1", GIVEN, group, 900, 0.3, 0.667, 0.593, 0.749, 0.91, "failing", ""),
+        Ratio("old 1", GIVEN, "m", 1_200, 0.45, 1.0, None, None, 1.0, "passing", ""),
+        Ratio("old 1", GIVEN, "x", 12, None, None, None, None, None, "unknown", "too_few_rows"),
+        Ratio("old 1", DESERVED, group, 400, 0.55, 0.81, 0.7, 0.93, 0.99, "passing", ""),
+        Ratio("new 1", GIVEN, group, 900, 0.4, 0.888, 0.8, 0.98, None, "passing", ""),
+    ]
+    beside = (("new 1", (Point(0, 0.9), Point(HOUR, 1.6))),)
+    over = Line(
+        f"{group}: parity",
+        (Point(0, 0.7, 0.6, 0.8, "failing"), Point(HOUR, 0.65)),
+        (("fair from", 0.8),),
+        beside=beside,
+    )
+    return Protected(Fair(name, "repaid = yes", "m", 0.8, tuple(said)), "old 1", ("new 1",), (over,))
+
+
+def test_fairness_has_a_card_for_each_protected_feature_with_challengers_beside() -> None:
+    shown = document(replace(REPORT, fairness=(protected(), protected(EVIL, EVIL))))
+    page = Page(shown)
+    text = " ".join(page.text)
+    for said in (
+        "Of f the model says repaid = yes in 30.0% of rows, 0.67 times as often as of m, where 0.8 would be fair;",
+        "of those of whom it came true in 55.0%, 0.81 times (0.99 on holdout). Of x there are too few rows.",
+        "ratios to m, fair from 0.8 to 1.25",
+        "says repaid = yes f 900 30.0% 0.67 [0.59, 0.75] 0.91 ■ failing 0.89",
+        "x 12 ? unknown too few rows",
+        "m 1,200 45.0% 1.00 1.00 reference",
+        EVIL,
+    ):
+        assert said in text
+    assert "sex" in text
+    assert page.tags.keys() <= Page(document(REPORT)).tags.keys()
+    assert "Fairness" not in document(REPORT)
+
+
+def test_others_stand_behind_a_line_with_a_name_a_stroke_and_their_numbers() -> None:
+    drawn = str(over_time(protected().lines[0]))
+    assert drawn.count("<title>new 1</title>") == 1
+    assert 'class="other other-0"' in drawn
+    assert "1.6" in drawn, "the highest of all is what the axis ends with"
+    text = " ".join(Page(document(replace(REPORT, fairness=(protected(),)))).text)
+    assert "value 95 % interval new 1 status note" in text
+
+
+def test_an_axis_ends_with_what_is_on_it_and_a_share_does_not_begin_below_nothing() -> None:
+    share = Line("rate", (Point(0, 0.01), Point(HOUR, 1.0)), from_zero=False)
+    ends = re.findall(r'class="end faint">([^<]+)<', over_time(share))
+    assert ends[:2] == ["0", "1"]
+    skill = Line("skill", (Point(0, -0.2), Point(HOUR, 0.6)), from_zero=False)
+    assert re.findall(r'class="end faint">([^<]+)<', over_time(skill))[:2] == ["-0.248", "0.6"]
+
+
+def test_a_verdict_that_all_rows_by_now_speak_against_is_drawn_as_none() -> None:
+    (one, _) = LATE.challengers
+    told = document(replace(LATE, challengers=(replace(one, challenger="weak", overtaken=True),)))
+    assert "weak: better, not by now" in told
+    assert "dot better" not in told
+    assert "dot better" in document(LATE)
 
 
 def test_what_estimates_rest_on_stands_beside_them() -> None:

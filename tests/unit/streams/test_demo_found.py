@@ -17,13 +17,13 @@ from rich.console import Console, RenderableType
 from sklearn.metrics import brier_score_loss, log_loss
 
 from infra.demo import show, show_fair, show_truth
-from infra.demo.fair import DESERVED, GIVEN, RIGHT, Fair, sentence
 from infra.demo.report import Month, Watched, first_closings, stories, watched
 from infra.demo.show_data import number
 from infra.demo.truth import Judged, judged
+from infra.fair import DESERVED, GIVEN, RIGHT, Fair, sentence
 from monitors.fairness import fairness
-from streams.cli._demo_fairness import plain
 from streams.cli._demo_truth import diagnosed
+from streams.cli._fairness import plain
 from tests.unit.streams.demo_scene import COUNT, SETTINGS, replayed, scored, weeks
 
 CHAMPION, LINEAR, WEAK = (f"booking-cancellation-{name}" for name in ("boosted", "linear", "two-features"))

@@ -1,6 +1,6 @@
-"""What the demo says of fairness: what each group of a protected feature gets, beside what the reference group gets.
+"""Fairness as plain values: what each group of a protected feature gets, over what the reference group gets.
 
-Plain structures for `--json` and for the table of `infra.demo.show_fair`. Pure.
+For the demo's summary (with `--json`) and the report. Pure.
 """
 
 from __future__ import annotations
