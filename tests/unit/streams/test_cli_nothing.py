@@ -18,7 +18,6 @@ from schemas.package import Baseline, Package
 from schemas.trigger import TriggerRule
 from streams.cli import watchkeeper
 from streams.cli._lag import Lag
-from streams.cli.status import MARK
 from tests.unit.monitors.evaluator_scene import FEATURES, TARGET, model
 
 CHURN = Deployment("churn", 1, TARGET, FEATURES, model("m1"), (model("new"),))
@@ -114,10 +113,12 @@ def test_a_segment_that_is_not_known_is_answered_with_the_one_that_was_meant(mon
     assert run(monkeypatch, kept, "metrics", "churn", "--segment", "plan=gold").exit_code == 0
 
 
-def test_a_lag_that_is_only_the_mark_of_a_transaction_is_told_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lag", [0, 1])
+def test_only_partitions_with_something_to_read_are_listed(monkeypatch: pytest.MonkeyPatch, lag: int) -> None:
     place = importlib.import_module("streams.cli.status")
     monkeypatch.setattr(place, "connection", lambda: None)
-    for lag in (0, 1):
-        found = [Lag("joiner", "predictions", 0, 9 - lag, 9, lag)]
-        monkeypatch.setattr("streams.cli._lag.lags", lambda _, found=found: found)
-        assert (MARK in CliRunner().invoke(watchkeeper, ["status", "--lag"]).stdout) == bool(lag)
+    found = [Lag("joiner", "predictions", 0, 8, 9, lag)]
+    monkeypatch.setattr("streams.cli._lag.lags", lambda _: found)
+    said = CliRunner().invoke(watchkeeper, ["status", "--lag"]).stdout
+    assert ("all roles have read everything" in said) == (not lag)
+    assert ("predictions" in said) == bool(lag)

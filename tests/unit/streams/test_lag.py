@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.observation import Heartbeat
-from streams.cli._lag import Lag, totals
+from streams.cli._lag import COUNTED, Lag, lag_of, totals
 from streams.cli.status import _worker_row, silent
 
 
@@ -14,6 +14,19 @@ def test_a_role_is_as_far_behind_as_all_its_partitions() -> None:
         Lag("scorer", "requests", 0, 5, 5, 0),
     ]
     assert totals(found) == {"joiner": 12, "scorer": 0}
+
+
+def test_marks_of_transactions_and_what_was_aborted_are_no_lag_and_what_may_yet_be_committed_is() -> None:
+    assert lag_of(8, 9, 9, []) == 0
+    assert lag_of(4, 9, 9, [3, 4, 6]) == 2, "another role was further behind"
+    assert lag_of(4, 9, 7, [4]) == 3, "an open transaction holds back the last two"
+    assert lag_of(8, 9, 4, []) == 1
+    assert lag_of(9, 9, 9, []) == 0
+
+
+def test_a_long_lag_is_told_in_offsets() -> None:
+    assert lag_of(0, COUNTED + 1, COUNTED + 1, []) == COUNTED + 1
+    assert lag_of(0, COUNTED, COUNTED, [1, 5]) == 2
 
 
 def test_a_worker_says_its_lag_and_the_partition_with_the_most_of_it() -> None:
