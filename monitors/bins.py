@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from monitors.columns import codes_in
 from schemas.package import Bins, CategoricalBins, NumericBins, Package, Target, TargetType
 
 Positions = NDArray[np.intp]
@@ -182,12 +183,12 @@ def _numeric_rows(edges: NDArray[np.float64], values: NDArray[np.float64]) -> Po
 def _categorical_rows(bins: CategoricalBins, column: pl.Series) -> Positions:
     names = column if column.dtype == pl.String else column.cast(pl.String)
     kept = len(bins.categories)
-    codes = names.cast(_enum(bins), strict=False).to_physical().cast(pl.Int64)
-    rows: Positions = np.minimum(codes.fill_null(0).to_numpy(), kept)
-    if not codes.null_count():
-        return rows
-    rows[codes.is_null().to_numpy()] = kept + 1  # unseen, if not missing
-    rows[names.is_null().to_numpy()] = kept + 2
+    codes = codes_in(_enum(bins), names, -1)
+    rows: Positions = np.minimum(codes, kept)
+    if rows.min(initial=0) < 0:
+        rows[codes < 0] = kept + 1  # unseen, if not missing
+        if names.null_count():
+            rows[names.is_null().to_numpy()] = kept + 2
     return rows
 
 

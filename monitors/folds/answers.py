@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from monitors.columns import codes_in, even, few_in
 from schemas.package import Target, TargetType
 
 NO_CLASS = -1
+_FEW = 5
 
 
 def present(column: pl.Series) -> NDArray[np.bool_]:
@@ -28,7 +30,12 @@ def values(frame: pl.DataFrame) -> NDArray[np.float64]:
 
 def positive_scores(frame: pl.DataFrame) -> NDArray[np.float64]:
     """P(positive) of a binary model: the second of `probabilities`, else `value`; NaN where there is neither."""
-    second = _column(frame["probabilities"], pl.List(pl.Float64)).list.get(1, null_on_oob=True)
+    lists = _column(frame["probabilities"], pl.List(pl.Float64))
+    if (pairs := even(lists, 2)) is not None and not np.isnan(said := pairs.to_numpy()[:, 1]).any():
+        return said
+    if even(lists, 0) is not None:  # as the joiner keeps them
+        return values(frame)
+    second = lists.list.get(1, null_on_oob=True)
     if not second.null_count():
         return second.to_numpy()
     return np.where(present(second), second.to_numpy(), values(frame))
@@ -38,10 +45,10 @@ def class_codes(classes: tuple[str, ...], labels: pl.Series) -> NDArray[np.intp]
     """The position of each label among the classes; -1 where it is none of them."""
     if labels.null_count() == len(labels):
         return np.full(len(labels), NO_CLASS, np.intp)
-    codes = _column(labels, pl.String()).cast(_enum(classes), strict=False).to_physical()
-    if codes.null_count():
-        codes = codes.cast(pl.Int64).fill_null(NO_CLASS)
-    return codes.to_numpy().astype(np.intp, copy=False)
+    names = _column(labels, pl.String())
+    if len(classes) <= _FEW and not names.null_count():
+        return few_in(classes, names, NO_CLASS)
+    return codes_in(_enum(classes), names, NO_CLASS)
 
 
 @lru_cache(maxsize=1024)

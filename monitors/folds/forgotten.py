@@ -29,10 +29,10 @@ def fold_forgotten(
     Of what a row was, only the hash of its association ID stays: that keeps it from coming back. Lists of losses are
     told whether detectors are asked for or not: those that were may be there still.
     """
-    gone = frame.filter(frame["kind"].cast(pl.String) == OutcomeKind.FORGOTTEN.value)
-    if gone.is_empty():
+    is_gone = frame["kind"].cast(pl.String) == OutcomeKind.FORGOTTEN.value
+    if not is_gone.any():
         return {}
-    said = gone.select("association_id", "predictions").explode("predictions").unnest("predictions")
+    said = frame.filter(is_gone).select("association_id", "predictions").explode("predictions").unnest("predictions")
     served = said.filter(~said["shadow"]).rename({"timestamp": "asked_ms"})
     start = pl.Series("start_ms", bucket_start(served["asked_ms"].to_numpy(), bucket))
     found = {}

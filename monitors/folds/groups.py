@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from monitors.columns import even
 from monitors.fixed_point import FixedTerms, whole
 from monitors.spans import bucket_start
 from monitors.summary import Counts, Summary
@@ -174,6 +175,9 @@ def _listed(segments: pl.Series) -> tuple[list[str], list[Column]]:
 
 def _lengths(segments: pl.Series) -> Positions:
     """How many segments each row has."""
+    first = 0 if segments.is_empty() or segments[0] is None else len(segments[0])
+    if even(segments, first) is not None:
+        return np.full(len(segments), first, np.intp)
     lengths = segments.list.len()
     return (lengths.fill_null(0) if lengths.null_count() else lengths).to_numpy().astype(np.intp)
 

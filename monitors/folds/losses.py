@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from monitors.folds import answers
+from monitors.folds.beside import Beside
 from monitors.folds.groups import SummaryKey
 from monitors.folds.terms import actual_codes
 from monitors.loss_list import LossList
@@ -28,8 +29,6 @@ BOUNDED = frozenset({TargetType.BINARY, TargetType.MULTICLASS})
 """Targets whose losses are in [0, 1]."""
 
 _OLD_SCALE = 8.0
-
-Signs = NDArray[np.int64]
 
 Floats = NDArray[np.float64]
 
@@ -67,32 +66,33 @@ def loss_scale(package: Package) -> float:
     return package.baseline.loss_scale or _OLD_SCALE * package.baseline.units.get("e2", 1.0)
 
 
+def losses_beside(beside: Beside, packages: Mapping[str, Package]) -> Floats:
+    """The loss of each row."""
+    losses = np.full(beside.of.size, np.nan)
+    for model, (at, rows) in zip(beside.models, beside.parts, strict=True):
+        losses[at] = row_losses(rows, packages[model])
+    return losses
+
+
 def fold_losses(
-    rows: pl.DataFrame,
-    ids: Sequence[bytes],
-    signs: Signs | None,
-    packages: Mapping[str, Package],
-    bucket: Span,
+    beside: Beside, losses: Floats, ids: Sequence[bytes], packages: Mapping[str, Package], bucket: Span
 ) -> dict[SummaryKey, Summary]:
     """The losses of served predictions, row by row, in the buckets of their times; `ids` are of the associations.
 
-    Columns as in the contract `outcome`, and truth_value, truth_label. Each loss is a share of `loss_scale`, at most 1.
+    Each is a share of `loss_scale`, at most 1.
     """
-    served = ~rows["shadow"].to_numpy()
-    weights = np.ones(rows.height, np.int64) if signs is None else signs
-    times_ms = rows["timestamp_ms"].to_numpy()
+    served = ~beside.rows["shadow"].to_numpy() & np.isfinite(losses)
+    weights = np.ones(served.size, np.int64) if beside.signs is None else beside.signs
+    times_ms = beside.rows["timestamp_ms"].to_numpy()
     starts = bucket_start(times_ms, bucket)
-    models = rows["model"].cast(pl.String)
     found: dict[SummaryKey, Summary] = {}
-    for model in models.unique().sort().to_list():
-        mine = np.flatnonzero((models == model).to_numpy() & served)
-        losses = np.minimum(row_losses(rows[mine], packages[model]) / loss_scale(packages[model]), 1.0)
-        known = np.isfinite(losses)
-        mine, losses = mine[known], losses[known]
+    for model, (places, _) in zip(beside.models, beside.parts, strict=True):
+        mine = places[served[places]]
+        shares = np.minimum(losses[mine] / loss_scale(packages[model]), 1.0)
         hashes = sampling_hashes([ids[row] for row in mine.tolist()])
         for start_ms in np.unique(starts[mine]).tolist():
             some = starts[mine] == start_ms
             at = mine[some]
-            listed = LossList.of(hashes[some], times_ms[at], losses[some], weights[at])
+            listed = LossList.of(hashes[some], times_ms[at], shares[some], weights[at])
             found[Kind.LOSSES, model, "", start_ms] = Summary(losses=listed)
     return found

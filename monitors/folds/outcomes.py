@@ -9,7 +9,7 @@ withdrawals carry the time of what they take back, so that it leaves the bin tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from monitors.delay import DELAY, DELAY_BINS, delay_bins
 from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import class_codes, present
+from monitors.folds.beside import Beside, Said
 from monitors.folds.groups import Groups, SummaryKey, group_rows, merge_into, summaries
-from monitors.folds.losses import fold_losses
+from monitors.folds.losses import fold_losses, losses_beside
 from monitors.folds.pairs import fold_pairs
 from monitors.folds.scored import scored
 from monitors.folds.terms import Terms, contributions
@@ -46,32 +47,38 @@ def fold_outcomes(
     *,
     row_losses: bool = False,
     by_outcome_time: bool = False,
+    said: Said | None = None,
 ) -> dict[SummaryKey, Summary]:
     """Fold decoded outcomes of one deployment (columns as in the contract `outcome`), champion and challengers alike.
 
     `row_losses`: keep the loss of each row that was served, for detectors of concept drift, too.
     `by_outcome_time`: count them in the bucket of the actual's time, too (kind `outcomes`).
+    `said`: the predictions of the frame, where they have been taken out of it already.
     KeyError where a prediction is of a package that `packages` (by digest) lacks.
     """
     outcomes = _Outcomes.of(frame)
-    said, of = _predictions(frame)
+    said = Said.of_outcomes(frame) if said is None else said
+    beside = _beside(said, outcomes)
+    kinds = outcomes.kinds[said.of]
     total: dict[SummaryKey, Summary] = {}
-    for model, rows in _by_model(said["model"]):
-        package = packages[model]
-        merge_into(total, _bookkeeping(said, rows, outcomes.kinds[of[rows]], package, bucket).items())
-        found = _accuracy(said, rows, of[rows], outcomes, package, bucket, by_outcome_time=by_outcome_time)
+    for code, (model, (at, truths)) in enumerate(zip(said.models, beside.parts, strict=True)):
+        counted = np.flatnonzero((said.codes == code) & (kinds >= _REPEATED))
+        merge_into(total, _bookkeeping(said.rows, counted, kinds[counted], packages[model], bucket).items())
+        told_ms = outcomes.times_ms[beside.of[at] % outcomes.kinds.size]
+        signs = None if beside.signs is None else beside.signs[at]
+        found = _accuracy(truths, told_ms, signs, packages[model], bucket, by_outcome_time=by_outcome_time)
         merge_into(total, found.items())
-    if said["shadow"].any():
-        truths, things, signs = _beside(said, np.arange(of.size), of, outcomes)
+    has_pairs = said.rows["shadow"].any()
+    losses = losses_beside(beside, packages) if has_pairs or row_losses else None
+    if has_pairs and losses is not None:
         clusters = None
         if frame["cluster"].null_count() < frame.height:
-            clusters = frame["cluster"].fill_null(-1).to_numpy()[things % outcomes.kinds.size]
-        merge_into(total, fold_pairs(truths, things, signs, packages, bucket, clusters).items())
-    if row_losses and of.size:
-        truths, things, signs = _beside(said, np.arange(of.size), of, outcomes)
-        names = frame["association_id"].cast(pl.String).to_list()
-        ids = [names[thing].encode() for thing in (things % outcomes.kinds.size).tolist()]
-        merge_into(total, fold_losses(truths, ids, signs, packages, bucket).items())
+            clusters = frame["cluster"].fill_null(-1).to_numpy()[beside.of % outcomes.kinds.size]
+        merge_into(total, fold_pairs(beside, losses, packages, bucket, clusters).items())
+    if row_losses and losses is not None:
+        names = frame["association_id"].cast(pl.Binary).to_list()
+        ids = [names[thing] for thing in (beside.of % outcomes.kinds.size).tolist()]
+        merge_into(total, fold_losses(beside, losses, ids, packages, bucket).items())
     return {key: summary for key, summary in total.items() if not summary.is_empty()}
 
 
@@ -106,37 +113,17 @@ def _known(truth: pl.DataFrame) -> Flags:
     return value | label
 
 
-def _predictions(frame: pl.DataFrame) -> tuple[pl.DataFrame, Rows]:
-    """One row per outcome and prediction, and which outcome each is of."""
-    listed = frame["predictions"]
-    lengths = np.nan_to_num(listed.list.len().to_numpy()).astype(np.intp)
-    if not lengths.all():
-        listed = listed.filter(pl.Series(lengths > 0))
-    said = listed.explode().struct.unnest()
-    said.columns = ["timestamp_ms" if name == "timestamp" else name for name in said.columns]
-    return said, np.repeat(np.arange(lengths.size), lengths)
-
-
-def _by_model(models: pl.Series) -> Iterator[tuple[str, Rows]]:
-    """The rows of each package, by its digest."""
-    names = models.unique().cast(pl.String).sort().to_list()
-    codes = class_codes(tuple(names), models) if len(names) > 1 else np.zeros(len(models), np.intp)
-    for code, name in enumerate(names):
-        yield name, np.flatnonzero(codes == code)
-
-
 def _bookkeeping(
-    said: pl.DataFrame, rows: Rows, kinds: Rows, package: Package, bucket: Span
+    said: pl.DataFrame, counted: Rows, kinds: Rows, package: Package, bucket: Span
 ) -> dict[SummaryKey, Summary]:
     """A prediction asked for again was expected twice, and is "repeated"; one that no actual reached has expired.
 
     What estimates need of the repeated one (`monitors.folds.scored`) is taken back with "expected".
     """
-    counted = np.flatnonzero(kinds >= _REPEATED)
     if not counted.size:
         return {}
-    repeated = kinds[counted] == _REPEATED
-    taken = said[rows[counted]]
+    repeated = kinds == _REPEATED
+    taken = said[counted]
     groups = group_rows(taken["timestamp_ms"].to_numpy(), taken["segments"], bucket)
     again = groups.tally(repeated)
     counts = {"expected": -again, "repeated": again, "expired": groups.tally(~repeated)}
@@ -146,35 +133,32 @@ def _bookkeeping(
     return summaries(Kind.ACCURACY, package.digest, groups, counts, taken_back)
 
 
-def _beside(said: pl.DataFrame, rows: Rows, of: Rows, outcomes: _Outcomes) -> tuple[pl.DataFrame, Rows, Signs | None]:
-    """Predictions beside an actual, what each is of, and its sign: 1 with the current, -1 with the previous one.
-
-    What is taken back is of other things than what is added. No signs: nothing is taken back.
-    """
+def _beside(said: Said, outcomes: _Outcomes) -> Beside:
+    """What is taken back is of things counted on from the last outcome."""
+    of, count = said.of, outcomes.kinds.size
     added, taken_back = np.flatnonzero(outcomes.adds[of]), np.flatnonzero(outcomes.takes_back[of])
-    if not taken_back.size:
-        return said[rows[added]].hstack(outcomes.current[of[added]]), of[added], None
+    if added.size == of.size and not taken_back.size:
+        return Beside.of_rows(said.rows.hstack(outcomes.current[of]), of, None, said.models, said.codes)
+    rows = np.concatenate([added, taken_back])
     truths = pl.concat([outcomes.current[of[added]], outcomes.previous[of[taken_back]]])
-    things = np.concatenate([of[added], of[taken_back] + outcomes.kinds.size])
-    signs = np.repeat(np.array([1, -1]), (added.size, taken_back.size))
-    return said[rows[np.concatenate([added, taken_back])]].hstack(truths), things, signs
+    things = np.concatenate([of[added], of[taken_back] + count])
+    signs = np.repeat(np.array([1, -1]), (added.size, taken_back.size)) if taken_back.size else None
+    return Beside.of_rows(said.rows[rows].hstack(truths), things, signs, said.models, said.codes[rows])
 
 
 def _accuracy(
-    said: pl.DataFrame,
-    rows: Rows,
-    of: Rows,
-    outcomes: _Outcomes,
+    truths: pl.DataFrame,
+    told_ms: NDArray[np.int64],
+    signs: Signs | None,
     package: Package,
     bucket: Span,
     *,
     by_outcome_time: bool,
 ) -> dict[SummaryKey, Summary]:
-    """What predictions beside their actuals add and take back."""
-    truths, things, signs = _beside(said, rows, of, outcomes)
+    """What predictions of a model add and take back beside actuals that came at these times."""
     if truths.is_empty():
         return {}
-    asked_ms, told_ms = truths["timestamp_ms"].to_numpy(), outcomes.times_ms[things % outcomes.kinds.size]
+    asked_ms = truths["timestamp_ms"].to_numpy()
     groups = group_rows(asked_ms, truths["segments"], bucket)
     terms = contributions(truths, package)
     counts, sums = _totals(terms, groups, signs, package)

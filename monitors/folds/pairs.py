@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from math import frexp, ldexp
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from monitors.betting import WIDTH, bets
 from monitors.clusters import BEYOND, INSIDE, ROWS, STEPS
 from monitors.fixed_point import fixed_terms
+from monitors.folds.beside import Beside
 from monitors.folds.groups import Groups, SummaryKey, group_rows, merge_into
 from monitors.folds.groups import summaries as summaries_of
-from monitors.folds.losses import loss_scale, row_losses
+from monitors.folds.losses import loss_scale
 from monitors.summary import Summary
 from schemas.clusters import CELLS
 from schemas.deployment import Span
@@ -52,28 +52,22 @@ def pair_unit(scale: float) -> float:
 
 
 def fold_pairs(
-    rows: pl.DataFrame,
-    of: Rows,
-    signs: Signs | None,
+    beside: Beside,
+    losses: NDArray[np.float64],
     packages: Mapping[str, Package],
     bucket: Span,
     clusters: Signs | None = None,
 ) -> dict[SummaryKey, Summary]:
-    """Fold predictions beside actuals: columns as in the contract `outcome`, and truth_value, truth_label.
+    """Fold predictions beside actuals, of which these are the losses, NaN for none.
 
-    `of`: what each row is of: pairs are of the same. `signs`: 1 where it is added, -1 where it is taken back; None: all
-    are added. `clusters`: the cell of each row, negative where it has none; None: no row has one.
+    `clusters`: the cell of each row, negative where it has none; None: no row has one.
     """
-    shadow = rows["shadow"].to_numpy()
+    shadow = beside.rows["shadow"].to_numpy()
     if shadow.all() or not shadow.any():
         return {}
-    served, asked = _pairs(shadow, of)
-    codes, names = _codes(rows["model"])
-    losses = np.full(rows.height, np.nan)
-    for code, model in enumerate(names):
-        mine = np.flatnonzero(codes == code)
-        losses[mine] = row_losses(rows[mine], packages[model])
-    times_ms = rows["timestamp_ms"].to_numpy()
+    served, asked = _pairs(shadow, beside.of)
+    codes, names, signs = beside.codes, beside.models, beside.signs
+    times_ms = beside.rows["timestamp_ms"].to_numpy()
     total: dict[SummaryKey, Summary] = {}
     both = codes[served] * len(names) + codes[asked]
     for pair in np.unique(both).tolist():
@@ -82,7 +76,7 @@ def fold_pairs(
         first = served[mine]
         scale = pair_scale(packages[champion], packages[challenger])
         groups = group_rows(times_ms[first], None, bucket)
-        d, added = losses[first] - losses[asked[mine]], _ones(signs, rows.height)[first]
+        d, added = losses[first] - losses[asked[mine]], _ones(signs, losses.size)[first]
         counts, sums = _contributions(groups, d, scale, added)
         if clusters is not None:
             counts |= _by_cell(groups, clusters[first], d / scale, added)
@@ -97,17 +91,12 @@ def _ones(signs: Signs | None, count: int) -> Signs:
 
 
 def _pairs(shadow: NDArray[np.bool_], of: Rows) -> tuple[Rows, Rows]:
-    """Rows of what was served and rows of challengers, every two of one outcome."""
-    rows = np.arange(shadow.size)
-    sides = [pl.DataFrame({"of": of[side], "row": rows[side]}) for side in (~shadow, shadow)]
-    both = sides[0].join(sides[1], on="of", maintain_order="left_right")
-    return both["row"].to_numpy(), both["row_right"].to_numpy()
-
-
-def _codes(models: pl.Series) -> tuple[Rows, list[str]]:
-    names = models.unique().cast(pl.String).sort()
-    codes = models.cast(pl.String).cast(pl.Enum(names)).to_physical()
-    return codes.to_numpy().astype(np.intp), names.to_list()
+    """Rows of what was served and rows of challengers, every two of one outcome; what is of one stands together."""
+    served, asked = np.flatnonzero(~shadow), np.flatnonzero(shadow)
+    challengers = np.bincount(of[asked], minlength=int(of[-1]) + 1)
+    counts = challengers[of[served]]
+    before = np.repeat((np.cumsum(challengers) - challengers)[of[served]] - np.cumsum(counts) + counts, counts)
+    return np.repeat(served, counts), asked[before + np.arange(before.size)]
 
 
 def _contributions(

@@ -16,7 +16,10 @@ import numpy as np
 import polars as pl
 from confluent_kafka import TopicPartition
 
+from monitors.columns import distinct
 from monitors.folds import SummaryKey, fold_flow, fold_outcomes, fold_predictions
+from monitors.folds.answers import class_codes, present
+from monitors.folds.beside import Said
 from monitors.folds.custom import fold_reports
 from monitors.folds.flow import ASKED
 from monitors.folds.forgotten import fold_forgotten
@@ -49,7 +52,10 @@ if TYPE_CHECKING:
 RECORD_BYTES = 400_000  # a summary record stays well under 512 kB
 DRIVES_TIME = (Topic.REQUESTS, Topic.PREDICTIONS, Topic.SHADOW_PREDICTIONS)
 
-_TELL_OF_ACTUALS = [kind.value for kind in (OutcomeKind.MATCHED, OutcomeKind.CORRECTED, OutcomeKind.WITHDRAWN)]
+_OF_ACTUALS = tuple(
+    kind.value for kind in (OutcomeKind.MATCHED, OutcomeKind.CORRECTED, OutcomeKind.WITHDRAWN, OutcomeKind.REJECTED)
+)
+_REJECTED = _OF_ACTUALS.index(OutcomeKind.REJECTED.value)
 
 log = logging.getLogger("watchkeeper.observer")
 _encode = msgspec.msgpack.Encoder().encode
@@ -128,20 +134,18 @@ class Observer(PlainRole):
     def _predictions(self, topic: Topic, records: Records, deltas: Deltas) -> None:
         decoded = decode_predictions(records)
         frame = self._good(decoded, records)
-        for (name, digest), rows in frame.partition_by(["deployment", "model"], as_dict=True).items():
-            deployment = self._known(str(name))
-            if deployment is None or not digest:
-                self.skipped += rows.height
-                continue
-            package = self._package(str(digest))
-            if package is None:
+        for (name, digest), rows in _parted(frame, "deployment", "model"):
+            deployment = self._known(name)
+            package = self._package(digest) if deployment and digest else None
+            if deployment is None or package is None:
                 self.skipped += rows.height
                 continue
             _merge(deltas[deployment.name], fold_predictions(rows, package, deployment.settings.bucket))
-            for found in self._flow(topic, deployment, str(digest), rows):
+            for found in self._flow(topic, deployment, digest, rows):
                 _merge(deltas[deployment.name], found)
-            answered = rows.filter(rows["error_kind"].is_null())
-            self._reach(topic, deployment.name, answered["partition"].to_numpy(), answered["timestamp_ms"].to_numpy())
+            answered = ~present(rows["error_kind"])
+            partitions, times_ms = (rows[column].to_numpy()[answered] for column in ("partition", "timestamp_ms"))
+            self._reach(topic, deployment.name, partitions, times_ms)
 
     def _flow(
         self, topic: Topic, deployment: Deployment, digest: str, rows: pl.DataFrame
@@ -162,18 +166,19 @@ class Observer(PlainRole):
     def _outcomes(self, records: Records, deltas: Deltas) -> None:
         decoded = decode_outcomes(records)
         frame = self._good(decoded, records)
-        for (name,), rows in frame.partition_by(["deployment"], as_dict=True).items():
-            deployment = self._known(str(name))
+        for (name,), rows in _parted(frame, "deployment"):
+            deployment = self._known(name)
             if deployment is None:
                 self.skipped += rows.height
                 continue
-            models = rows["predictions"].explode().struct.field("model").drop_nulls().unique().to_list()
-            packages = {digest: package for digest in models if (package := self._package(digest)) is not None}
-            if unknown := [digest for digest in models if digest not in packages]:
+            said = Said.of_outcomes(rows)
+            packages = {digest: package for digest in said.models if (package := self._package(digest)) is not None}
+            if unknown := [digest for digest in said.models if digest not in packages]:
                 is_known = ~pl.element().struct.field("model").is_in(unknown)
                 left = rows["predictions"].list.eval(pl.element().filter(is_known))
                 self.skipped += int((left.list.len() < rows["predictions"].list.len()).sum())
                 rows = rows.with_columns(left)  # noqa: PLW2901  # what others predicted is good
+                said = Said.of_outcomes(rows)
             settings = deployment.settings
             found = fold_outcomes(
                 rows,
@@ -181,14 +186,16 @@ class Observer(PlainRole):
                 settings.bucket,
                 row_losses=bool(settings.detectors),
                 by_outcome_time=settings.by_outcome_time,
+                said=said,
             )
             _merge(deltas[deployment.name], found)
             forgotten = fold_forgotten(rows, packages, settings.bucket, row_sample=settings.row_sample)
             _merge(deltas[deployment.name], forgotten)
-            if (rejected := rows["received_ms"].filter(rows["kind"] == OutcomeKind.REJECTED.value)).len():
-                flow = fold_flow("rejected_actuals", rejected.to_numpy(), "", settings.bucket)
+            kinds, received_ms = class_codes(_OF_ACTUALS, rows["kind"]), rows["received_ms"].to_numpy()
+            if (rejected := kinds == _REJECTED).any():
+                flow = fold_flow("rejected_actuals", received_ms[rejected], "", settings.bucket)
                 _merge(deltas[deployment.name], flow)
-            told = rows["received_ms"].filter(rows["kind"].is_in(_TELL_OF_ACTUALS)).to_numpy()
+            told = received_ms[(kinds >= 0) & ~rejected]
             _merge(deltas[deployment.name], fold_arrivals(Kind.ACTUAL_ARRIVALS, told, deployment.settings))
 
     def _reports(self, records: Records, deltas: Deltas) -> None:
@@ -206,10 +213,9 @@ class Observer(PlainRole):
     def _good(self, decoded: Decoded, records: Records) -> pl.DataFrame:
         """Decoded rows whose key is right, with the partition that each came from, and when."""
         self.skipped += len(decoded.unreadable) + int(decoded.mismatched.sum())
-        frame = decoded.frame.with_columns(
-            partition=pl.Series(records.partitions[decoded.rows]),
-            received_ms=pl.Series(records.timestamps_ms[decoded.rows]),
-        )
+        partitions = pl.Series("partition", records.partitions[decoded.rows])
+        received_ms = pl.Series("received_ms", records.timestamps_ms[decoded.rows])
+        frame = decoded.frame.hstack([partitions, received_ms])
         return frame.filter(pl.Series(~decoded.mismatched)) if decoded.mismatched.any() else frame
 
     def _package(self, digest: str) -> Package | None:
@@ -269,6 +275,18 @@ class Observer(PlainRole):
 
     def aborted(self) -> None:
         self._pending.clear()
+
+
+def _parted(frame: pl.DataFrame, *columns: str) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+    """The rows of each combination of texts; nearly always there are one or two."""
+    known = [distinct(frame[column]) for column in columns]
+    codes = np.zeros(frame.height, np.intp)
+    for names, places in known:
+        codes = codes * len(names) + places
+    for code in np.unique(codes).tolist():
+        rows = np.flatnonzero(codes == code)
+        texts = tuple(names[places[rows[0]]] for names, places in known)
+        yield texts, frame if rows.size == frame.height else frame[rows]
 
 
 def _merge(total: dict[SummaryKey, Delta], more: dict[SummaryKey, Delta]) -> None:
