@@ -132,8 +132,9 @@ def decode_outcomes(records: Records) -> Decoded:
     `cluster` is null where an outcome has none.
     """
     found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
-    if found and found.isdisjoint((EARLIER.framing, CLUSTERED.framing)):
-        return _completed(records, CONTRACT)
+    for contract in (CONTRACT, CLUSTERED):
+        if found == {contract.framing}:
+            return _completed(records, contract)
     left, parts, places = np.ones(len(records), np.bool_), [], []
     for contract in (EARLIER, CLUSTERED, CONTRACT):
         of_it = [value is not None and value.startswith(contract.framing) for value in records.values]

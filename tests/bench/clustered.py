@@ -51,6 +51,11 @@ def first_by_cluster(draw: Draw, rows: int, seed: int) -> int:
     return first_look(d, wealth[:, 0], wealth[:, 1], radius, np.asarray(clusters.effective >= LEAST_CLUSTERS))
 
 
+def only_d(draw: Draw, rng: Generator, rows: int) -> Floats:
+    """The differences of a stream, as if its rows were independent."""
+    return draw(rng, rows)[1]
+
+
 def running(cells: Longs, d: Floats) -> Clusters:
     """The sums over cells after each row."""
     order = np.argsort(cells, kind="stable")

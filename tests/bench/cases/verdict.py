@@ -4,8 +4,12 @@
 every row; the share in which a verdict was ever given. The plain name is the worst case. Labels that arrive by outcome:
 the better half of a model's rows is known early; the verdict reads resolved cohorts (rows older than the age by which
 95 % of labels are in), and what reading labels as they arrive would say is printed. `verdict.power`: 200 streams with a
-Brier difference of .0075 at sd .146; other differences are printed. All by the sums and functions of
-`monitors.betting` and `monitors.verdict`, over all looks of a stream at once.
+Brier difference of .0075 at sd .146; other differences are printed. `verdict.false_rate_clustered`: the same of streams
+in which rows belong together, judged by cluster; `verdict.false_rate_unclustered` is what these would give as rows, and
+`verdict.power_clustered` how often a difference of .03 is found (`tests.bench.clustered`).
+
+All by the sums and functions of `monitors.betting`, `monitors.clusters` and `monitors.verdict`, over all looks of a
+stream at once.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from numpy.typing import NDArray
 
 from monitors.betting import bets, log_wealth
 from monitors.verdict import ALPHA, LEAST_ROWS, confidence_radius
+from tests.bench import clustered
 from tests.bench.report import Row
 
 if TYPE_CHECKING:
@@ -65,7 +70,31 @@ def run(options: Options) -> list[Row]:
     each = [
         Row(f"verdict.false_rate.{name}", rate, "of streams", ALLOWED, at_most=True) for name, rate in rates.items()
     ]
-    return [worst, *each, Row("verdict.power", powers[ASKED_POWER], "of runs", POWER)]
+    return [worst, *each, Row("verdict.power", powers[ASKED_POWER], "of runs", POWER), *_by_cluster(streams, runs)]
+
+
+def _by_cluster(streams: int, runs: int) -> list[Row]:
+    """False verdicts where rows belong together, on clusters and on rows, and the power."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        rates, as_rows = {}, {}
+        for name, draw in clustered.EQUAL.items():
+            found = pool.map(partial(clustered.first_by_cluster, draw, ROWS), range(streams), chunksize=25)
+            rates[name] = sum(map(bool, found)) / streams
+            plain = pool.map(partial(first_verdict, partial(clustered.only_d, draw)), range(runs), chunksize=25)
+            as_rows[name] = _share(list(plain))
+            print(f"  {name}: {rates[name]:.3f} false verdicts by cluster, {as_rows[name]:.3f} by row")
+        powers = {}
+        for name, draw in clustered.UNEQUAL.items():
+            first = list(pool.map(partial(clustered.first_by_cluster, draw, ROWS), range(runs), chunksize=25))
+            given = sorted(row for row in first if row > 0)
+            powers[name] = len(given) / runs
+            middle = given[len(given) // 2] if given else ROWS
+            print(f"  {name}: {powers[name]:.3f} of {runs} decided within {ROWS:,} rows, median {middle:,}")
+    return [
+        Row("verdict.false_rate_clustered", max(rates.values()), "of streams", ALLOWED, at_most=True),
+        Row("verdict.false_rate_unclustered", max(as_rows.values()), "of runs"),
+        Row("verdict.power_clustered", powers[clustered.ASKED_POWER], "of runs", POWER),
+    ]
 
 
 def first_verdict(draw: Draw, seed: int) -> Verdict:

@@ -132,6 +132,7 @@ def test_nothing_is_ever_nan() -> None:
         (np.arange(600), np.ones(600)),
     ):
         found = judge(of(customers, d), margin=0.1)
+        assert found.mean is not None
         assert all(np.isfinite(each) for each in (found.mean, found.radius or 0.0, found.log_for, found.log_against))
     assert judge(pairs_of(Counts(), 1.0, by_cluster=True)).mean is None
 
