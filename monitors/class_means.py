@@ -1,7 +1,8 @@
-"""Precision, recall and F1 over classes as one number, and how it moves with each cell of the confusion table.
+"""What is known class by class as one number: the mean over classes, or weighted by their actual rows.
 
-One formula for what came true (`monitors.metrics.by_class`) and for what is expected (`monitors.estimate.by_class`).
-Classes without actual rows, or with a denominator of 0, have no part in the mean.
+One formula for what came true (`monitors.metrics`) and for what is expected (`monitors.estimate`). Precision, recall
+and F1 come from one table, so how their mean moves with each of its cells is known; areas under ROC curves come from a
+histogram for each class, which do not say how their errors go together.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def denominators(table: Table, measure: str) -> Floats:
 def averaged(table: Table, measure: str, *, weighted: bool) -> tuple[float, Floats]:
     """The mean of a measure over classes, or weighted by actual rows; some class must have a part in it.
 
-    The slopes are how the mean changes with one row more in each cell; they sum to 0 over the rows of the table.
+    Classes without actual rows, or with a denominator of 0, have no part in it. The slopes are how the mean changes
+    with one row more in each cell; they sum to 0 over the rows of the table.
 
     >>> table = np.array([[206, 37], [22, 78]])
     >>> value, slopes = averaged(table, "f1", weighted=False)
@@ -47,3 +49,22 @@ def averaged(table: Table, measure: str, *, weighted: bool) -> tuple[float, Floa
         if weighted:
             slopes[code, :] += (ratio - value) / actual[there].sum()
     return value, slopes
+
+
+def averaged_apart(
+    values: Floats, errors: Floats, rows: Floats, drawn: float | None = None, together: float = 1.0
+) -> tuple[float, float]:
+    """The mean of values weighted by `rows`, and its standard error; `together`: how far the errors of values add up.
+
+    1 if they all go together, the worst case. `drawn`: of how many rows the weights are shares, where they were drawn,
+    too; None where they are given.
+
+    >>> averaged_apart(np.array([0.5, 0.75]), np.array([0.125, 0.125]), np.array([1.0, 3.0]))
+    (0.6875, 0.125)
+    """
+    weights = rows / rows.sum()
+    value = float(weights @ values)
+    of_values, of_weights = together * float(weights @ errors), 0.0
+    if drawn:
+        of_weights = float(weights @ (values - value) ** 2) / drawn
+    return value, float(np.sqrt(of_values**2 + of_weights))

@@ -226,7 +226,8 @@ class Baseline(msgspec.Struct, frozen=True):
 
     What estimates before labels rest on, empty in a package that is older than they are: `calibration`, of a binary
     target that of the positive class, of a multiclass one that of each class; `losses`, of a regression;
-    `joint`, holdout rows by predicted (first index) and actual class.
+    `joint`, holdout rows by predicted (first index) and actual class; `areas_together`, how far the errors of the areas
+    under the ROC curves of many classes add up in their mean, and in their weighted mean.
 
     `prediction_noise`, `target_noise`: as `noise`, of the predictions and of the actuals, as counts wander; None in a
     package that is older.
@@ -250,6 +251,7 @@ class Baseline(msgspec.Struct, frozen=True):
     calibration: tuple[Calibration, ...] = ()
     losses: Losses | None = None
     joint: tuple[tuple[int, ...], ...] = ()
+    areas_together: tuple[float, float] = (1.0, 1.0)
     attributions: Attributions | None = None
     groups: dict[str, bytes] = {}
     prediction_noise: Noise | None = None

@@ -1,7 +1,8 @@
 """What a multiclass model's probabilities make one expect: `S[j][k]`, rows predicted j and expected to be k.
 
 Each class is calibrated on holdout against all others, a row's rates are brought to a sum of 1, and added up by the
-predicted class. Sums are whole: a row adds its rates in steps of 2^-20, so adding and taking back is exact.
+predicted class; of up to 20 classes also by the bin of the class's own probability, beside the rows in each bin. Sums
+are whole: a row adds its rates in steps of 2^-20, so adding and taking back is exact.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from schemas.package import Package, TargetType
 Floats = NDArray[np.float64]
 
 EXPECTED = "expected_confusion"
+OF_CLASS, EXPECTED_OF_CLASS = "of_class:", "expected_of_class:"
 SCORED = "scored"
 STEPS = 1 << 20
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from monitors.bins import bin_rows
 from monitors.calibration import calibrated
 from monitors.error_trees import fitted
+from monitors.estimate.auc_of_classes import together
+from monitors.estimate.classes import calibrated_rows
 from monitors.estimate.losses import cells, measured
 from monitors.folds.answers import positive_scores, values
 from monitors.folds.terms import Terms, actual_codes, contributions
@@ -43,7 +45,12 @@ def with_expectations(truths: pl.DataFrame, package: Package, features: pl.DataF
     of_classes = _binary(truths, package) if package.target.type is TargetType.BINARY else _by_class(truths, package)
     calibrations = tuple(each for each in of_classes if each is not None)
     complete = len(calibrations) == len(of_classes)
-    return replace(package.baseline, joint=joint, calibration=calibrations if complete else ())
+    learned = replace(package.baseline, joint=joint, calibration=calibrations if complete else ())
+    if package.target.type is TargetType.BINARY or not complete:
+        return learned
+    said = _probabilities(truths, package)
+    said = said[:, np.isfinite(said).all(axis=0)]
+    return replace(learned, areas_together=together(said, calibrated_rows(said, replace(package, baseline=learned))))
 
 
 def _error_model(
@@ -78,10 +85,12 @@ def _binary(truths: pl.DataFrame, package: Package) -> list[Calibration | None]:
 
 def _by_class(truths: pl.DataFrame, package: Package) -> list[Calibration | None]:
     actual = actual_codes(truths, package.target)
-    known = actual >= 0
-    lists = truths["probabilities"].cast(pl.List(pl.Float64))
-    said = [
-        lists.list.get(code, null_on_oob=True).to_numpy().astype(np.float64)
-        for code in range(len(package.target.classes))
-    ]
+    known, said = actual >= 0, _probabilities(truths, package)
     return [calibrated(scores[known], actual[known] == code) for code, scores in enumerate(said)]
+
+
+def _probabilities(truths: pl.DataFrame, package: Package) -> Floats:
+    """By class (first axis) and row; NaN where there is none."""
+    lists = truths["probabilities"].cast(pl.List(pl.Float64))
+    columns = [lists.list.get(code, null_on_oob=True) for code in range(len(package.target.classes))]
+    return np.stack([column.to_numpy().astype(np.float64) for column in columns])

@@ -2,8 +2,8 @@
 
 Part of the summaries of accuracy, beside "expected", so that a window has its estimate before its first actual.
 "scored" are rows by score bin (binary), by cell of `monitors.estimate.losses` (regression), or by predicted class
-(multiclass; the last place: without probabilities). Multiclass has also "expected_confusion"
-(`monitors.estimate.classes`) and sums of the expected log loss.
+(multiclass; the last place: without probabilities). Multiclass has also "expected_confusion", what is expected of each
+class by its probability (`monitors.estimate.classes`), and sums of the expected log loss.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.bins import bin_count, bin_rows, package_prediction_bins
-from monitors.estimate.classes import EXPECTED, STEPS, calibrated_rows
+from monitors.bins import CLASS_BINS, bin_count, bin_rows, package_prediction_bins
+from monitors.estimate.classes import EXPECTED, EXPECTED_OF_CLASS, OF_CLASS, STEPS, calibrated_rows
 from monitors.estimate.log_loss import LOSS, SQUARE
 from monitors.estimate.losses import cells
 from monitors.estimate.scores import SCORED
 from monitors.fixed_point import fixed_terms, natural_log
 from monitors.folds.answers import positive_scores, predicted_codes, values
 from monitors.folds.groups import Groups
+from monitors.folds.terms import MOST_CLASSES
 from monitors.summary import Counts
 from schemas.package import Package, TargetType
 
@@ -59,12 +60,25 @@ def _by_class(
     steps = np.rint(rates * STEPS).astype(np.int64)
     columns = [groups.histogram(predicted, classes, usable, of_class) for of_class in steps]
     table = np.stack(columns, axis=2).reshape(len(groups.keys), classes * classes)
+    counts |= {EXPECTED: table} | _by_probability(groups, said, usable, steps)
     losses = -natural_log(np.clip(np.where(known, said, 1.0), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY))
     expected = (rates * losses).sum(axis=0)
     variance = (rates * losses * losses).sum(axis=0) - expected * expected
     terms = {LOSS: expected, SQUARE: variance}
     sums = {name: groups.totals(fixed_terms(np.where(usable, term, 0.0), 1.0)) for name, term in terms.items()}
-    return counts | {EXPECTED: table}, sums
+    return counts, sums
+
+
+def _by_probability(groups: Groups, said: Floats, usable: Flags, steps: NDArray[np.int64]) -> dict[str, Counts]:
+    """Of each class rows, and those expected to be of it, by the bin of its probability; not of too many classes."""
+    if len(said) > MOST_CLASSES:
+        return {}
+    found: dict[str, Counts] = {}
+    for code, (column, of_class) in enumerate(zip(said, steps, strict=True)):
+        places, width = bin_rows(CLASS_BINS, pl.Series(column)), bin_count(CLASS_BINS)
+        found[f"{OF_CLASS}{code}"] = groups.histogram(places, width, usable)
+        found[f"{EXPECTED_OF_CLASS}{code}"] = groups.histogram(places, width, usable, of_class)
+    return found
 
 
 def _probabilities(frame: pl.DataFrame, classes: int) -> tuple[Floats, Flags]:

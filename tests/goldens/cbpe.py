@@ -8,9 +8,7 @@ own (`tests/bench/nannyml.lock`).
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -23,7 +21,7 @@ from monitors.bins import score_edges
 from schemas.package import Package
 from scorers.package import build, load
 from scorers.scoring import score
-from tests.bench.environments import python
+from tests.goldens.judge import judged
 
 Floats = NDArray[np.float64]
 
@@ -62,16 +60,9 @@ def _judged(
     now: Floats,
 ) -> list[dict[str, float]]:
     threshold = CANCELLATION.target.threshold
-    script = Path(__file__).with_name("with_nannyml.py")
-    with TemporaryDirectory() as folder:
-        holdout, bookings = Path(folder) / "holdout.csv", Path(folder) / "live.csv"
-        frame = {"score": known, "predicted": (known >= threshold).astype(int), "actual": actual.astype(int)}
-        pl.DataFrame(frame).write_csv(holdout)
-        pl.DataFrame({"score": now, "predicted": (now >= threshold).astype(int)}).write_csv(bookings)
-        command = [str(python("nannyml")), str(script), str(holdout), str(bookings), str(CHUNK_ROWS)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: list[dict[str, float]] = json.loads(said.splitlines()[-1])
-    return found
+    frame = {"score": known, "predicted": (known >= threshold).astype(int), "actual": actual.astype(int)}
+    live_frame = {"score": now, "predicted": (now >= threshold).astype(int)}
+    return judged("binary", pl.DataFrame(frame), pl.DataFrame(live_frame), CHUNK_ROWS)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ def came_true(came: NDArray[np.intp], said: NDArray[np.intp], chances: Floats) -
     for name, measure in measures.items():
         for average in ("macro", "weighted"):
             found[f"{name}_{average}"] = float(measure(came, said, average=average))
+    for average in ("macro", "weighted"):
+        found[f"auc_{average}"] = float(judge.roc_auc_score(came, chances, multi_class="ovr", average=average))
     return found
 
 

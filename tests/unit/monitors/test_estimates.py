@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import roc_auc_score
 
 from monitors.baseline import build_baseline
 from monitors.bins import score_edges
@@ -114,6 +115,32 @@ def test_a_multiclass_model_is_expected_to_be_as_good_as_it_turns_out_under_a_sh
         assert abs(found.value - truth) < 3 * found.error < 0.06
     macro = ESTIMATES["f1_macro"].compute(summary, live)
     assert macro.value == pytest.approx(METRICS["f1_macro"].compute(realised, live, "").value, abs=0.03)
+
+
+def test_the_noise_of_areas_of_classes_is_that_of_labels_drawn_with_the_expected_chances() -> None:
+    rng = np.random.default_rng(15)
+    probabilities, now = rng.dirichlet([1, 1, 1], 20_000), rng.dirichlet([2, 1, 0.5], 1_000)
+    live = package(COLOURS, build_baseline((), COLOURS, pl.DataFrame(), _drawn(rng, probabilities), probabilities))
+    summary = _folded(live, [{"probabilities": row} for row in now.tolist()])
+    assert all(0.6 < share < 0.9 for share in live.baseline.areas_together)
+    came = [_drawn(rng, now) for _ in range(150)]
+    for average in ("macro", "weighted"):
+        found = ESTIMATES[f"auc_{average}"].compute(summary, live)
+        labels = sorted(COLOURS.classes)
+        columns = now[:, [COLOURS.classes.index(label) for label in labels]]
+        drawn = [roc_auc_score(one, columns, labels=labels, multi_class="ovr", average=average) for one in came]
+        assert found.noise == pytest.approx(np.std(drawn), rel=0.2)
+        assert found.value == pytest.approx(np.mean(drawn), abs=4 * (found.doubt or 0.0))
+
+
+def test_areas_of_classes_are_not_told_of_windows_from_before_they_were_counted() -> None:
+    rng = np.random.default_rng(16)
+    probabilities = rng.dirichlet([1, 1, 1], 300)
+    live = package(COLOURS, build_baseline((), COLOURS, pl.DataFrame(), _drawn(rng, probabilities), probabilities))
+    summary = _folded(live, [{"probabilities": row} for row in probabilities.tolist()])
+    older = Summary({name: one for name, one in summary.counts.items() if "of_class" not in name}, summary.sums)
+    assert ESTIMATES["auc_macro"].compute(older, live) == Estimated(None, reason=Reason.NOT_APPLICABLE)
+    assert ESTIMATES["accuracy"].compute(older, live) == ESTIMATES["accuracy"].compute(summary, live)
 
 
 def test_a_regression_is_expected_to_err_as_much_as_it_does_where_it_now_predicts() -> None:

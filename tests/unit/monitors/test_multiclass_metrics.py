@@ -15,7 +15,7 @@ from monitors.class_means import averaged
 from monitors.folds import fold_outcomes
 from monitors.folds.terms import MOST_CLASSES
 from monitors.metrics import METRICS, Value, metrics_of
-from monitors.metrics.auc_macro import areas
+from monitors.metrics.auc_of_classes import areas
 from monitors.summary import Summary
 from schemas.deployment import Span
 from schemas.observation import Kind, Reason
@@ -67,7 +67,8 @@ def test_the_area_against_the_rest_is_within_its_certificate() -> None:
     of = package(COLOUR)
     summary = summary_of(actual, probabilities, of)
     certificates = []
-    for code, area in enumerate(areas(summary, of).values()):
+    for code, (area, rows) in enumerate(areas(summary, of)):
+        assert rows == (actual == code).sum()
         exact = judge.roc_auc_score(actual == code, probabilities[:, code])
         assert abs(area.value - exact) <= area.certificate + 1e-12
         certificates.append(area.certificate)
@@ -76,6 +77,10 @@ def test_the_area_against_the_rest_is_within_its_certificate() -> None:
     assert value.bound == pytest.approx(np.mean(certificates), rel=1e-12)
     assert value.bound is not None
     assert abs((value.value or 0) - exact) <= value.bound < 0.02
+    assert abs((value.value or 0) - exact) < 1e-3
+    assert (value.low or 9) < exact < (value.high or 0)
+    exact = judge.roc_auc_score(actual, probabilities, multi_class="ovr", average="weighted")
+    value = values(summary, of)["auc_weighted"]
     assert abs((value.value or 0) - exact) < 1e-3
     assert (value.low or 9) < exact < (value.high or 0)
 
