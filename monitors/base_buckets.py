@@ -13,14 +13,17 @@ Everything here but the table itself is derived from it. `flush` writes what cha
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 import numpy as np
 
 from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, next_cuts, placed
+from monitors.count_columns import CountColumns, columns_of, packed
 from monitors.loss_chunks import LossChunks
-from monitors.summary import Summary
+from monitors.packing import Packed
+from monitors.summary import Summary, packed_counts
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from monitors.windows import BUCKET, Series
 from schemas.deployment import Span
@@ -30,6 +33,7 @@ _AGED = b"o"
 _CUTS = b"y"
 _DECODED_BYTES = 16 << 20
 _MERGED_RANGES = 256
+_COUNTED_AT_ONCE = 4_096
 AGED_AT_ONCE = 5_000  # each is a tombstone of the step's transaction; what is left waits for the next step
 
 
@@ -117,15 +121,14 @@ class BaseBuckets:
             return known
         return Summary(losses=self._losses.whole((self._deployment, *series, bucket_ms), known))
 
-    def each_count(self, series: Series, starts_ms: Iterable[int], names: Container[str]) -> Iterator[Summary]:
-        """Some vectors of buckets, one after the other; for looks at so many that they are not to be held at once."""
+    def counts(
+        self, series: Series, starts_ms: Iterable[int], names: Sequence[str]
+    ) -> Iterator[tuple[list[int], CountColumns]]:
+        """Some vectors of buckets, thousands at a time; for looks at so many that they are not to be held at once."""
         self._merge_fresh()
-        for bucket_ms in starts_ms:
-            known = self._decoded.get((series, bucket_ms))
-            if known is None:
-                stored = self._table.get(self._key(series, bucket_ms))
-                known = Summary() if stored is None else Summary.decode_only(opened(stored), names)
-            yield known
+        left, place = iter(starts_ms), key_of(BUCKET, self._deployment, *series)
+        while some := list(islice(left, _COUNTED_AT_ONCE)):
+            yield some, columns_of([self._packed(series, bucket_ms, place, names) for bucket_ms in some], names)
 
     def cut_ms(self, kind: Kind) -> int | None:
         """Before which start the buckets of a kind are over; None where none ever was."""
@@ -268,6 +271,13 @@ class BaseBuckets:
             self._decoded[series, bucket_ms] = known
             self._weigh((series, bucket_ms), len(stored or b""))
         return known
+
+    def _packed(self, series: Series, bucket_ms: int, place: bytes, names: Sequence[str]) -> list[Packed | None]:
+        known = self._decoded.get((series, bucket_ms))
+        if known is not None:
+            return packed(known, names)
+        stored = self._table.get(place + key_of(b"", bucket_ms))  # the series' part of the key is the same for all
+        return [None] * len(names) if stored is None else packed_counts(opened(stored), names)
 
     def _weigh(self, bucket: tuple[Series, int], stored_bytes: int) -> None:
         self._decoded_bytes += stored_bytes - self._stored_bytes.get(bucket, 0)

@@ -250,5 +250,5 @@ class DeploymentBook:
             if not series.segment:
                 every = buckets.starts(series, *_EVER_MS)
                 own = (start_ms for start_ms in every if self._alerts.adopted.at(start_ms) == series.model)
-                total += sum(one.count("matched") for one in buckets.each_count(series, own, ("matched",)))
+                total += sum(int(some.totals("matched").sum()) for _, some in buckets.counts(series, own, ("matched",)))
         return total

@@ -50,6 +50,36 @@ def unpack(length: int, width: int, positions: bytes, packed: bytes) -> Vector:
     return vector
 
 
+def unpack_together(packed: Sequence[Packed | None]) -> tuple[Vector, Vector, Vector]:
+    """All vectors as columns: number of the vector, place in it, what is there; zeros may be left out.
+
+    ValueError where one is none.
+
+    >>> vectors = [np.array([0, 7, 300, 0]), np.zeros(3, int), np.array([0, 0, 0, 0, 5])]
+    >>> [column.tolist() for column in unpack_together(pack(vectors))]
+    [[0, 0, 0, 2], [0, 1, 2, 4], [0, 7, 300, 5]]
+    """
+    alike: dict[tuple[int, str], list[tuple[int, bytes, bytes]]] = {}
+    for number, one in enumerate(packed):
+        if one is not None:
+            length, width, positions, values = one
+            places = _PLACES[length > _NARROW] if positions else ""
+            alike.setdefault((width, places), []).append((number, positions, values))
+    columns: list[tuple[Vector, Vector, Vector]] = []
+    for (width, places), some in alike.items():
+        numbers = np.fromiter((number for number, _, _ in some), np.int64, len(some))
+        sizes = np.fromiter((len(values) for _, _, values in some), np.int64, len(some)) >> width
+        counts = np.frombuffer(b"".join(values for _, _, values in some), _WIDTHS[width]).astype(np.int64)
+        if places:
+            at = np.frombuffer(b"".join(positions for _, positions, _ in some), places).astype(np.int64)
+        else:
+            at = np.arange(counts.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        columns.append((np.repeat(numbers, sizes), at, counts))
+    nothing: Vector = np.zeros(0, np.int64)
+    first, second, third = (np.concatenate([nothing, *(each[column] for each in columns)]) for column in range(3))
+    return first, second, third
+
+
 def _packed_short(values: list[int]) -> Packed | None:
     """None where most of them are zero, too."""
     while values and not values[-1]:

@@ -13,12 +13,13 @@ Rules (STATISTICS section 7):
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from monitors.count_columns import CountColumns, columns_of, packed
 from monitors.delay import DELAY, DELAY_BINS, Curve, Quantile, complete_bins, kaplan_meier
 from monitors.metrics import METRICS
 from monitors.metrics import Metric as Definition
@@ -26,7 +27,7 @@ from monitors.metrics.protocol import Value
 from monitors.pending import WELL_COVERED
 from monitors.periods import Range
 from monitors.rollup import Buckets
-from monitors.spans import span_end
+from monitors.spans import bucket_end, span_end
 from monitors.summary import Summary
 from monitors.windows import Series
 from schemas.deployment import Settings, Span
@@ -38,7 +39,7 @@ LEAST_ROWS = 1_000
 RATES = frozenset({"positive_rate", "accuracy"})
 """Metrics that are a number of matched rows over all of them, so that the pending bound them."""
 
-AGE_RESTS_ON = frozenset({DELAY, "matched", "expected"})
+AGE_RESTS_ON = (DELAY, "matched", "expected")
 """What `resolved_age_ms` reads of a bucket."""
 
 _QUANTILES = (0.5, 0.9, 0.95)
@@ -155,37 +156,54 @@ def coverage(
     )
 
 
+class DelaysByAge:
+    """Rows and the delays of their labels, added up by the age of their buckets: too many to hold those of each."""
+
+    def __init__(self) -> None:
+        self._rows, self._labels = np.zeros(DELAY_BINS, np.int64), np.zeros((DELAY_BINS, DELAY_BINS), np.int64)
+        self._is_there = np.zeros(DELAY_BINS, np.bool_)
+
+    def add(self, ages_ms: NDArray[np.int64], buckets: CountColumns) -> None:
+        """Buckets of these ages (their ends', ms). Where not each matched label has a delay, one is left out."""
+        number, delay, labels = buckets.columns[DELAY]
+        is_delay = (labels > 0) & (delay < DELAY_BINS)
+        number, delay, labels = number[is_delay], delay[is_delay], labels[is_delay]
+        came = np.zeros(buckets.size, np.int64)
+        np.add.at(came, number, labels)
+        is_whole, age = came >= buckets.totals("matched"), complete_bins(ages_ms)
+        self._is_there[age[is_whole]] = True
+        np.add.at(self._rows, age[is_whole], np.maximum(buckets.totals("expected")[is_whole], 0))
+        told = is_whole[number]
+        np.add.at(self._labels, (age[number[told]], delay[told]), labels[told])
+
+    @property
+    def curve(self) -> Curve:
+        """The delay of labels by all of them."""
+        ages = np.flatnonzero(self._is_there)
+        return kaplan_meier(ages, self._rows[ages], self._labels[ages])
+
+
 def curve_of(rows: Iterable[tuple[int, Summary]], bucket: Span, as_of_ms: int) -> Curve:
     """The delay of labels by the buckets (start, summary) as of a time.
 
     Buckets of which not every matched label has a delay, as they were folded before delays were kept, are left out.
     """
-    # added up by age as they come: there may be too many to hold the vectors of all
-    rows_of, labels_of = np.zeros(DELAY_BINS, np.int64), np.zeros((DELAY_BINS, DELAY_BINS), np.int64)
-    is_there = np.zeros(DELAY_BINS, np.bool_)
-    for start_ms, summary in rows:
-        delays = np.maximum(summary.vector(DELAY, DELAY_BINS)[:DELAY_BINS], 0)
-        if int(delays.sum()) >= summary.count("matched"):
-            age = int(complete_bins(np.asarray(as_of_ms - span_end(start_ms, bucket), np.int64)))
-            is_there[age] = True
-            rows_of[age] += max(summary.count("expected"), 0)
-            labels_of[age] += delays
-    by_age = np.flatnonzero(is_there)
-    return kaplan_meier(by_age, rows_of[by_age], labels_of[by_age])
+    known = list(rows)
+    by_age = DelaysByAge()
+    ages_ms = as_of_ms - bucket_end(np.array([start_ms for start_ms, _ in known], np.int64), bucket)
+    by_age.add(ages_ms, columns_of([packed(summary, AGE_RESTS_ON) for _, summary in known], AGE_RESTS_ON))
+    return by_age.curve
 
 
-def resolved_age_ms(rows: Iterable[tuple[int, Summary]], bucket: Span, as_of_ms: int) -> int | None:
-    """The age of the `resolved_cohort` of these buckets, reading each once and holding none."""
-    ages, expected = array("q"), array("q")
-
-    def noted() -> Iterator[tuple[int, Summary]]:
-        for start_ms, summary in rows:
-            ages.append(as_of_ms - span_end(start_ms, bucket))
-            expected.append(summary.count("expected"))
-            yield start_ms, summary
-
-    curve = curve_of(noted(), bucket, as_of_ms)
-    by_row, counts = np.array(ages, np.int64), np.array(expected, np.int64)
+def resolved_age_ms(rows: Iterable[tuple[list[int], CountColumns]], bucket: Span, as_of_ms: int) -> int | None:
+    """The age of the `resolved_cohort` of these buckets, (starts, `AGE_RESTS_ON`), reading each once, holding none."""
+    by_age = DelaysByAge()
+    ages, expected = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for starts_ms, some in rows:
+        ages.append(as_of_ms - bucket_end(np.array(starts_ms, np.int64), bucket))
+        expected.append(some.totals("expected"))
+        by_age.add(ages[-1], some)
+    curve, by_row, counts = by_age.curve, np.concatenate(ages), np.concatenate(expected)
     found = (curve.quantile(share).age_ms for share in SHARES)
     old_enough = (age_ms for age_ms in found if age_ms is not None and counts[by_row >= age_ms].sum() >= LEAST_ROWS)
     return next(old_enough, None)

@@ -48,8 +48,7 @@ class ResolvedAge:
         now = window_of(watermark, settings.accuracy_window)[0], watermark - watermark % DAY_MS
         if self._is_due(*now):
             series = Series(Kind.ACCURACY, deployment.champion.digest, "")
-            starts = buckets.starts(series, *_EVER)
-            rows = zip(starts, buckets.each_count(series, starts, AGE_RESTS_ON), strict=True)
+            rows = buckets.counts(series, buckets.starts(series, *_EVER), AGE_RESTS_ON)
             self._learned = _Learned(now[0], resolved_age_ms(rows, settings.bucket, watermark), now[1])
             self._changed = True
         age_ms = None if self._learned is None else self._learned.age_ms

@@ -9,7 +9,7 @@ So does the list of losses (`monitors.loss_list`). Names of unseen categories ar
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Self
 
@@ -40,7 +40,14 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     unseen: bytes = b""
 
 
+class _Peek(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    counts: dict[str, msgspec.Raw]
+
+
 _encoder = msgspec.msgpack.Encoder()
+_decode_peek = msgspec.msgpack.Decoder(_Peek).decode
+_decode_packed = msgspec.msgpack.Decoder(Packed).decode
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
@@ -147,17 +154,21 @@ class Summary:
         summary.sums = {name: int.from_bytes(packed, "little", signed=True) for name, packed in wire.sums.items()}
         return summary
 
-    @classmethod
-    def decode_only(cls, body: bytes, names: Container[str]) -> Self:
-        """Only these vectors of what `encode` wrote: the rest is not unpacked, which is most of the work."""
-        wire = _wire_of(body)
-        summary = cls()
-        try:
-            summary.counts = {name: unpack(*packed) for name, packed in wire.counts.items() if name in names}
-        except (ValueError, IndexError) as error:
-            message = f"not a summary: {error}"
-            raise SummaryFormatError(message) from error
-        return summary
+
+def packed_counts(body: bytes, names: Iterable[str]) -> list[Packed | None]:
+    """Some vectors of what `Summary.encode` wrote, None for each that it has not.
+
+    All others are passed over, unread: for looks at so many summaries that reading them is the work.
+    """
+    try:
+        wire = _decode_peek(body)
+        found = [wire.counts.get(name) for name in names]
+        packed = [None if one is None else _decode_packed(one) for one in found]
+    except msgspec.MsgspecError as error:
+        message = f"not a summary: {error}"
+        raise SummaryFormatError(message) from error
+    _must_be_known(wire.version)
+    return packed
 
 
 def encode_all(summaries: Sequence[Summary]) -> list[bytes]:
@@ -193,10 +204,14 @@ def _wire_of(body: bytes) -> _Wire:
     except msgspec.MsgspecError as error:
         message = f"not a summary: {error}"
         raise SummaryFormatError(message) from error
-    if wire.version > _FORMAT:
-        message = f"summary format {wire.version} is newer than this program's {_FORMAT}; upgrade the worker"
-        raise SummaryFormatError(message)
+    _must_be_known(wire.version)
     return wire
+
+
+def _must_be_known(version: int) -> None:
+    if version > _FORMAT:
+        message = f"summary format {version} is newer than this program's {_FORMAT}; upgrade the worker"
+        raise SummaryFormatError(message)
 
 
 def _padded(vector: Counts, length: int) -> Counts:

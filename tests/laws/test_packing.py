@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitors.packing import Packed, pack, unpack
-from monitors.summary import Summary, encode_all
+from monitors.count_columns import packed
+from monitors.packing import Packed, pack, unpack, unpack_together
+from monitors.summary import Summary, SummaryFormatError, encode_all, packed_counts
 
 EDGES = [bound + step for bound in (2**7, 2**15, 2**31, 2**62) for step in (-1, 0)]
 NUMBERS = st.sampled_from([0] * 10 + [1, -1, *EDGES, *(-edge for edge in EDGES), *(-edge - 1 for edge in EDGES)])
@@ -38,9 +40,34 @@ def test_vectors_are_packed_as_by_hand_however_many_there_are(lists: list[list[i
     told = [by_hand(values) for values in lists]
     assert pack(vectors) == told
     assert [pack([vector])[0] for vector in vectors] == told
-    for values, packed in zip(lists, told, strict=True):
-        read = unpack(*packed).tolist() if packed else []
+    for values, one in zip(lists, told, strict=True):
+        read = unpack(*one).tolist() if one else []
         assert read + [0] * (len(values) - len(read)) == values
+
+
+@given(st.lists(LISTS, max_size=40))
+@example([FAR, [1], [], FAR[:-1], [0, 0, 0, 9], FAR])
+def test_columns_hold_each_number_at_its_place(lists: list[list[int]]) -> None:
+    number, place, value = unpack_together(pack([np.array(values, np.int64) for values in lists]))
+    columns = zip(number.tolist(), place.tolist(), value.tolist(), strict=True)
+    found = {(row, at): count for row, at, count in columns if count}
+    assert found == {(row, at): count for row, values in enumerate(lists) for at, count in enumerate(values) if count}
+    assert len(set(zip(number.tolist(), place.tolist(), strict=True))) == number.size
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), LISTS), st.lists(st.sampled_from("abcde"), max_size=3))
+def test_some_vectors_of_a_stored_summary_are_those_in_memory(content: dict[str, list[int]], names: list[str]) -> None:
+    summary = Summary({name: np.array(values, np.int64) for name, values in content.items()}, {"loss": 7})
+    assert packed_counts(summary.encode(), names) == packed(summary, names)
+
+
+def test_some_vectors_of_a_newer_summary_are_refused() -> None:
+    body = bytearray(Summary({"rows": np.array([1])}).encode())
+    body[1] = 9
+    with pytest.raises(SummaryFormatError, match="newer"):
+        packed_counts(bytes(body), ("rows",))
+    with pytest.raises(SummaryFormatError, match="not a summary"):
+        packed_counts(b"\x93", ("rows",))
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), LISTS), max_size=20))

@@ -291,7 +291,7 @@ def test_the_age_alone_is_that_of_the_cohort_and_needs_few_vectors(
     cohort = resolved_cohort(every, curve_of(every, Span.DAY, day * DAY_MS), Span.DAY, day * DAY_MS)
     starts = [start_ms for start_ms, _ in every]
     for each in (buckets, BaseBuckets(table, "bookings")):
-        read = zip(starts, each.each_count(SERIES, starts, AGE_RESTS_ON), strict=True)
+        read = each.counts(SERIES, starts, AGE_RESTS_ON)
         assert resolved_age_ms(read, Span.DAY, day * DAY_MS) == (None if cohort is None else cohort.age_ms)
 
 
