@@ -3,7 +3,7 @@
 | what | kept | at most, a series |
 |---|---|---|
 | buckets of inputs, answers, flow, reported numbers | 400 days, and they age (`monitors.ageing`) | 13,000 of minutes |
-| buckets of outcomes | as long as the join waits, and an accuracy window | horizon / bucket |
+| buckets of outcomes | as long as the join waits, and an accuracy window | horizon / bucket: 550,000 and a window |
 | arrivals, and windows shorter than an hour | 14 days | 30,000 of a minute |
 | windows of accuracy | for the longer of 400 days and as long as their buckets | 10,300 of an hour |
 | all other windows | 400 days | 10,300 of an hour |

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from schemas.deployment import AGES_MS, Settings, Span
+from schemas.deployment import AGES_MS, DAY_MS, HOUR_MS, MINUTE_MS, Settings, Span
 from schemas.package import Feature, FeatureType, Package, Target
 from scorers.checks import first_double
 from scorers.clusters import cluster_fault
@@ -29,6 +29,11 @@ _BUCKETS_OF = {
 
 # until when the buckets of a window are short enough for it; after that it would close with nothing to say
 _LONGEST_GRACE_MS = {Span.MINUTE: AGES_MS[Span.HOUR], Span.HOUR: AGES_MS[Span.DAY]}
+
+
+# buckets of outcomes are kept one by one for the horizon: a year of minutes, and some
+_MOST_BUCKETS = 550_000
+_BUCKET_MS = {Span.MINUTE: MINUTE_MS, Span.HOUR: HOUR_MS}
 
 
 def name_fault(name: str) -> str:
@@ -100,13 +105,19 @@ def _times_fault(settings: Settings) -> str:
     for name in ("horizon_ms", "max_age_ms"):
         if getattr(settings, name) <= 0:
             return f"{name} is {getattr(settings, name)}; it must be more than 0"
+    longest_ms = _MOST_BUCKETS * _BUCKET_MS.get(settings.bucket, DAY_MS)
+    if settings.horizon_ms > longest_ms:
+        return (
+            f"horizon_ms is {settings.horizon_ms}; with buckets of one {settings.bucket} it must be {longest_ms} or"
+            f" less: each is kept for the horizon, as outcomes are read by how old they are, and {_MOST_BUCKETS:,} are many"
+        )
     for name, window in (("drift_window", settings.drift_window), ("accuracy_window", settings.accuracy_window)):
         if settings.bucket not in _BUCKETS_OF[window]:
             return f"{name} ({window}) is not made of whole buckets ({settings.bucket})"
-    longest_ms = _LONGEST_GRACE_MS.get(settings.drift_window)
-    if longest_ms is not None and settings.grace_ms > longest_ms:
+    patience_ms = _LONGEST_GRACE_MS.get(settings.drift_window)
+    if patience_ms is not None and settings.grace_ms > patience_ms:
         return (
-            f"grace_ms is {settings.grace_ms}; with drift_window {settings.drift_window} it must be {longest_ms} or"
+            f"grace_ms is {settings.grace_ms}; with drift_window {settings.drift_window} it must be {patience_ms} or"
             " less: older buckets are added up into longer ones, and the window could not be told when it closes"
         )
     return ""

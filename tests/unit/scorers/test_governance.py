@@ -171,6 +171,8 @@ SHORT_AND_LATE = Settings(bucket=Span.MINUTE, drift_window=Span.MINUTE, grace_ms
         (Settings(drift_window=Span.HOUR, grace_ms=90 * DAY_MS + 1), "with drift_window hour it must be 7776000000"),
         (Settings(horizon_ms=0), "horizon_ms"),
         (Settings(max_age_ms=-5), "max_age_ms"),
+        (Settings(bucket=Span.MINUTE, horizon_ms=382 * DAY_MS), "with buckets of one minute it must be 33000000000"),
+        (Settings(horizon_ms=63 * 365 * DAY_MS), "with buckets of one hour it must be 1980000000000"),
         (Settings(bucket=Span.DAY, drift_window=Span.HOUR), "drift_window (hour) is not made"),
         (Settings(bucket=Span.WEEK, drift_window=Span.WEEK, accuracy_window=Span.MONTH), "accuracy_window (month)"),
         (Settings(segments=("height",)), "height, which is not a feature"),
@@ -325,6 +327,7 @@ def test_a_detector_that_can_read_nothing_of_many_classes_is_refused_and_not_lef
     "late_enough",
     [
         Settings(bucket=Span.MINUTE, drift_window=Span.MINUTE, grace_ms=7 * DAY_MS),
+        Settings(bucket=Span.MINUTE, horizon_ms=381 * DAY_MS),
         Settings(drift_window=Span.HOUR, grace_ms=90 * DAY_MS),
         Settings(drift_window=Span.DAY, grace_ms=91 * DAY_MS),
     ],
