@@ -109,7 +109,7 @@ def _times_fault(settings: Settings) -> str:
     if settings.horizon_ms > longest_ms:
         return (
             f"horizon_ms is {settings.horizon_ms}; with buckets of one {settings.bucket} it must be {longest_ms} or"
-            f" less: each is kept for the horizon, as outcomes are read by how old they are, and {_MOST_BUCKETS:,} are many"
+            f" less: outcomes are read by how old they are, so each bucket is kept, and {_MOST_BUCKETS:,} are many"
         )
     for name, window in (("drift_window", settings.drift_window), ("accuracy_window", settings.accuracy_window)):
         if settings.bucket not in _BUCKETS_OF[window]:
