@@ -111,17 +111,16 @@ def _covariance(training: pl.DataFrame, means: dict[str, float], scales: dict[st
 
 def _standardised(features: pl.DataFrame, means: dict[str, float], scales: Sequence[float]) -> Floats:
     """Features (first axis) by rows, in whole steps."""
-    rows = np.zeros((len(means), features.height))
-    for place, (name, mean) in enumerate(means.items()):
-        if name not in features.columns:
-            continue
-        row = rows[place]
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.subtract(_numbers(features, name), mean, out=row)
-            row *= _VALUE_STEPS / scales[place]
-            np.clip(row, -_FARTHEST * _VALUE_STEPS, _FARTHEST * _VALUE_STEPS, out=row)
-        np.rint(row, out=row)
-        row[np.isnan(row)] = 0.0
+    rows = np.full((len(means), features.height), np.nan)
+    for row, name in zip(rows, means, strict=True):
+        if name in features.columns:
+            row[:] = _numbers(features, name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows -= np.array(list(means.values()))[:, np.newaxis]
+        rows *= (_VALUE_STEPS / np.array(scales))[:, np.newaxis]
+        np.clip(rows, -_FARTHEST * _VALUE_STEPS, _FARTHEST * _VALUE_STEPS, out=rows)
+    np.rint(rows, out=rows)
+    rows[np.isnan(rows)] = 0.0
     return rows
 
 

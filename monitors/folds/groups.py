@@ -114,8 +114,10 @@ def group_rows(timestamps_ms: NDArray[np.int64], segments: Segments, bucket: Spa
     >>> rows.keys, rows.codes.tolist()
     ((('', 0), ('', 60000), ('plan=free', 0)), [0, 1, 2])
     """
-    starts, bucket_codes = _distinct(bucket_start(timestamps_ms, bucket))
+    starts, bucket_codes = _buckets(timestamps_ms, bucket)
     labels, columns = _listed(segments) if isinstance(segments, pl.Series) else _dimensions(segments or ())
+    if not columns and len(starts) == 1:
+        return Groups((Part(bucket_codes, 0, 1),), (("", starts[0]),))
     mixed = [bucket_codes]
     for codes, rows in columns:  # label 0 is that of all rows
         at = bucket_codes if rows is None else bucket_codes[rows]
@@ -182,10 +184,13 @@ def _lengths(segments: pl.Series) -> Positions:
     return (lengths.fill_null(0) if lengths.null_count() else lengths).to_numpy().astype(np.intp)
 
 
-def _distinct(starts: NDArray[np.int64]) -> tuple[list[int], Positions]:
-    if starts.size and starts.min() == starts.max():  # a live batch: all in one bucket
-        return [int(starts[0])], np.zeros(starts.size, np.intp)
-    distinct, codes = np.unique(starts, return_inverse=True)
+def _buckets(timestamps_ms: NDArray[np.int64], bucket: Span) -> tuple[list[int], Positions]:
+    """The starts of the buckets, ascending, and of each row its bucket's place."""
+    if timestamps_ms.size:
+        first, last = bucket_start(np.array([timestamps_ms.min(), timestamps_ms.max()]), bucket).tolist()
+        if first == last:  # as nearly always in a live batch
+            return [first], np.zeros(timestamps_ms.size, np.intp)
+    distinct, codes = np.unique(bucket_start(timestamps_ms, bucket), return_inverse=True)
     return distinct.tolist(), codes
 
 
