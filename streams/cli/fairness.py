@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from schemas.observation import Metric
 
 _COLOURS = {Status.PASSING: "green", Status.AT_RISK: "yellow", Status.FAILING: "red", Status.UNKNOWN: "cyan"}
+COUNTED = "equal_parity"  # of which what a group gets is rows, not a share of them
 _WORDS = {Status.PASSING: "fair", Status.AT_RISK: "perhaps unfair", Status.FAILING: "unfair"}
 
 
@@ -88,7 +89,7 @@ def _show(one: Fairness, name: str, metric: str | None) -> None:
     click.echo(
         f"{one.deployment} / {name} ({one.model[:SHORT]}) by {one.feature}: favourable is {one.favourable}; "
         f"fair from {one.fair_from:g} to {1 / one.fair_from:g}\n"
-        f"predictions from {when(one.start_ms)} UTC on; outcomes of those before {_until(one)}"
+        f"predictions from {when(one.start_ms)} UTC on; {_resolved(one)}"
     )
     groups = (
         (_value(each.segment), f"{each.predicted:,}", f"{each.expected:,}", f"{each.matched:,}", _share(each.coverage))
@@ -105,8 +106,12 @@ def _show(one: Fairness, name: str, metric: str | None) -> None:
     click.echo()
 
 
-def _until(one: Fairness) -> str:
-    return "now, as none is pending" if one.resolved_until_ms >= one.end_ms else f"{when(one.resolved_until_ms)} UTC"
+def _resolved(one: Fairness) -> str:
+    if one.resolved_until_ms <= one.start_ms:
+        return "none of them is so old that its outcome should be in"
+    none_pending = one.resolved_until_ms >= one.end_ms
+    until = "now, as none is pending" if none_pending else f"{when(one.resolved_until_ms)} UTC"
+    return f"outcomes of those before {until}"
 
 
 def _row(one: GroupParity) -> tuple[object, ...]:
@@ -114,7 +119,7 @@ def _row(one: GroupParity) -> tuple[object, ...]:
     return (
         one.metric,
         _value(one.segment),
-        _number(one.rate),
+        f"{one.rate:,.0f}" if one.metric == COUNTED and one.rate is not None else _number(one.rate),
         f"{one.n:,}",
         _number(one.value),
         interval,

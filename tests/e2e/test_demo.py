@@ -22,6 +22,7 @@ from infra.demo.bookings import live
 from infra.demo.questions import CANCELLATION, PRICE, QUESTIONS, Question
 from infra.demo.replay import steps
 from infra.demo.train import train
+from infra.fair import GIVEN
 from infra.local import stack
 from schemas.package import Package
 from schemas.partitioner import partitions_of
@@ -179,6 +180,21 @@ def test_a_day_is_shown_as_it_was_known_and_as_it_turned_out(summary: dict[str, 
     assert rate["metric"] == "positive_rate"
     assert (rate["then"], rate["pending"]) == pytest.approx((known.mean(), later.mean()))
     assert of(summary, PRICE)["hindsight"] is None
+
+
+def test_each_kind_of_customers_gets_what_the_models_say(summary: dict[str, Any]) -> None:
+    (fair,) = of(summary, CANCELLATION)["fairness"]
+    assert (fair["feature"], fair["favourable"]) == ("customer_type", "is_canceled = false")
+    for name, values in predicted(CANCELLATION).items():
+        rows = live(BOOKINGS).select("customer_type", comes=pl.Series(values[:, 1] < 0.5))
+        shares = dict(rows.group_by("customer_type").agg(pl.col("comes").mean()).iter_rows())
+        told = {
+            one["group"]: one["rate"]
+            for one in fair["ratios"]
+            if (one["model"], one["metric"]) == (name, GIVEN) and one["rate"] is not None
+        }
+        assert {"Transient", "Transient-Party"} <= told.keys()
+        assert told == pytest.approx({group: shares[group] for group in told})
 
 
 def test_an_alert_is_acknowledged_where_one_is_open(summary: dict[str, Any]) -> None:
