@@ -103,7 +103,7 @@ def when(time_ms: int) -> str:
 class Moment(click.ParamType):
     """A time as people write it, UTC where it has no zone; to milliseconds."""
 
-    name = "time"
+    name = "YYYY-MM-DD[THH:MM]"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):

@@ -43,7 +43,7 @@ def fairness(
 ) -> None:
     """What each group of a protected feature gets.
 
-    Over what the reference group of DEPLOYMENT gets. A ratio from 0.8 to 1.25 is fair (`fairness.fair_from` in the
+    As a ratio to what the reference group of DEPLOYMENT gets; from 0.8 to 1.25 is fair (`fairness.fair_from` in the
     settings). The reference is declared there, or it is the group that a metric favours most. Metrics that need
     outcomes are of predictions old enough for these to be in. Read from the base buckets now; with --history as it was
     last said of each window.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def triggers(deployment: str, *, json: bool) -> None:
     """What programs were asked to do: retrain, roll back, pause.
 
-    With DEPLOYMENT, the oldest first. The setting `triggers` says when. Programs read them from the topic `triggers`;
-    nothing here acts on them. `export --trigger ID` writes the data that a retraining is to use.
+    Those for DEPLOYMENT, the oldest first. The setting `triggers` says when. Programs read them from the topic
+    `triggers`; nothing here acts on them. `export --trigger ID` writes the data that a retraining is to use.
     """
     kept = views()
     deployments = kept.deployments()
