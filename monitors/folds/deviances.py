@@ -5,7 +5,9 @@ is over the rows that were summed, and who reads it can say how many were not.
 
 Deviances of the null model are summed against the frozen `centre`, row by row as small numbers; that of the window's
 own mean m follows exactly: `sum d(y, m) = sum d(y, c) - n d(m, c)`. Sums of `y ln y` would lose what they are about
-where actuals are far from zero.
+where actuals are far from zero. For the error of a ratio of the two (FVE) there are sums of products as well: of a
+row's deviance, its null deviance and its actual (`PRODUCTS`). As d(y, m) - d(y, c) is linear in y, they are enough for
+the mean of any window; `CROSSED` rows have them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ DOMAINS = {
     "gamma_null": POSITIVE,
 }
 """The domain of each sum: y is not 0; y and f are above -1; y >= 0 and f > 0; both are above 0."""
+
+CROSSED = "crossed"
+PRODUCTS = ("{}_null2", "{}_both", "{}_y", "{}_null_y")
+"""Of a family: null deviance squared; deviance by null deviance, and each by the actual, from its centre."""
+
+for _family, _domain in (("poisson", NONNEGATIVE), ("gamma", POSITIVE)):
+    DOMAINS |= {name.format(_family): _domain for name in PRODUCTS}
+DOMAINS["nonnegative_y2"] = NONNEGATIVE
 
 _SQUARED = ("ape", "sle", "poisson", "tweedie", "gamma")
 DOMAINS |= {f"{name}2": DOMAINS[name] for name in _SQUARED}
@@ -74,12 +84,19 @@ def _logarithmic(actual: Floats, predicted: Floats, domains: dict[str, Flags], c
     of_ratio = natural_log(np.where(positive, actual / predicted, 1.0))
     of_null = natural_log(np.where(positive, actual / middle, 1.0))
     roots = np.sqrt(actual) - np.sqrt(predicted)
-    return {
+    offset = actual - centre
+    found = {
         "sle": of_rows * of_rows,
         "poisson": 2 * (actual * of_ratio - actual + predicted),
         "poisson_null": 2 * (actual * of_null - actual + middle),
         "gamma": 2 * (actual / predicted - 1 - of_ratio),
         "gamma_null": 2 * (actual / middle - 1 - of_null),
         "tweedie": 4 * roots * roots / np.sqrt(predicted),
-        "nonnegative_y": actual - centre,
+        "nonnegative_y": offset,
+        "nonnegative_y2": offset * offset,
     }
+    for family in ("poisson", "gamma"):
+        of_model, of_mean = found[family], found[f"{family}_null"]
+        products = (of_mean * of_mean, of_model * of_mean, of_model * offset, of_mean * offset)
+        found |= {name.format(family): product for name, product in zip(PRODUCTS, products, strict=True)}
+    return found

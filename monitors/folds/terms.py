@@ -7,6 +7,7 @@ was added, whenever and wherever that was.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from monitors.bins import CLASS_BINS, ERROR_BINS, bin_count, bin_rows, package_prediction_bins, pooled_bins
 from monitors.fixed_point import natural_log
 from monitors.folds import answers
-from monitors.folds.deviances import DOMAINS, IN, losses
+from monitors.folds.deviances import CROSSED, DOMAINS, IN, NONNEGATIVE, losses
 from schemas.package import Bins, NumericBins, Package, Target, TargetType
 
 Floats = NDArray[np.float64]
@@ -98,7 +99,10 @@ def _regression(rows: pl.DataFrame, package: Package) -> Terms:
     size = pl.Series(np.where(usable, np.abs(error) / package.baseline.units.get("e", 1.0), 0.0))
     terms.bins["abs_error"] = (bin_rows(ERROR_BINS, size), bin_count(ERROR_BINS), usable)
     domains, found = losses(actual, predicted, usable, package, centre(package))
-    terms.bins |= {f"{IN}{name}": (np.zeros(usable.size, np.intp), 1, rows) for name, rows in domains.items()}
+    counted = {f"{IN}{name}": rows for name, rows in domains.items()}
+    if NONNEGATIVE in domains:
+        counted[CROSSED] = domains[NONNEGATIVE]
+    terms.bins |= {name: (np.zeros(usable.size, np.intp), 1, rows) for name, rows in counted.items()}
     terms.sums |= {name: (term, domains[DOMAINS[name]]) for name, term in found.items()}
     return terms
 
@@ -137,6 +141,7 @@ def _binary(rows: pl.DataFrame, package: Package) -> Terms:
     return terms
 
 
+@lru_cache(maxsize=256)
 def _calibration_bins(bins: Bins) -> NDArray[np.intp]:
     """Which bin of the calibration curve each bin of the score is in; the last, missing, has none of its rows."""
     return pooled_bins(bins, _CALIBRATION_BINS) if isinstance(bins, NumericBins) else np.zeros(bin_count(bins), np.intp)

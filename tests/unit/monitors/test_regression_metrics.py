@@ -197,3 +197,70 @@ def test_r2_has_no_interval_of_rows_folded_without_its_sums_and_warns_where_few_
     actual = rng.normal(0, 1, 400)
     error = np.where(np.arange(400) == 7, 60.0, 0.1)
     assert told(actual, actual + error)["r2"].reason is Reason.HEAVY_TAILED
+
+
+def deviances(power: int, actual: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Row by row."""
+    if power == 1:
+        return np.asarray(2 * (actual * np.log(actual / predicted) - actual + predicted))
+    return np.asarray(2 * (np.log(predicted / actual) + actual / predicted - 1))
+
+
+@pytest.mark.parametrize(("family", "power"), [("poisson", 1), ("gamma", 2)])
+@pytest.mark.parametrize("times", [1.0, 30.0, 0.02])
+def test_the_interval_of_fve_is_that_of_its_influence_row_by_row(family: str, power: int, times: float) -> None:
+    rng = np.random.default_rng(21)
+    before = rng.gamma(4, 10, 800)
+    live = built(before, before * rng.uniform(0.7, 1.3, 800))
+    actual = rng.gamma(4, 10, 1500) * times
+    predicted = actual * rng.uniform(0.6, 1.3, 1500)
+    found = told(actual, predicted, live)[f"fve_{family}"]
+    of_model, of_mean = deviances(power, actual, predicted), deviances(power, actual, np.full(1500, actual.mean()))
+    influence = (of_model - of_model.sum() / of_mean.sum() * of_mean) / of_mean.mean()
+    reach = 1.96 * np.sqrt((influence**2).mean() / 1500)
+    assert found.value == pytest.approx(judge.d2_tweedie_score(actual, predicted, power=power), rel=1e-9)
+    assert found.low == pytest.approx((found.value or 0) - reach, rel=1e-6)
+    assert found.high == pytest.approx(min(1.0, (found.value or 0) + reach), rel=1e-6)
+
+
+def test_zeros_are_in_the_interval_of_fve_poisson_and_not_in_that_of_fve_gamma() -> None:
+    rng = np.random.default_rng(22)
+    actual = np.concatenate([np.zeros(200), rng.gamma(4, 10, 1300)])
+    predicted = np.maximum(actual, 1.0) * rng.uniform(0.6, 1.3, 1500)
+    live = built(actual, predicted)
+    found, without = told(actual, predicted, live), told(actual[200:], predicted[200:], live)
+    assert found["fve_poisson"].n == 1500
+    assert found["fve_gamma"].n == without["fve_gamma"].n == 1300
+    for end in ("low", "high"):
+        assert getattr(found["fve_gamma"], end) == pytest.approx(getattr(without["fve_gamma"], end), rel=1e-6)
+    assert (found["fve_poisson"].low, without["fve_poisson"].low) != (None, None)
+    assert found["fve_poisson"].low != without["fve_poisson"].low
+
+
+@pytest.mark.parametrize("family", ["poisson", "gamma"])
+def test_the_interval_of_fve_covers_the_truth_as_often_as_it_says(family: str) -> None:
+    rng, power = np.random.default_rng(23), {"poisson": 1, "gamma": 2}[family]
+
+    def drawn(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        predicted = rng.gamma(4, 10, count)
+        return predicted * rng.gamma(8, 1 / 8, count), predicted
+
+    live = built(*drawn(2_000))
+    truth = judge.d2_tweedie_score(*drawn(500_000), power=power)
+    inside = 0
+    metric = METRICS[f"fve_{family}"]
+    for _ in range(200):
+        found = metric.compute(summary_of(*drawn(400), live), live, "")
+        inside += (found.low or 1) <= truth <= (found.high or 0)
+    assert 0.91 <= inside / 200 <= 0.98, inside
+
+
+def test_fve_has_no_interval_of_rows_folded_without_its_products_and_warns_where_few_rows_carry_it() -> None:
+    live = package(PRICE)
+    found = summary_of([1.0, 2, 4], [1.5, 2, 3], live)
+    found.counts["crossed"] = np.array([2])
+    assert METRICS["fve_poisson"].compute(found, live, "").low is None
+    rng = np.random.default_rng(24)
+    actual = rng.gamma(4, 10, 400)
+    predicted = np.where(np.arange(400) == 7, actual * 60, actual * 1.001)
+    assert told(actual, predicted, built(actual, actual))["fve_gamma"].reason is Reason.HEAVY_TAILED
