@@ -11,6 +11,7 @@ import polars as pl
 
 from infra.artifacts import ArtifactStore
 from monitors.bins import MOST_CATEGORIES, TOP_CATEGORIES
+from monitors.error_trees import features_of
 from monitors.tolerance import STEADIEST
 from schemas.package import Baseline, Feature, FeatureType, Package, Target, TargetType
 from scorers.formats import FormatError, formats
@@ -215,6 +216,8 @@ def _print(found: Package, *, json: bool, title: str) -> None:
         ("metric", "value"),
         ((name, f"{value:.4g}") for name, value in sorted(baseline.holdout.items())),
     )
+    if baseline.losses and (asked := features_of(baseline.losses.trees)):
+        click.echo(f"errors depend on {', '.join(sorted(asked))} beyond the prediction: estimates ask for them")
 
 
 def _wanders(feature: Feature, baseline: Baseline) -> str:

@@ -128,3 +128,16 @@ def test_predictions_and_actuals_have_noise_tables(data: Path) -> None:
     assert {"psi", "kolmogorov_smirnov"} <= set(baseline.prediction_noise.laws)
     assert baseline.target_noise is not None
     assert set(baseline.target_noise.laws) == {"psi"}
+
+
+def test_what_errors_depend_on_beyond_the_prediction_is_learned_of_holdout_and_said(data: Path) -> None:
+    rng = np.random.default_rng(1)
+    frame = pl.read_csv(data / "rows.csv")
+    wide = np.where(frame["wild"].to_numpy() > 0, 3.0, 0.5)
+    frame.with_columns(price=pl.col("price") + pl.Series(rng.normal(size=ROWS) * wide)).write_csv(data / "rows.csv")
+    code, said = run(data)
+    assert code == 0, said
+    assert "errors depend on wild beyond the prediction" in said
+    losses = read_package((data / "prices.wk").read_bytes()).baseline.losses
+    assert losses is not None
+    assert [tree.splits[0].feature for tree in losses.trees] == ["wild", "wild"]
