@@ -29,6 +29,7 @@ from monitors.windows import BUCKET, Series
 from schemas.deployment import Span
 from schemas.observation import Kind
 
+_BEGINNING_MS = -(1 << 62)
 _AGED = b"o"
 _CUTS = b"y"
 _DECODED_BYTES = 16 << 20
@@ -54,6 +55,7 @@ class BaseBuckets:
         self._cuts_changed = False
         self._stray = set(Kind)  # but what came since, or what a restart may have found
         self._aged_ms: dict[Span, int] = {}
+        self._aged_until_ms = _BEGINNING_MS
         self._to_age, self._aged_changed = True, False
         for key, _ in table.scan(key_of(BUCKET, deployment)):
             _, kind, model, segment, bucket_ms = parts_of(key)
@@ -64,6 +66,7 @@ class BaseBuckets:
         aged = table.get(key_of(_AGED, deployment))
         if aged is not None:
             self._aged_ms = dict(msgspec.msgpack.decode(opened(aged), type=list[tuple[Span, int]]))
+            self._aged_until_ms = max(self._aged_ms.values(), default=_BEGINNING_MS)
         cuts = table.get(key_of(_CUTS, deployment))
         if cuts is not None:
             self._cuts_ms = msgspec.msgpack.decode(opened(cuts), type=dict[Kind, int])
@@ -162,7 +165,7 @@ class BaseBuckets:
 
     def least_ms(self, bucket_ms: int) -> int:
         """How long a bucket of a kind that ages is at least, by its age; 0 where it is as it was counted."""
-        return least_ms(bucket_ms, self._aged_ms)
+        return least_ms(bucket_ms, self._aged_ms) if bucket_ms < self._aged_until_ms else 0
 
     def is_as_counted(self, bucket_ms: int) -> bool:
         """Whether a bucket of a kind that ages is too young for it."""
@@ -191,8 +194,9 @@ class BaseBuckets:
             cuts = next_cuts(np.sort(np.concatenate(olds)), self._aged_ms, wanted, most) if olds else wanted
         self._aged_changed = self._aged_changed or cuts != self._aged_ms
         self._aged_ms, self._to_age = cuts, False
+        self._aged_until_ms = max(cuts.values(), default=_BEGINNING_MS)
         for series in [series for series in self._starts if series.kind in AGED_KINDS]:
-            self._age(series, max(cuts.values(), default=0))
+            self._age(series, self._aged_until_ms)
         return True
 
     def flush(self) -> None:

@@ -78,15 +78,15 @@ def said_of(
         for metric, (name, digest) in zip(metrics, digests.items(), strict=True)
         if closes or window.emitted.get(name) != digest
     ]
-    reason = ""
+    reason, now_counted = "", counted(content.summary)
     if window.closed and not closes and said:
         window.revision += 1
-        reason = _reason(window, content)
+        reason = _reason(window, content, now_counted)
     window.resolved = None if content.groups is None else content.groups.resolved
     window.trusted = content.holds if any(metric.state is AccuracyState.ESTIMATE for metric in metrics) else None
     window.silent = rolled and (window.silent or not window.emitted)
     window.emitted = dict.fromkeys(window.emitted, b"") | digests
-    window.counted = counted(content.summary)
+    window.counted = now_counted
     window.readings = _readings(metrics, settings, window_id.series.segment, package) if closed else {}
     if rolled:
         return []
@@ -112,8 +112,7 @@ def metric_name(metric: Metric) -> str:
     return f"{metric.metric}/{metric.feature}"
 
 
-def _reason(window: Window, content: Content) -> str:
-    now_counted = counted(content.summary)
+def _reason(window: Window, content: Content, now_counted: tuple[int, ...]) -> str:
     if window.counted == now_counted and window.trusted not in {None, content.holds}:
         return "calibration"
     if window.counted == now_counted and content.groups is not None:

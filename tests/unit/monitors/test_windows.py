@@ -67,6 +67,7 @@ def test_expired_buckets_leave_the_table_and_late_deltas_for_them_are_dropped() 
     assert windows.expire_windows(Kind.PREDICTIONS, DAY_MS)
     assert not windows.expire_windows(Kind.PREDICTIONS, DAY_MS)
     windows.flush()
+    assert WindowBook(table, "churn").leave(1_000) == [(FIRST_DAY, [])]
     assert len(list(table.scan(b"b"))) == len(list(table.scan(b"w"))) == 1
 
 
