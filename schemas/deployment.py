@@ -239,7 +239,7 @@ class Settings(msgspec.Struct, frozen=True):
     much again as by the time of the prediction, where both fall into as many buckets). `explanations`: every prediction
     that is served says what each feature moved it by, where the model can tell (a linear one). A challenger must be
     better or worse by more than `challenger_margin`, in units of the loss, and is equivalent within it. `cluster`: what
-    makes rows belong together, as a customer does: a feature, or consumer, host_ip, remote_ip; verdicts on challengers
+    makes rows belong together, as a customer does (a feature, or consumer, host_ip, remote_ip): verdicts on challengers
     then rest on clusters, and other intervals of accuracy, which take rows as independent, say so. `detectors` of
     concept drift ("adwin", ...) read the losses of single rows, which are kept for them only. `resolved_after_ms`: the
     age from which on the outcomes of predictions are taken to be in; 0: found from the delays of those that came, and

@@ -11,7 +11,7 @@ from monitors.resolved import coverage
 from monitors.windows import Series
 from schemas.observation import Kind, Reason
 from streams.cli._shared import SHORT
-from streams.cli.challengers import OVERTAKEN, left_out
+from streams.cli.challengers import OVERTAKEN, left_out, worth
 from streams.cli.coverage import cohort_sentence, length
 from streams.cli.diagnosis import also, evidence
 
@@ -109,6 +109,7 @@ def _beside(one: Verdict, names: Mapping[str, str]) -> Beside:
         "an earlier verdict was retracted" if one.retracted else "",
         OVERTAKEN if one.overtaken else "",
         "" if one.n else "no rows are old enough yet",
+        worth(one),
         left_out(one),
     ]
     return Beside(

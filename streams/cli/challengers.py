@@ -85,10 +85,15 @@ def difference(one: Verdict) -> str:
 
 def rows(one: Verdict) -> str:
     """What the verdict rests on: rows, and what these are worth where they belong together."""
+    return f"{one.n:,} ({worth(one)})" if worth(one) else f"{one.n:,}"
+
+
+def worth(one: Verdict) -> str:
+    """How many clusters of one size the rows are worth; nothing where none are declared."""
     if one.clusters is None:
-        return f"{one.n:,}"
+        return ""
     few = f", {LEAST_CLUSTERS} are needed" if one.clusters < LEAST_CLUSTERS else ""
-    return f"{one.n:,} (worth {one.clusters:,.0f} by {one.cluster}{few})"
+    return f"worth {one.clusters:,.0f} by {one.cluster}{few}"
 
 
 def left_out(one: Verdict) -> str:

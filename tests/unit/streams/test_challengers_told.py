@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.observation import Finding, Verdict
+from streams.cli._report_truth import beside
 from streams.cli.challengers import rows
 
 
@@ -21,3 +22,5 @@ def test_rows_stand_with_what_they_are_worth_where_they_belong_together(
 ) -> None:
     one = Verdict("d", "old", "new", 0, 1, 1, "brier", Finding.UNDECIDED, 12_345, cluster=cluster, clusters=clusters)
     assert rows(one) == said
+    (shown,) = beside([one], {}, "old")
+    assert ("worth" in shown.saved.note) is ("worth" in said)
