@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 import pytest
@@ -10,130 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitors.alert_state import Adopted
-from monitors.evaluator import Evaluator
 from monitors.table import FORMAT, MemoryTable, StateFormatError, key_of
 from monitors.trigger_book import TRIGGER, TriggerBook
-from schemas.deployment import DAY_MS, HOUR_MS, AlertRule, Deployment, Severity
-from schemas.observation import (
-    Alert,
-    AlertEvent,
-    AlertPhase,
-    Decision,
-    Entry,
-    Finding,
-    Kind,
-    Summary,
-    SummaryRecord,
-    Verdict,
-)
-from schemas.topics import Topic
+from schemas.deployment import DAY_MS, HOUR_MS, Severity
+from schemas.observation import AlertPhase, Finding
 from schemas.trigger import Sought, Trigger, TriggerAction, TriggerEvent, TriggerPhase, TriggerRule
-from tests.unit.monitors.evaluator_scene import SETTINGS, Known, Run, delta, progress, summary
-from tests.unit.monitors.test_verdict import pairs_entry, taken_back
-
-ON_ALERT = TriggerRule("refit", alert="errors", cooldown="PT10H", train_on="P2D")
-AGE_MS = 24 * HOUR_MS
-
-
-def alert(
-    phase: AlertPhase, number: int = 1, name: str = "errors", severity: Severity = Severity.WARNING
-) -> AlertEvent:
-    data = Alert(
-        id=f"a{number}",
-        deployment="churn",
-        rule=name,
-        metric="psi",
-        feature=f"f{number}",
-        segment="",
-        model="m1",
-        severity=severity,
-        phase=phase,
-        sequence=1,
-        since_ms=0,
-        changed_ms=0,
-        limit=0.1,
-        text=f"churn: {name} of f{number}.",
-        alert=name,
-    )
-    return AlertEvent(f"a{number}-1", "/deployments/churn", "t", "s", "now", data)
-
-
-FIRING, RESOLVED, RETRACTED = (
-    AlertPhase.FIRING,
-    AlertPhase.RESOLVED,
-    AlertPhase.RETRACTED,
+from tests.unit.monitors.trigger_scene import (
+    FIRING,
+    ON_ALERT,
+    REQUESTED,
+    RESOLVED,
+    RETRACTED,
+    TAKEN_BACK,
+    Book,
+    alert,
+    asked,
+    verdict,
 )
-
-
-def verdict(
-    finding: Finding = Finding.BETTER, until_hour: int = 5, *, retracted: bool = False, champion: str = "m1"
-) -> Verdict:
-    decision = Decision(finding, until_hour * HOUR_MS, 1_000, 0.02, 0.01)
-    return Verdict(
-        "churn",
-        champion,
-        "new",
-        0,
-        HOUR_MS,
-        until_hour * HOUR_MS,
-        "brier",
-        Finding.UNDECIDED if retracted else finding,
-        1_000,
-        decision=decision,
-        retracted=retracted,
-    )
-
-
-class Book:
-    """A trigger book of one deployment that goes on over restarts."""
-
-    def __init__(self, *rules: TriggerRule, champion: str = "m1", age_ms: int = AGE_MS) -> None:
-        self.age_ms = age_ms
-        self.table = MemoryTable()
-        self.book = TriggerBook(self.table, "churn")
-        self.known = Known(msgspec.structs.replace(SETTINGS, triggers=rules), champion)
-        self.champions = Adopted(1, [(champion, 0)])
-        self.said: list[TriggerEvent] = []
-
-    @property
-    def deployment(self) -> Deployment:
-        found = self.known.deployment("churn")
-        assert found is not None
-        return found
-
-    def at(
-        self,
-        hour: float,
-        alerts: Sequence[AlertEvent] = (),
-        verdicts: Sequence[Verdict] = (),
-        *,
-        tick_ms: int = 0,
-        restart: bool = False,
-    ) -> list[Trigger]:
-        mark, resolved_ms = int(hour * HOUR_MS), int(hour * HOUR_MS) - self.age_ms
-        found = list(self.book.evaluate(self.deployment, mark, tick_ms, resolved_ms, self.champions, alerts, verdicts))
-        self.said += found
-        if restart:
-            self.restart()
-        return [event.data for event in found]
-
-    def label(self, rows: int, *, by: str = "m1", segment: str = "", hour: int = 0) -> None:
-        self.book.add(delta(Kind.ACCURACY, hour * HOUR_MS, by=by, segment=segment, matched=rows), self.champions)
-
-    def restart(self) -> None:
-        self.book.flush()
-        self.book = TriggerBook(self.table, "churn")
-
-    def change(self, *rules: TriggerRule) -> None:
-        self.known.change(triggers=rules)
-
-
-def asked(found: Iterable[Trigger]) -> list[tuple[str, TriggerPhase]]:
-    return [(one.name, one.phase) for one in found]
-
-
-REQUESTED = [("refit", TriggerPhase.REQUESTED)]
-TAKEN_BACK = [("refit", TriggerPhase.RETRACTED)]
 
 
 # ---------------------------------------------------------------- on alerts
@@ -215,116 +108,6 @@ def test_a_retracted_trigger_has_its_cooldown_all_the_same() -> None:
     assert book.at(3, [alert(FIRING)]) == []
     (again,) = book.at(11)
     assert again.id != book.said[0].data.id
-
-
-# ---------------------------------------------------------------- on time, on labels
-def test_a_schedule_asks_once_for_each_slot_of_event_time() -> None:
-    book = Book(TriggerRule("refit", every="P1D"))
-    assert [hour for hour in range(30, 130, 7) if book.at(hour, restart=True)] == [51, 72, 100, 121]
-
-
-def test_slots_that_pass_at_once_ask_once() -> None:
-    book = Book(TriggerRule("refit", every="PT1H"))
-    book.at(1)
-    (told,) = book.at(9.5)
-    assert told.grounds[0].since_ms == 9 * HOUR_MS
-
-
-def test_enough_labelled_rows_since_the_last_trigger_ask() -> None:
-    book = Book(TriggerRule("refit", new_labels=100))
-    book.at(1)
-    book.label(60)
-    assert book.at(2, restart=True) == []
-    book.label(-10)  # withdrawn
-    book.label(45)
-    assert book.at(3) == []
-    book.label(10)
-    (told,) = book.at(4, restart=True)
-    assert (told.grounds[0].n, told.grounds[0].since_ms) == (105, book.deployment.created_ms)
-    assert told.grounds[0].text == "105 rows were labelled since the deployment began"
-    book.label(99)
-    assert book.at(5) == []
-    book.label(1)
-    (again,) = book.at(6)
-    assert again.grounds[0].text == "100 rows were labelled since 1970-01-01T04:00:00.000Z"
-
-
-def test_one_burst_of_labels_asks_once_for_the_same_data() -> None:
-    book = Book(TriggerRule("refit", new_labels=500, resolved=False, train_on="P1D"))
-    book.at(1)
-    book.label(798)
-    assert asked(book.at(2)) == REQUESTED
-    book.label(702)
-    assert book.at(2, restart=True) == []
-    (later,) = book.at(2.5)
-    assert (later.grounds[0].n, later.train_until_ms) == (702, int(2.5 * HOUR_MS))
-
-
-def test_labels_that_come_while_no_prediction_does_ask_again_when_the_cooldown_has_gone_by() -> None:
-    book = Book(TriggerRule("refit", new_labels=500, cooldown="PT2H"))
-    book.at(1)
-    book.label(500)
-    assert asked(book.at(2, tick_ms=7_000)) == REQUESTED
-    book.label(600)
-    assert book.at(2, tick_ms=7_000 + 2 * HOUR_MS - 1, restart=True) == []
-    (told,) = book.at(2, tick_ms=7_000 + 2 * HOUR_MS)
-    assert (told.grounds[0].n, told.at_ms) == (600, 2 * HOUR_MS)
-    assert book.at(2, tick_ms=7_000 + 9 * HOUR_MS) == [], "there is nothing new"
-
-
-def test_without_a_cooldown_labels_alone_ask_at_most_once_a_minute() -> None:
-    book = Book(TriggerRule("refit", new_labels=10))
-    book.at(1)
-    told = []
-    for second in range(200):
-        book.label(10)
-        told += [(second, each.grounds[0].n) for each in book.at(2, tick_ms=second * 1_000, restart=second % 7 == 0)]
-    assert told == [(0, 10), (60, 600), (120, 600), (180, 600)]
-
-
-def test_what_waits_for_anything_but_labels_waits_for_event_time() -> None:
-    book = Book(ON_ALERT)
-    book.at(1, [alert(FIRING, 1)])
-    assert book.at(1, [alert(FIRING, 2)], tick_ms=99 * DAY_MS) == []
-
-
-def test_a_rule_that_comes_later_says_since_when_it_counts() -> None:
-    book = Book()
-    book.change(TriggerRule("refit", new_labels=10))
-    book.at(3)
-    book.label(10)
-    assert book.at(4)[0].grounds[0].text == "10 rows were labelled since 1970-01-01T03:00:00.000Z"
-
-
-def test_alerts_that_fire_at_the_time_of_a_trigger_wait_for_the_next() -> None:
-    book = Book(msgspec.structs.replace(ON_ALERT, cooldown=""))
-    book.at(1, [alert(FIRING, 1)])
-    assert book.at(1, [alert(FIRING, 2), alert(FIRING, 3)]) == []
-    assert book.at(1, [alert(RESOLVED, 2)]) == []
-    assert [ground.id for ground in book.at(1.1)[0].grounds] == ["a3"]
-
-
-def test_a_row_counts_once_whoever_predicted_it_and_whatever_segments_it_is_in() -> None:
-    book = Book(TriggerRule("refit", new_labels=100))
-    book.champions = Adopted(2, [("m1", 0), ("m2", 10 * HOUR_MS)])
-    book.at(1)
-    for by, hour in (("m1", 9), ("m2", 9), ("m1", 10), ("m2", 10)):
-        book.label(45, by=by, hour=hour)
-        book.label(45, by=by, hour=hour, segment="plan=free")
-    assert book.at(2) == []
-    book.label(10, by="m2", hour=11)
-    assert asked(book.at(3)) == REQUESTED
-
-
-def test_rows_that_were_enough_in_a_cooldown_and_withdrawn_before_its_end_do_not_ask() -> None:
-    book = Book(TriggerRule("refit", new_labels=10, cooldown="PT5H"))
-    book.at(1)
-    book.label(10)
-    assert asked(book.at(2)) == REQUESTED
-    book.label(10)
-    assert book.at(3) == []
-    book.label(-1)
-    assert book.at(8) == []
 
 
 # ---------------------------------------------------------------- on verdicts
@@ -469,76 +252,3 @@ def test_law_triggers_are_latched_cooled_retracted_once_and_the_same_over_restar
         if one.name in last:
             assert one.at_ms - last[one.name] >= (int(rule.cooldown[2:-1]) * HOUR_MS if rule.cooldown else 1)
         last[one.name] = one.at_ms
-
-
-# ---------------------------------------------------------------- in the evaluator
-class Whole(Run):
-    """An evaluator whose triggers are looked at."""
-
-    def triggers(self, *records: SummaryRecord) -> list[Trigger]:
-        return [event.data for record in records for event in self.evaluator.step(record, self.view).triggers]
-
-
-def errors_of(hour: int, errors: int) -> Summary:
-    return summary(delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=100 - errors, error_data=errors))
-
-
-def test_the_evaluator_asks_when_its_own_alert_fires_and_takes_it_back_with_the_alert() -> None:
-    rule = AlertRule("errors", "data_error_rate", 0.1)
-    run = Whole(Known(msgspec.structs.replace(SETTINGS, alert_rules=(rule,), triggers=(ON_ALERT,))))
-    (told,) = run.triggers(errors_of(0, 50), progress(10_000, HOUR_MS))
-    assert told.grounds[0].text.startswith("churn: data_error_rate (errors): above 0.1 in 1 of the last 1")
-    run.commit(restart=True)
-    late = summary(delta(Kind.PREDICTIONS, 0, rows=900))
-    (back,) = run.triggers(late, progress(20_000, HOUR_MS))
-    assert (back.id, back.phase) == (told.id, TriggerPhase.RETRACTED)
-
-
-def test_the_evaluator_counts_labels_and_reads_verdicts() -> None:
-    chosen = msgspec.structs.replace(
-        SETTINGS,
-        resolved_after_ms=2 * HOUR_MS,
-        triggers=(TriggerRule("labels", new_labels=150), TriggerRule("better", verdict=Sought.BETTER)),
-    )
-    run = Whole(Known(chosen))
-    run.evaluator = Evaluator(run.table, ())
-    assert not run.triggers(summary(delta(Kind.ACCURACY, 0, matched=100)), progress(1_000, HOUR_MS // 2))
-    rows = summary(delta(Kind.ACCURACY, 0, matched=50), delta(Kind.ACCURACY, 0, matched=150, by="new"))
-    (told,) = run.triggers(rows, progress(2_000, HOUR_MS))
-    assert (told.name, told.grounds[0].n) == ("labels", 150)
-    entries = [pairs_entry(hour, 0.05) for hour in range(6)]
-    (told,) = run.triggers(summary(*entries), progress(3_000, 9 * HOUR_MS))
-    assert (told.name, told.train_until_ms) == ("better", 7 * HOUR_MS)
-    (back,) = run.triggers(summary(*map(taken_back, entries[:5])), progress(4_000, 9 * HOUR_MS + 1))
-    assert (back.id, back.phase) == (told.id, TriggerPhase.RETRACTED)
-
-
-def test_the_evaluator_asks_for_the_labels_of_a_backfill_though_nothing_is_predicted() -> None:
-    run = Whole(Known(msgspec.structs.replace(SETTINGS, triggers=(TriggerRule("labels", new_labels=100),))))
-    run.evaluator = Evaluator(run.table, ())
-    run.triggers(summary(delta(Kind.ACCURACY, 0, expected=900, matched=100)), progress(1_000, HOUR_MS))
-    outcomes_of = [summary(delta(Kind.ACCURACY, 0, matched=40)) for _ in range(6)]
-    told = []
-    for at, labels in enumerate(outcomes_of):
-        told += run.triggers(labels, progress(61_000 + at * 1_000, topic=Topic.OUTCOMES))
-        run.commit(restart=at == 1)
-    assert [trigger.grounds[0].n for trigger in told] == [120]
-    assert not run.triggers(progress(121_000, topic=Topic.OUTCOMES)), "the minute has not gone by"
-    (again,) = run.triggers(progress(123_000, topic=Topic.OUTCOMES))
-    assert (again.grounds[0].n, again.at_ms) == (120, HOUR_MS)
-
-
-def test_labels_that_come_before_anything_can_be_evaluated_count_for_a_rule_that_a_deployment_begins_with() -> None:
-    known = Known(msgspec.structs.replace(SETTINGS, triggers=(TriggerRule("labels", new_labels=150),)))
-    run = Whole(known)
-    run.evaluator = Evaluator(run.table, ())
-    early = delta(Kind.ACCURACY, 0, matched=150), delta(Kind.ACCURACY, 0, matched=90, by="new")
-    (told,) = run.triggers(summary(*early), progress(1_000, HOUR_MS))
-    assert (told.name, told.grounds[0].n) == ("labels", 150)
-    assert not run.triggers(progress(2_000, HOUR_MS + 1))
-
-
-def test_deltas_are_not_even_decoded_where_no_rule_counts_them() -> None:
-    book = Book(ON_ALERT)
-    book.at(1)
-    book.book.add(Entry(Kind.ACCURACY, "m1", "", 0, b"not a summary"), book.champions)
