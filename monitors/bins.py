@@ -26,7 +26,7 @@ MOST_CATEGORIES = 1_000
 _LOGIT_REACH = 9.0
 _SCORE_BINS = 256
 _LATENCY_PER_DOUBLING = 8
-_MOST_COMPARED = 64
+MOST_COMPARED = 64
 """Up to so many edges, comparing a column with each is quicker than searching each value: by seven at 12 edges."""
 _ERRORS_PER_DOUBLING = 16
 
@@ -167,7 +167,7 @@ def numbers(column: pl.Series) -> NDArray[np.float64]:
 
 
 def _numeric_rows(edges: NDArray[np.float64], values: NDArray[np.float64]) -> Positions:
-    if edges.size <= _MOST_COMPARED:
+    if edges.size <= MOST_COMPARED:
         above = np.zeros(values.size, np.uint8)
         for edge in edges:
             above += values > edge

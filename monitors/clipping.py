@@ -7,6 +7,7 @@ two billion (STATISTICS sections 0 and 1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import frexp, ldexp
 
 import numpy as np
@@ -56,10 +57,21 @@ def clipped_terms(clipped: Clipped, values: Reals) -> Reals:
     >>> clipped_terms(Clipped(1.0, 3.0, 2.0, 1.0, ()), np.array([2.0, 99.0, np.nan])).tolist()
     [2147483648.0, 4294967296.0, 0.0]
     """
-    above = np.fmin(np.fmax(values, clipped.low), clipped.high)
-    above -= clipped.low
-    above *= _STEPS / clipped.unit
+    terms: Reals = clipped_matrix([clipped], values[np.newaxis])[0]
+    return terms
+
+
+def clipped_matrix(clipped: Sequence[Clipped | None], values: Reals) -> Reals:
+    """The same of several features, which are the rows of `values`; 0 for a feature that is not clipped."""
+    lows, highs, scales = np.array([_bounds(one) for one in clipped]).T[:, :, np.newaxis]
+    above: Reals = np.fmin(np.fmax(values, lows), highs)
+    above -= lows
+    above *= scales
     return np.rint(above, out=above)
+
+
+def _bounds(clipped: Clipped | None) -> tuple[float, float, float]:
+    return (clipped.low, clipped.high, _STEPS / clipped.unit) if clipped else (0.0, 0.0, 0.0)
 
 
 def _power_of_two_at_or_above(span: float) -> float:

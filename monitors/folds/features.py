@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from monitors.bins import bin_count, bin_rows, numbers
 from monitors.clipping import clipped_terms
 from monitors.folds.groups import Segments, SummaryKey, group_rows, summaries
+from monitors.folds.numbers import numeric_tables, of_numbers
 from monitors.folds.reconstructed import reconstructed
 from monitors.folds.sampled import samples
 from monitors.folds.unseen import unseen_names
@@ -41,11 +42,13 @@ def fold_features(
     are text. With `association_ids` (UTF-8) a sample of the rows is kept.
     """
     groups = group_rows(timestamps_ms, segments, bucket)
-    counts: dict[str, Counts] = {"rows": groups.tally()}
+    watched = {name: bins for name, bins in package.baseline.features.items() if name not in excluded}
+    together = of_numbers(features, watched)
+    counts: dict[str, Counts] = {"rows": groups.tally()} | numeric_tables(features, together, groups)
     texts = {feature.name for feature in package.features if feature.type is FeatureType.TEXT}
     unseen: list[tuple[int, str, Names]] = []
-    for name, bins in package.baseline.features.items():
-        if name in excluded:
+    for name, bins in watched.items():
+        if name in together:
             continue
         positions, width = binned_rows(features, name, bins), bin_count(bins)
         table = counts[f"feature:{name}"] = groups.histogram(positions, width)
