@@ -23,6 +23,7 @@ Flags = NDArray[np.bool_]
 
 TARGET = Target("left", TargetType.BINARY, ("no", "yes"))
 FEATURES = (Feature("age", nullable=True, importance=0.7), Feature("debt", nullable=True, importance=0.3))
+ROWS = 2_000  # of a window
 
 
 def sigmoid(logit: Floats) -> Floats:
