@@ -23,6 +23,7 @@ from streams.failpoints import FailPoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from schemas.observation import Heartbeat
     from streams.supervisor import Child
     from tests.faults.scene import Scene
 
@@ -91,9 +92,12 @@ class Chaos:
 
     def _at_work(self) -> set[str]:
         """Workers with partitions, as the last heartbeats in Redis say; none are known while Redis is away."""
+        return {f"{beat.role}/{beat.worker}" for beat in self._beats() if beat.partitions}
+
+    def _beats(self) -> list[Heartbeat]:
         with contextlib.suppress(redis.RedisError):
-            return {f"{beat.role}/{beat.worker}" for beat in self.scene.views().workers() if beat.partitions}
-        return set()
+            return self.scene.views().workers()
+        return []
 
     def kill(self, role: str) -> None:
         """SIGKILL at a random moment."""
@@ -111,7 +115,7 @@ class Chaos:
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
-    def stop_at(self, role: str, point: FailPoint, for_s: float, passes: int = 1) -> None:
+    def stop_at(self, role: str, point: FailPoint, for_s: float, passes: int = 1) -> Child:
         """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT some seconds later; others go on meanwhile.
 
         Before a commit: for 12 s, so that the coordinator aborts the transaction; for less, so that it may commit yet,
@@ -123,6 +127,17 @@ class Chaos:
         self._to_stop[child.name] = _Stop(point, for_s)
         child.process.kill()
         self.done["SIGKILL at random"] += 1
+        return child
+
+    def await_back(self, child: Child, since_ms: int) -> None:
+        """Wait until a worker has partitions again that was killed then, but not for ever."""
+        limit = time.monotonic() + POINT_TIMEOUT_S
+        while time.monotonic() < limit:
+            for beat in self._beats():
+                back = beat.started_ms > since_ms and beat.partitions and not beat.restoring
+                if back and child.name == f"{beat.role}/{beat.worker}":
+                    return
+            time.sleep(0.5)
 
     def roll(self, role: str) -> None:
         """SIGTERM the workers of a role one after the other, the next when the last is back."""

@@ -48,7 +48,8 @@ def end(ledger: Ledger, chaos: Chaos) -> None:
     ending = Ending(chaos.scene, ledger)
     if worked_off(chaos.scene, JOINING, JOINED_IN_S):
         ending.send_late()
-        chaos.stop_at("joiner", FailPoint.TICK, STOPPED_S)
+        killed_ms = time.time_ns() // 1_000_000
+        chaos.await_back(chaos.stop_at("joiner", FailPoint.TICK, STOPPED_S), killed_ms)
         if worked_off(chaos.scene, JOINING, JOINED_IN_S) and ending.await_given_up():
             ending.forget()
             return

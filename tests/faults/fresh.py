@@ -20,6 +20,7 @@ import polars as pl
 from monitors.folds import SummaryKey
 from monitors.join import join
 from monitors.join_columns import prefix_of
+from monitors.join_outcomes import encode_changes
 from monitors.summary import Summary
 from monitors.timeliness import ARRIVALS
 from schemas.actual import decode_actuals
@@ -103,13 +104,14 @@ class Fresh:
             deployments=self.deployments,
         )
         digests = {prefix_of(digest): digest for digest in self.packages}
-        found = [outcome for one in joined.values() for outcome in one.outcomes(digests)]
+        keys, values = encode_changes([change for one in joined.values() for change in one.changes], digests)
+        rejected = [outcome for one in joined.values() for outcome in one.rejected]
         writes = (item for one in joined.values() for item in one.writes.items())
         self.entries = {key: value for key, value in writes if value is not None}
-        keys: list[bytes | None] = [outcome.association_id.encode() for outcome in found]
-        values: list[bytes | None] = list(encode_outcomes(found))
+        keys += [outcome.association_id.encode() for outcome in rejected]
+        values += encode_outcomes(rejected)
         nothing = np.zeros(len(keys), np.int64)
-        return Records(keys, values, np.full(len(keys), partition.number, np.int32), nothing, nothing)
+        return Records([*keys], [*values], np.full(len(keys), partition.number, np.int32), nothing, nothing)
 
 
 def _is_of_time(name: str, key: SummaryKey) -> bool:

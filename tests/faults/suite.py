@@ -67,7 +67,7 @@ class Plan:
 
 
 def short(seed: int) -> Plan:
-    """A kill at random and one before the commit for each of four roles, and a worker stopped, the seed says where."""
+    """A kill at random and one before the commit for each of four roles; a joiner and an evaluator are stopped."""
     return Plan(seed, 2, PER_S, WORKERS, SHORT_ROLES, everything=False, pauses_s=(0.5, 1.5))
 
 
@@ -150,6 +150,7 @@ def steps(chaos: Chaos, plan: Plan) -> list[Step]:
             found.append((chaos.roll, (role,)))
     if not plan.everything:
         found.append((chaos.stop_at, ("joiner", *chaos.rng.choice(STOPS), chaos.rng.randint(1, 4))))
+        found.append((chaos.stop_at, ("evaluator", FailPoint.BEFORE_COMMIT, BRIEFLY_S)))
     else:
         found += [(chaos.kill_broker, ()), (chaos.kill_redis, ())]
     chaos.rng.shuffle(found)
