@@ -61,17 +61,19 @@ class Fair(msgspec.Struct, frozen=True):
 
 
 def sentence(found: Fair, model: str) -> str:
-    """Who gets least, and whether that was to be seen on holdout; or that nobody surely gets too little."""
+    """Who is farthest from fair, and whether that was to be seen on holdout; or that nobody surely is unfair."""
     deserved = {one.group: one for one in found.of(model, DESERVED)}
-    given = [one for one in found.of(model, GIVEN) if one.status == Status.FAILING and (one.ratio or 1.0) < 1.0]
+    given = [one for one in found.of(model, GIVEN) if one.status == Status.FAILING]
     unknown = [one.group for one in found.of(model, GIVEN) if one.status == Status.UNKNOWN]
     more = f" Of {', '.join(unknown)} there are too few rows." if unknown else ""
     if not given:
-        return f"No group surely gets less than {found.fair_from:g} times what {found.reference} gets.{more}"
-    worst = min(given, key=lambda one: one.ratio or 0.0)
+        limits = f"{found.fair_from:g} or more than {1 / found.fair_from:g}"
+        return f"No group surely gets less than {limits} times what {found.reference} gets.{more}"
+    worst = min(given, key=lambda one: min(one.ratio or 0.0, 1 / (one.ratio or 1.0)))
+    limit = found.fair_from if (worst.ratio or 0.0) < 1 else 1 / found.fair_from
     said = (
         f"Of {worst.group} the model says {found.favourable} in {worst.rate or 0.0:.1%} of rows, {worst.ratio:.2f} "
-        f"times as often as of {found.reference}, where {found.fair_from:g} would be fair"
+        f"times as often as of {found.reference}, where {limit:g} would be fair"
     )
     true = deserved.get(worst.group)
     if true is not None and true.ratio is not None:

@@ -40,9 +40,9 @@ def labels(report: Report) -> Markup:
         [element("p", sentence) for sentence in found.sentences],
         element(
             "div",
-            element("div", element("h3", "when they come, after the bucket"), delays, class_="card"),
+            element("div", element("h3", "when they come, after the bucket"), delays, class_="card narrow"),
             element("div", element("h3", "what that hides"), ways, class_="card"),
-            class_="pair",
+            class_="stack",
         ),
     )
 

@@ -179,7 +179,7 @@ def _show(one: Coverage, name: str, wanted: str | None) -> None:
 def cohort_sentence(found: Cohort | None) -> str:
     """Which predictions are old enough for their outcomes to be in."""
     if found is None:
-        return "resolved: not_resolved, no 1,000 predictions are old enough"
+        return "resolved: none, as no 1,000 predictions are old enough"
     labels = found.labels
     if found.x >= 1:
         return (

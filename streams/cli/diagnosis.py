@@ -78,6 +78,8 @@ def _sign(sign: Sign) -> str:
     of = sign.of
     if of and sign.evidence in _OF_CLASSES:  # a class may be called "no"
         of = f"class {of}" if sign.measure != _SCORES else f"the score of class {of}"
+    if sign.evidence is Evidence.REPLACED:
+        return f"{of[:SHORT]} served, too"
     what = f"{_words(sign.measure)} of {of}" if of else _words(sign.measure)
     if sign.value is None:
         return what

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.fair import DESERVED, GIVEN, Fair, Ratio
+from infra.fair import DESERVED, GIVEN, Fair, Ratio, sentence
 from infra.report.against import against
 from infra.report.charts import quadrants
 from infra.report.content import (
@@ -252,6 +253,16 @@ def test_fairness_has_a_card_for_each_protected_feature_with_challengers_beside(
     assert "sex" in text
     assert page.tags.keys() <= Page(document(REPORT)).tags.keys()
     assert "Fairness" not in document(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "limit"), [(0.667, "0.67 times as often as of m, where 0.8 would"), (1.9, "1.90 times")]
+)
+def test_a_group_that_gets_too_much_is_named_as_one_that_gets_too_little_is(ratio: float, limit: str) -> None:
+    said = [Ratio("old 1", GIVEN, "f", 900, 0.3, ratio, ratio * 0.95, ratio * 1.05, None, "failing", "")]
+    found = Fair("sex", "repaid = yes", "m", 0.8, tuple(said))
+    assert limit in sentence(found, "old 1")
+    assert ("1.25 would be fair" in sentence(found, "old 1")) == (ratio > 1)
 
 
 def test_others_stand_behind_a_line_with_a_name_a_stroke_and_their_numbers() -> None:

@@ -82,6 +82,11 @@ def test_a_class_is_called_one_lest_its_name_be_read_as_a_word() -> None:
     assert said == "kolmogorov smirnov of the score of class no 0.397, actuals of class no 0.7 (0.5)"
 
 
+def test_another_model_that_served_is_told_by_the_beginning_of_its_digest() -> None:
+    sign = Sign(Evidence.REPLACED, "served", of=NEW, speaks=True)
+    assert evidence(Diagnosis("d", OLD, 0, 1, Cause.NONE, signs=(sign,))) == "bbbbbbbbbbbb served, too"
+
+
 def test_what_stands_beside_a_cause_as_its_reason_is_not_told_twice() -> None:
     causes = (Cause.LABEL_SHIFT, Cause.NOT_RESOLVED)
     (found,) = diagnosed([Diagnosis("d", OLD, 0, 1, Cause.DATA_QUALITY, causes, reason=Reason.NOT_RESOLVED)], NAMES)
