@@ -66,8 +66,10 @@ class Groups:
 
         The signs may be any whole numbers; sums are exact below 2**53.
         """
+        if width == 1 and signs is None:
+            return self._rows(where)
         wide = width
-        if where is not None:  # a bin more, for those that are left out
+        if where is not None and not where.all():  # a bin more, for those that are left out
             bins, wide = np.where(where, bins, width), width + 1
         table = np.zeros((len(self.keys), wide), np.int64)
         weights = None if signs is None else signs.astype(np.float64, copy=False)
@@ -97,6 +99,17 @@ class Groups:
     def tally(self, where: NDArray[np.bool_] | None = None, signs: Signs | None = None) -> Counts:
         """Rows per group, as vectors of length 1."""
         return self.histogram(np.zeros(self.everyone.size, np.intp), 1, where, signs)
+
+    def _rows(self, where: NDArray[np.bool_] | None) -> Counts:
+        table = np.zeros((len(self.keys), 1), np.int64)
+        for part in self.parts:
+            chosen = None if where is None else part.of(where)
+            if part.count == 1:
+                table[part.first] += part.codes.size if chosen is None else np.count_nonzero(chosen)
+            else:
+                codes = part.codes if chosen is None else part.codes[chosen]
+                table[part.first : part.first + part.count, 0] += np.bincount(codes, minlength=part.count)
+        return table
 
     def totals(self, terms: FixedTerms, signs: Signs | None = None) -> list[int]:
         """The exact sum of the terms of each group."""

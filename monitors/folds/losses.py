@@ -12,10 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from monitors.folds import answers
 from monitors.folds.beside import Beside
 from monitors.folds.groups import SummaryKey
-from monitors.folds.terms import actual_codes
+from monitors.folds.terms import contributions
 from monitors.loss_list import LossList
 from monitors.sample import sampling_hashes
 from monitors.spans import bucket_start
@@ -41,22 +40,8 @@ def row_losses(rows: pl.DataFrame, package: Package) -> Floats:
     >>> row_losses(pl.DataFrame({"value": [2.0, None], "truth_value": [5.0, 1.0]}), home).tolist()
     [9.0, nan]
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        losses = _losses(rows, package)
+    losses = contributions(rows, package).losses
     return np.where(np.isfinite(losses), losses, np.nan)
-
-
-def _losses(rows: pl.DataFrame, package: Package) -> Floats:
-    target = package.target
-    if target.type is TargetType.REGRESSION:
-        error = answers.values(rows) - rows["truth_value"].cast(pl.Float64).to_numpy()
-        return np.asarray(error * error)
-    actual = actual_codes(rows, target)
-    if target.type is TargetType.BINARY:
-        scores = np.clip(answers.positive_scores(rows), 0.0, 1.0)
-        return np.where(actual >= 0, (scores - (actual == 1)) ** 2, np.nan)
-    said = answers.predicted_codes(rows, target)
-    return np.where((actual >= 0) & (said >= 0), (said != actual).astype(np.float64), np.nan)
 
 
 def loss_scale(package: Package) -> float:
@@ -64,14 +49,6 @@ def loss_scale(package: Package) -> float:
     if package.target.type in BOUNDED:
         return 1.0
     return package.baseline.loss_scale or _OLD_SCALE * package.baseline.units.get("e2", 1.0)
-
-
-def losses_beside(beside: Beside, packages: Mapping[str, Package]) -> Floats:
-    """The loss of each row."""
-    losses = np.full(beside.of.size, np.nan)
-    for model, (at, rows) in zip(beside.models, beside.parts, strict=True):
-        losses[at] = row_losses(rows, packages[model])
-    return losses
 
 
 def fold_losses(

@@ -21,7 +21,7 @@ from monitors.fixed_point import fixed_terms
 from monitors.folds.answers import class_codes, present
 from monitors.folds.beside import Beside, Said
 from monitors.folds.groups import Groups, SummaryKey, group_rows, merge_into, summaries
-from monitors.folds.losses import fold_losses, losses_beside
+from monitors.folds.losses import fold_losses
 from monitors.folds.pairs import fold_pairs
 from monitors.folds.scored import scored
 from monitors.folds.terms import Terms, contributions
@@ -60,22 +60,26 @@ def fold_outcomes(
     said = Said.of_outcomes(frame) if said is None else said
     beside = _beside(said, outcomes)
     kinds = outcomes.kinds[said.of]
+    losses = np.full(beside.of.size, np.nan)
     total: dict[SummaryKey, Summary] = {}
     for code, (model, (at, truths)) in enumerate(zip(said.models, beside.parts, strict=True)):
         counted = np.flatnonzero((said.codes == code) & (kinds >= _REPEATED))
         merge_into(total, _bookkeeping(said.rows, counted, kinds[counted], packages[model], bucket).items())
+        if truths.is_empty():
+            continue
+        terms = contributions(truths, packages[model])
+        losses[at] = terms.losses
         told_ms = outcomes.times_ms[beside.of[at] % outcomes.kinds.size]
         signs = None if beside.signs is None else beside.signs[at]
-        found = _accuracy(truths, told_ms, signs, packages[model], bucket, by_outcome_time=by_outcome_time)
+        found = _accuracy(truths, terms, told_ms, signs, packages[model], bucket, by_outcome_time=by_outcome_time)
         merge_into(total, found.items())
-    has_pairs = said.rows["shadow"].any()
-    losses = losses_beside(beside, packages) if has_pairs or row_losses else None
-    if has_pairs and losses is not None:
+    losses[~np.isfinite(losses)] = np.nan
+    if said.rows["shadow"].any():
         clusters = None
         if frame["cluster"].null_count() < frame.height:
             clusters = frame["cluster"].fill_null(-1).to_numpy()[beside.of % outcomes.kinds.size]
         merge_into(total, fold_pairs(beside, losses, packages, bucket, clusters).items())
-    if row_losses and losses is not None:
+    if row_losses:
         names = frame["association_id"].cast(pl.Binary).to_list()
         ids = [names[thing] for thing in (beside.of % outcomes.kinds.size).tolist()]
         merge_into(total, fold_losses(beside, losses, ids, packages, bucket).items())
@@ -148,6 +152,7 @@ def _beside(said: Said, outcomes: _Outcomes) -> Beside:
 
 def _accuracy(
     truths: pl.DataFrame,
+    terms: Terms,
     told_ms: NDArray[np.int64],
     signs: Signs | None,
     package: Package,
@@ -156,11 +161,8 @@ def _accuracy(
     by_outcome_time: bool,
 ) -> dict[SummaryKey, Summary]:
     """What predictions of a model add and take back beside actuals that came at these times."""
-    if truths.is_empty():
-        return {}
     asked_ms = truths["timestamp_ms"].to_numpy()
     groups = group_rows(asked_ms, truths["segments"], bucket)
-    terms = contributions(truths, package)
     counts, sums = _totals(terms, groups, signs, package)
     late = delay_bins(told_ms - bucket_end(asked_ms, bucket))
     counts[DELAY] = groups.histogram(late, DELAY_BINS, terms.valid, signs)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from monitors.bins import CLASS_BINS, ERROR_BINS, bin_count, bin_rows, package_prediction_bins, pooled_bins
 from monitors.fixed_point import natural_log
 from monitors.folds import answers
-from monitors.folds.deviances import CROSSED, DOMAINS, IN, NONNEGATIVE, losses
+from monitors.folds.deviances import CROSSED, DOMAINS, IN, NONNEGATIVE
+from monitors.folds.deviances import losses as deviances
 from schemas.package import Bins, NumericBins, Package, Target, TargetType
 
 Floats = NDArray[np.float64]
@@ -41,10 +42,12 @@ _CALIBRATION_BINS = 20
 class Terms:
     """Contributions of rows by name: `bins` are positions, number of bins, rows that count; `sums` terms, rows.
 
-    `weights` are whole numbers to be summed per bin: positions, number of bins, rows that count, weights.
+    `weights` are whole numbers to be summed per bin: positions, number of bins, rows that count, weights. `losses` are
+    those of single rows (`monitors.folds.losses`), NaN or infinite where there is none.
     """
 
     valid: Flags
+    losses: Floats
     bins: dict[str, tuple[NDArray[np.intp], int, Flags]] = field(default_factory=dict)
     weights: dict[str, tuple[NDArray[np.intp], int, Flags, Floats]] = field(default_factory=dict)
     sums: dict[str, tuple[Floats, Flags]] = field(default_factory=dict)
@@ -66,8 +69,8 @@ def contributions(rows: pl.DataFrame, package: Package) -> Terms:
         return build[package.target.type](rows, package)
 
 
-def _started(valid: Flags, predicted: Flags) -> Terms:
-    terms = Terms(valid)
+def _started(valid: Flags, predicted: Flags, losses: Floats) -> Terms:
+    terms = Terms(valid, losses)
     nowhere = np.zeros(valid.size, np.intp)
     terms.bins["matched"] = (nowhere, 1, valid)
     terms.bins["invalid_actual"] = (nowhere, 1, ~valid)
@@ -84,13 +87,13 @@ def _observe(terms: Terms, package: Package, positions: NDArray[np.intp]) -> Non
 def _regression(rows: pl.DataFrame, package: Package) -> Terms:
     actual = rows["truth_value"].cast(pl.Float64).to_numpy()
     predicted = answers.values(rows)
-    terms = _started(np.isfinite(actual), np.isfinite(predicted))
+    error = predicted - actual
+    square = error * error
+    terms = _started(np.isfinite(actual), np.isfinite(predicted), square)
     if package.baseline.target is not None:
         _observe(terms, package, bin_rows(package.baseline.target, pl.Series(actual)))
     usable = terms.valid & np.isfinite(predicted)
-    error = predicted - actual
     offset = actual - centre(package)
-    square = error * error
     sums = {"y": offset, "y2": offset * offset, "e": error, "abs_e": abs(error), "e2": square, "e4": square * square}
     sums |= {"e2y": square * offset, "e2y2": square * offset**2, "y3": offset**3, "y4": offset**4}
     terms.sums |= {name: (term, usable) for name, term in sums.items()}
@@ -98,7 +101,7 @@ def _regression(rows: pl.DataFrame, package: Package) -> Terms:
     _by_cell(terms, predicted, offset, usable, package)
     size = pl.Series(np.where(usable, np.abs(error) / package.baseline.units.get("e", 1.0), 0.0))
     terms.bins["abs_error"] = (bin_rows(ERROR_BINS, size), bin_count(ERROR_BINS), usable)
-    domains, found = losses(actual, predicted, usable, package, centre(package))
+    domains, found = deviances(actual, predicted, usable, package, centre(package))
     counted = {f"{IN}{name}": rows for name, rows in domains.items()}
     if NONNEGATIVE in domains:
         counted[CROSSED] = domains[NONNEGATIVE]
@@ -123,7 +126,8 @@ def _binary(rows: pl.DataFrame, package: Package) -> Terms:
     target = package.target
     actual = actual_codes(rows, target)
     scores = answers.positive_scores(rows)
-    terms = _started(actual >= 0, np.isfinite(scores))
+    losses = np.where(actual >= 0, (np.clip(scores, 0.0, 1.0) - (actual == 1)) ** 2, np.nan)
+    terms = _started(actual >= 0, np.isfinite(scores), losses)
     _observe(terms, package, actual)
     bins = package_prediction_bins(package)
     positions, width = bin_rows(bins, pl.Series(scores)), bin_count(bins)
@@ -153,9 +157,11 @@ def _multiclass(rows: pl.DataFrame, package: Package) -> Terms:
     probabilities = pl.col("probabilities").cast(pl.List(pl.Float64))
     asked = rows.with_columns(asked=pl.Series(np.maximum(actual, 0)))
     of_actual = asked.select(probabilities.list.get(pl.col("asked"), null_on_oob=True)).to_series().to_numpy()
-    terms = _started(actual >= 0, np.isfinite(of_actual))
+    predicted = answers.predicted_codes(rows, target)
+    losses = np.where((actual >= 0) & (predicted >= 0), (predicted != actual).astype(np.float64), np.nan)
+    terms = _started(actual >= 0, np.isfinite(of_actual), losses)
     _observe(terms, package, actual)
-    _confuse(terms, actual, answers.predicted_codes(rows, target), len(target.classes))
+    _confuse(terms, actual, predicted, len(target.classes))
     usable = terms.valid & np.isfinite(of_actual)
     probability = np.clip(np.where(usable, of_actual, 0.5), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     _lose(terms, "log_loss", -natural_log(probability), usable)
