@@ -15,14 +15,21 @@ from sklearn.tree import DecisionTreeRegressor
 
 from monitors.baseline import build_baseline
 from monitors.bins import bin_rows, numeric_bins
+from monitors.diagnosis_outcomes import signs_of_outcomes
 from monitors.error_trees import fitted, leaves_of
 from monitors.estimate import ESTIMATES
 from monitors.estimate.losses import LEAVES
+from monitors.folds import fold_outcomes
 from monitors.folds.foreseen import has_error_model
 from monitors.summary import Summary
+from monitors.trust import verdict
+from schemas.deployment import Span
+from schemas.diagnosis import Evidence
+from schemas.observation import Kind
 from schemas.package import Baseline, Losses, Package
 from tests.unit.monitors.error_scene import CHANGED, FEATURES, PRICE, Floats, asked, both, learned, rows, said
-from tests.unit.monitors.fold_frames import package
+from tests.unit.monitors.fold_frames import outcomes, package
+from tests.unit.monitors.fold_frames import said as answered
 
 LIVE = learned(np.random.default_rng(1))
 
@@ -67,6 +74,25 @@ def test_where_features_are_as_they_were_the_model_changes_next_to_nothing() -> 
         whole = ESTIMATES[name].compute(both(LIVE, frame, predicted), LIVE)
         assert whole.value == pytest.approx(cells.value, rel=0.03)
         assert whole.error == pytest.approx(cells.error, rel=0.1)
+
+
+def test_a_shift_that_the_error_model_knows_is_neither_doubt_about_estimates_nor_concept_drift() -> None:
+    frame, predicted, truth = rows(np.random.default_rng(15), 2_000, 1.5, CHANGED)
+    came = outcomes(
+        [
+            {"kind": "matched", "value": actual, "predictions": [answered(value)]}
+            for actual, value in zip(truth.tolist(), predicted.tolist(), strict=True)
+        ]
+    )
+    known = fold_outcomes(came, {"m": LIVE}, Span.DAY)[Kind.ACCURACY, "m", "", 0]
+    for summary, holds in ((both(LIVE, frame, predicted), True), (said(LIVE, predicted).copy(), False)):
+        summary.add(known)
+        assert verdict(summary, LIVE) is holds
+        signs, reason = signs_of_outcomes(summary, LIVE)
+        assert reason is None
+        speaks = {sign.evidence: sign.speaks for sign in signs}
+        assert speaks[Evidence.LOSS_GIVEN_SCORE] is not holds
+        assert speaks[Evidence.LOSS]
 
 
 def test_features_that_tell_nothing_make_no_tree() -> None:
