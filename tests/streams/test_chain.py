@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from schemas.deployment import AlertRule, CreateDeployment, ReplaceModel, SetChallengers, Span, Switch
 from schemas.deployment import Settings as DeploymentSettings
 from schemas.expectations import Aggregate, CallerField, CustomMetric, Timeliness
-from schemas.observation import Status
+from schemas.observation import Finding, Status
 from schemas.topics import Topic
 from scorers.governance import verify_chain
 from streams.cli import watchkeeper
@@ -238,6 +238,34 @@ def test_what_moves_the_predictions_is_told_watched_and_shown(chain: Chain, stac
     assert done.exit_code == 0, done.output
     assert "What moves the predictions" in page.read_text()
     assert "attribution drift" in page.read_text()
+
+
+def test_a_verdict_knows_which_rows_belong_together(chain: Chain, stack: Stack) -> None:
+    minute = (chain.now_ms // 60_000 - 30) * 60_000
+    asked = DeploymentSettings(
+        bucket=Span.MINUTE, accuracy_window=Span.MINUTE, grace_ms=1_000, cluster="consumer", resolved_after_ms=60_000
+    )
+    champion, *others = (package.digest for package in chain.packages)
+    submit(chain.connection, command("clustered", CreateDeployment(champion, (others[0],), asked)), 60)
+    ids = [f"c-{number}" for number in range(60)]
+    for number, one in enumerate(ids):
+        body = chain.request(one, deployment="clustered", timestamp=minute + number, consumer=f"shop-{number % 3}")
+        chain.producer.produce(chain.connection.layout.name(Topic.REQUESTS), json.dumps(body), one)
+        told = {"deployment": "clustered", "association_id": one, "timestamp": minute + 500, "value": "yes"}
+        chain.producer.produce(chain.connection.layout.name(Topic.ACTUALS), json.dumps(told), one)
+    for number in range(24):  # some to each partition, so that the rows are old
+        chain.send(Topic.REQUESTS, f"cl-{number}", chain.request(f"cl-{number}", deployment="clustered"))
+    assert len({row["cluster"] for row in chain.predictions(*ids)}) == 3
+    chain.ask("no-cluster")
+    assert [row["cluster"] for row in chain.predictions("no-cluster")] == [None], "its deployment declares none"
+    views = chain.views()
+    found = chain.wait(lambda: [one for one in views.verdicts("clustered") if one.n == len(ids)])[-1]
+    assert (found.cluster, found.clusters, found.finding) == ("consumer", 3.0, Finding.UNDECIDED)
+    shell = CliRunner(env={"WATCHKEEPER_HOME": str(stack.home), "WATCHKEEPER_PREFIX": chain.settings.prefix})
+    shown = " ".join(shell.invoke(watchkeeper, ["challengers", "clustered"]).stdout.split())
+    assert "undecided" in shown
+    (told_of,) = json.loads(shell.invoke(watchkeeper, ["challengers", "clustered", "--json"]).stdout)
+    assert told_of["clusters"] == 3.0
 
 
 def test_a_replacement_switches_at_one_offset_of_each_partition_without_a_gap(chain: Chain) -> None:
