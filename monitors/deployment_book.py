@@ -16,7 +16,8 @@ from typing import Protocol
 from monitors.alert_book import AlertBook
 from monitors.concept_drift import ConceptDrift
 from monitors.diagnosis_book import RESTS_ON, DiagnosisBook
-from monitors.emission import Content, Expired, expired_of, said_of
+from monitors.emission import Content, said_of
+from monitors.expired import Expired, expired_of
 from monitors.fair_windows import FairWindows
 from monitors.metrics import Metric as Definition
 from monitors.resolved_age import ResolvedAge
@@ -54,7 +55,7 @@ class View(Protocol):
 
 @dataclass(slots=True)
 class Effects:
-    """What to produce, in this order."""
+    """What to produce, in this order. What is `expired` is to be deleted where it was told."""
 
     metrics: list[Metric] = field(default_factory=list)
     expired: list[Expired] = field(default_factory=list)
@@ -124,7 +125,8 @@ class DeploymentBook:
         self._diagnoses.mark(self.windows, settings, changed)
         read_ms = self._expected(settings, time)
         for window_id, names in self.windows.leave(_EXPIRED_AT_ONCE - len(effects.expired)):
-            effects.expired += expired_of(self._name, window_id, names)
+            champions = sorted({digest for digest, _ in self._alerts.adopted.champions})
+            effects.expired += expired_of(self._name, window_id, names, champions)
         age_ms = 0 if watermark is None else self._age.of(buckets, deployment, watermark)
         old_ms = None if watermark is None else watermark - age_ms
         self._fair.touch(changed, settings, old_ms)

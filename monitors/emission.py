@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -32,18 +32,6 @@ class Content(NamedTuple):
     summary: Summary
     holds: bool
     groups: Groups | None
-
-
-class Expired(NamedTuple):
-    """A metric of a window that is kept no longer: what was told of it is to be deleted."""
-
-    deployment: str
-    model: str
-    metric: str
-    feature: str
-    segment: str
-    window_start_ms: int
-    window_end_ms: int
 
 
 def said_of(
@@ -91,20 +79,6 @@ def said_of(
     if rolled:
         return []
     return [msgspec.structs.replace(metric, revision=window.revision, revision_reason=reason) for metric in said]
-
-
-def expired_of(deployment: str, window_id: WindowId, names: Iterable[str]) -> Iterator[Expired]:
-    """What was told of a window, by the names of its record.
-
-    >>> from monitors.windows import Kind, Series
-    >>> window_id = WindowId(0, 60_000, Series(Kind.FEATURES, "m1", "plan=a"))
-    >>> [(one.metric, one.feature) for one in expired_of("churn", window_id, ["psi/rate/km", "rows/"])]
-    [('psi', 'rate/km'), ('rows', '')]
-    """
-    for name in names:
-        metric, _, feature = name.partition("/")
-        of = window_id.series
-        yield Expired(deployment, of.model, metric, feature, of.segment, window_id.start_ms, window_id.end_ms)
 
 
 def metric_name(metric: Metric) -> str:

@@ -17,6 +17,7 @@ import msgspec
 
 from monitors.deployment_book import Effects as Said
 from monitors.evaluator import Evaluator
+from monitors.expired import ExpiredDiagnosis, ExpiredMetric
 from monitors.table import StateFormatError
 from schemas.observation import Detection, Metric, Progress, Summary, SummaryRecord, Verdict
 from schemas.topics import Topic
@@ -28,7 +29,7 @@ from streams.tables import TableSpec
 from streams.views import UNREADABLE
 
 if TYPE_CHECKING:
-    from monitors.emission import Expired
+    from monitors.expired import Expired, ExpiredVerdict
     from schemas.deployment import Deployment
     from schemas.diagnosis import Diagnosis
     from schemas.package import Package
@@ -123,19 +124,23 @@ class EvaluatorRole(PlainRole):
         effects.send_all(
             Topic.METRICS, [metric_key(metric) for metric in said.metrics], [_encode(m) for m in said.metrics]
         )
-        effects.send_all(Topic.METRICS, list(map(metric_key, said.expired)), [None] * len(said.expired))
-        effects.send_all(Topic.VERDICTS, list(map(_pair_key, said.verdicts)), [_encode(one) for one in said.verdicts])
+        effects.send_all(Topic.VERDICTS, list(map(pair_key, said.verdicts)), [_encode(one) for one in said.verdicts])
         effects.send_all(
             Topic.DETECTIONS, list(map(_detection_key, said.detections)), [_encode(one) for one in said.detections]
         )
         effects.send_all(
-            Topic.DIAGNOSES, list(map(_diagnosis_key, said.diagnoses)), [_encode(one) for one in said.diagnoses]
+            Topic.DIAGNOSES, list(map(diagnosis_key, said.diagnoses)), [_encode(one) for one in said.diagnoses]
         )
         ids = [event.data.id.encode() for event in said.alerts]
         effects.send_all(Topic.ALERTS, ids, [_encode(event) for event in said.alerts])
         effects.send_all(
             Topic.TRIGGERS, list(map(_trigger_key, said.triggers)), [_encode(event) for event in said.triggers]
         )
+        gone: dict[Topic, list[bytes]] = {}
+        for topic, key in map(tombstone, said.expired):
+            gone.setdefault(topic, []).append(key)
+        for topic, keys in gone.items():
+            effects.send_all(topic, keys, [None] * len(keys))
 
     def assigned(self, places: frozenset[Place]) -> None:  # noqa: ARG002  # a role's hook, not needed here
         self._folds.clear()
@@ -158,22 +163,29 @@ def _is_ours(value: bytes) -> bool:
     return isinstance(found, list) and bool(found) and isinstance(found[0], str)
 
 
-def metric_key(metric: Metric | Expired) -> bytes:
-    """One key for each metric of each window, which its tombstone has too.
+def tombstone(expired: Expired) -> tuple[Topic, bytes]:
+    """Where what is told no longer was told, and its key."""
+    if isinstance(expired, ExpiredMetric):
+        return Topic.METRICS, metric_key(expired)
+    if isinstance(expired, ExpiredDiagnosis):
+        return Topic.DIAGNOSES, diagnosis_key(expired)
+    return Topic.VERDICTS, pair_key(expired)
 
-    It begins with the deployment's name (`infra.views` relies on it).
-    """
+
+def metric_key(metric: Metric | ExpiredMetric) -> bytes:
+    """One key for each metric of each window. It begins with the deployment's name (`infra.views` relies on it)."""
     window = f"{metric.window_start_ms}|{metric.window_end_ms}"
     return f"{metric.deployment}|{metric.model}|{metric.metric}|{metric.feature}|{metric.segment}|{window}".encode()
 
 
-def _pair_key(verdict: Verdict) -> bytes:
+def pair_key(verdict: Verdict | ExpiredVerdict) -> bytes:
     """One key for each pair and window, so that the topic keeps how the evidence came."""
     pair = f"{verdict.deployment}|{verdict.champion}|{verdict.challenger}"
     return f"{pair}|{verdict.window_start_ms}".encode()
 
 
-def _diagnosis_key(one: Diagnosis) -> bytes:
+def diagnosis_key(one: Diagnosis | ExpiredDiagnosis) -> bytes:
+    """One key for each window of a model."""
     return f"{one.deployment}|{one.model}|{one.window_start_ms}|{one.window_end_ms}".encode()
 
 

@@ -10,7 +10,8 @@ from monitors.deployment_book import Effects
 from monitors.retention import KEPT_MS, windows_before
 from schemas.deployment import DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Span
 from schemas.observation import Kind, Metric, Progress, SummaryRecord
-from streams.roles.evaluator import metric_key
+from schemas.topics import Topic
+from streams.roles.evaluator import metric_key, tombstone
 from tests.unit.monitors.evaluator_scene import DEFINITIONS, SETTINGS, Known, Run, delta, progress, summary
 
 RULES = (AlertRule("errors", "data_error_rate", 0.3), msgspec.structs.replace(MATERIAL_DRIFT, clear_windows=2))
@@ -68,8 +69,9 @@ class Life:
             assert self.newest.get(key, metric) is not None, "what was deleted is not told again"
             self.newest[key] = metric
             self.places[key] = KIND_OF[metric.metric], metric.window_start_ms
-        for key in map(metric_key, effects.expired):
-            self.newest[key] = None
+        for topic, key in map(tombstone, effects.expired):
+            if topic is Topic.METRICS:
+                self.newest[key] = None
 
 
 def lived(log: list[tuple[SummaryRecord | dict[str, object], str]], *, cut: bool) -> Life:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from monitors.deployment_book import Effects
 from monitors.evaluator import Evaluator
 from monitors.folds import SummaryKey
 from monitors.summary import Summary as Counts
@@ -15,6 +16,8 @@ from monitors.table import MemoryTable
 from schemas.deployment import DAY_MS, HOUR_MS, ChangeDetector
 from schemas.diagnosis import Cause, Diagnosis, Evidence
 from schemas.observation import Entry, Kind, Reason, Summary, SummaryRecord
+from schemas.topics import Topic
+from streams.roles.evaluator import diagnosis_key, tombstone
 from tests.unit.monitors.diagnosis_scene import ROWS, Rows, World, as_they_came, came_true, deltas, trained
 from tests.unit.monitors.evaluator_scene import SETTINGS, Known, progress
 from tests.unit.monitors.test_concept_drift import losses_entry
@@ -35,9 +38,12 @@ class Watched:
         return self.step(*entries, hour=hour, wait_ms=wait_ms)
 
     def step(self, *entries: Entry, hour: float, wait_ms: int = 10_000) -> list[Diagnosis]:
+        return self.effects(*entries, hour=hour, wait_ms=wait_ms).diagnoses
+
+    def effects(self, *entries: Entry, hour: float, wait_ms: int = 10_000) -> Effects:
         self.tick_ms += wait_ms
         self.evaluator.step(Summary("churn", entries), self.view)
-        return self.evaluator.step(progress(self.tick_ms, int(hour * HOUR_MS)), self.view).diagnoses
+        return self.evaluator.step(progress(self.tick_ms, int(hour * HOUR_MS)), self.view)
 
     def restart(self) -> None:
         self.evaluator.flush()
@@ -136,6 +142,16 @@ def test_what_a_window_rests_on_is_gone_and_so_is_what_was_said_of_it() -> None:
     assert not watched.tell(came_true(rows, slice(None)), 30)
     watched.restart()
     assert not list(watched.table.scan(b"x"))
+
+
+def test_a_diagnosis_is_deleted_where_it_was_told_when_its_window_is_kept_no_longer() -> None:
+    watched = Watched(horizon_ms=DAY_MS)
+    (told,) = watched.tell(deltas(drawn(), known=0), 1)
+    assert not watched.effects(hour=399 * 24).expired, "its buckets are gone, its window is not"
+    watched.restart()
+    gone = watched.effects(hour=432 * 24).expired
+    assert list(map(tombstone, gone)) == [(Topic.DIAGNOSES, diagnosis_key(told))]
+    assert not watched.effects(hour=433 * 24).expired
 
 
 def test_a_window_that_is_shorter_than_its_buckets_have_become_is_not_diagnosed_from_half_of_them() -> None:
