@@ -2,6 +2,8 @@
 
 Rules:
 - A row's segments depend on that row, the settings and the package alone: the same in any order, batch and replay.
+- The package is the champion's, for what challengers say, too: all models of a deployment are split alike, whether they
+  use the feature or not.
 - Every dimension is bounded: 50 values, "other" for the rest, "missing" for null. The values of a feature are the most
   frequent of the training data; those of a caller's field are declared in the settings.
 - An address belongs to the declared address that it is, else to the smallest declared network that holds it.

@@ -113,8 +113,7 @@ class RequestFolds:
         )
         for model in (package, *map(self._catalog.package, (one.digest for one in served.challengers))):
             if has_error_model(model):
-                belong = segments if model is package else segment_columns(served, model, features, callers)
-                found = fold_foreseen(features, times, belong, model, settings.bucket, settings.excluded)
+                found = fold_foreseen(features, times, segments, model, settings.bucket, settings.excluded)
                 yield served.name, found
         looked_at = [
             (place, value)

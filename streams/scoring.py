@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from schemas.deployment import Deployment, Model
     from schemas.explanations import Explanations
+    from schemas.package import Package
     from schemas.records import Records
     from schemas.requests import Refused, RequestRows
     from scorers.package import LoadedPackage
@@ -37,9 +38,19 @@ MOST_CHARS = 1_024  # of what a bad request says of itself
 
 
 def predict(
-    effects: Effects, topic: Topic, records: Records, group: RequestRows, model: Model, loaded: LoadedPackage | None
+    effects: Effects,
+    topic: Topic,
+    records: Records,
+    group: RequestRows,
+    model: Model,
+    loaded: LoadedPackage | None,
+    champion: Package | None = None,
 ) -> None:
-    """Score the rows of one deployment with one of its models; what is served is explained, where that is asked for."""
+    """Score the rows of one deployment with one of its models; what is served is explained, where that is asked for.
+
+    `champion`: whose baseline says which segments there are, so that a challenger that does without a feature is split
+    by it all the same; without it the model's own does.
+    """
     if loaded is None:
         _all_failed(effects, topic, records, group, model)
         return
@@ -50,7 +61,7 @@ def predict(
     good[list(scores.failed)] = False
     keep = None if good.all() else np.flatnonzero(good)
     settings = group.deployment.settings
-    segments = segments_of(group.deployment, loaded.package, group.features, group.callers)
+    segments = segments_of(group.deployment, champion or loaded.package, group.features, group.callers)
     columns = _columns(group, scores, model, records, execution_ms, keep, segments)
     if (clusters := clusters_of(settings, group.features, group.callers, group.association_ids)) is not None:
         columns = replace(columns, clusters=clusters if keep is None else clusters[keep])

@@ -76,8 +76,9 @@ class Serving(PlainRole):
             return
         partitions = np.unique(records.partitions[group.rows]).tolist()
         self._switchboard.announce(effects, batch, Topic.REQUESTS, group.deployment, partitions)
+        champion = self._catalog.packages.get(group.deployment.champion.digest)
         for model in models:
-            predict(effects, self.output, records, group, model, self._shelf.model(model.digest))
+            predict(effects, self.output, records, group, model, self._shelf.model(model.digest), champion)
 
     def _decoded(self, records: Records) -> Requests:
         requests = decode_requests(records, self._shelf.serving)

@@ -27,7 +27,8 @@ _MOST_CHANGES = 4
 def overview(found: Iterable[Watched]) -> Table:
     """One line for each deployment: how each stage is, as `watchkeeper status` says it, and what was counted."""
     table = Table(title="Deployments", title_justify="left")
-    for column in ("deployment", "champion", "drift", "quality", "health", "accuracy"):
+    table.add_column("deployment", no_wrap=True)
+    for column in ("champion", "drift", "quality", "health", "accuracy"):
         table.add_column(column)
     for column in ("rows", "data errors", "system errors", "unanswered", "open alerts"):
         table.add_column(column, justify="right")
