@@ -306,6 +306,7 @@ class _Look:
             unpaired=unpaired,
             cluster=self._deployment.settings.cluster,
             clusters=_effective(pairs),
+            unclustered=beside.resolved.count("pairs") - pairs.n,
         )
 
 

@@ -185,7 +185,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     `expired` those that no outcome reached, `unpaired` those with an outcome that are in no pair, as a model failed or
     was not asked. The verdict says nothing of these. `cluster`: what makes rows belong together, where the deployment
     declares that; `n`, `mean`, `radius` and the evidence are then of the rows that came with one, and `clusters` is how
-    many clusters of one size these are worth: below 100 nothing is decided.
+    many clusters of one size these are worth: below 100 nothing is decided. `unclustered`: resolved pairs without one.
     """
 
     deployment: str
@@ -216,6 +216,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     unpaired: int = 0
     cluster: str = ""
     clusters: float | None = None
+    unclustered: int = 0
 
     @property
     def overtaken(self) -> bool:

@@ -97,9 +97,12 @@ def worth(one: Verdict) -> str:
 
 
 def left_out(one: Verdict) -> str:
-    """What the verdict does not speak of, or speaks of less: rows that expired, in no pair, of a clipped loss."""
-    shares = (("expired", one.expired, one.expected), ("unpaired", one.unpaired, one.expected))
-    said = [
-        f"{name} {count / of:.2%}" for name, count, of in (*shares, ("clipped", one.clipped, one.n)) if count and of
-    ]
+    """What the verdict does not speak of, or speaks of less: rows that expired, in no pair, of no cluster, of a clipped loss."""
+    shares = (
+        ("expired", one.expired, one.expected),
+        ("unpaired", one.unpaired, one.expected),
+        ("without cluster", one.unclustered, one.n + one.unclustered),
+        ("clipped", one.clipped, one.n + one.unclustered),
+    )
+    said = [f"{name} {count / of:.2%}" for name, count, of in shares if count > 0 and of > 0]
     return ", ".join(said)

@@ -279,6 +279,7 @@ def test_what_was_decided_on_rows_stands_on_rows_when_clusters_are_declared_late
     (told,) = run.evaluator.step(progress(5_000, 5 * HOUR_MS), run.view).verdicts
     assert (told.finding, told.retracted) == (Finding.BETTER, False), "its rows still say so"
     assert (told.n, told.known_n, told.cluster, told.clusters) == (4, 1_004, "customer", 4.0)
+    assert told.unclustered == 1_000
 
 
 # ---------------------------------------------------------------- other intervals
