@@ -97,7 +97,7 @@ def worth(one: Verdict) -> str:
 
 
 def left_out(one: Verdict) -> str:
-    """What the verdict does not speak of, or speaks of less: rows that expired, in no pair, of no cluster, of a clipped loss."""
+    """What the verdict does not speak of, or speaks of less: rows expired, in no pair, of no cluster, clipped."""
     shares = (
         ("expired", one.expired, one.expected),
         ("unpaired", one.unpaired, one.expected),
