@@ -24,7 +24,7 @@ from schemas.request_json import read_json
 from schemas.request_schema import OPTIONAL, request_contract, request_schema, request_schema_id, subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from schemas.deployment import Deployment
 
@@ -88,11 +88,11 @@ def decode_requests(records: Records, deployments: Mapping[str, Deployment]) -> 
     )
 
 
-def _sorted(records: Records) -> tuple[list[int], dict[bytes, list[int]], list[Unreadable]]:
+def _sorted(records: Records) -> tuple[list[int], Mapping[bytes, Sequence[int]], list[Unreadable]]:
     """Rows in JSON, rows in Avro by framing, and what is neither."""
     heads = framings(records.values, records.keys)
     if len(heads) == 1 and (head := heads.pop())[:1] == b"\x00" and len(head) == FRAME_BYTES:
-        return [], {head: list(range(len(records)))}, []
+        return [], {head: range(len(records))}, []
     json_rows: list[int] = []
     framed: dict[bytes, list[int]] = {}
     unreadable: list[Unreadable] = []
@@ -114,8 +114,11 @@ def _sorted(records: Records) -> tuple[list[int], dict[bytes, list[int]], list[U
     return json_rows, framed, unreadable
 
 
-def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tuple[Candidates, list[Unreadable], int]:
-    part = records if len(rows) == len(records) else records.take(rows)
+def _read_avro(
+    records: Records, rows: Sequence[int], deployment: Deployment
+) -> tuple[Candidates, list[Unreadable], int]:
+    everything = len(rows) == len(records)
+    part = records if everything else records.take(rows)
     decoded = decode_framed(cast("list[bytes]", part.values), part.keys, request_contract(deployment))
     frame = decoded.frame
     features = frame["features"].struct.unnest()
@@ -124,7 +127,7 @@ def _read_avro(records: Records, rows: list[int], deployment: Deployment) -> tup
         if column.dtype == pl.Float64 and column.null_count():
             features.replace_column(place, pl.Series(column.name, column.to_numpy()))  # NaN for null
     optional = {name: None if frame[name].null_count() == frame.height else frame[name].to_list() for name in OPTIONAL}
-    at = np.array(rows, np.int64)[decoded.rows]
+    at = decoded.rows if everything else np.array(rows, np.int64)[decoded.rows]
     times_ms = frame["timestamp_ms"].to_numpy()
     untimed = (times_ms < FIRST_MS) | (times_ms > LAST_MS)
     candidates = Candidates(

@@ -15,7 +15,9 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from schemas.deployment import Deployment, Settings
 from schemas.expectations import CALLER_VALUES, CallerField
@@ -72,19 +74,21 @@ def _of_feature(column: pl.Series, kept: tuple[str, ...]) -> pl.Series:
     """The column as "feature=value", by one look-up in the kept values."""
     text = column if column.dtype == pl.String else column.cast(pl.String)
     known, names, places = _names(column.name, kept)
-    codes = text.cast(known, strict=False).to_physical().cast(pl.Int32)
-    other, missing = len(kept), len(kept) + 1
-    if codes.null_count():
-        codes = codes.zip_with(text.is_not_null(), pl.Series([missing], dtype=pl.Int32)).fill_null(other)
-    return places.gather(codes).cat.to(names)
+    codes = text.cast(known, strict=False).to_physical()
+    rows = codes.to_numpy()
+    if codes.null_count():  # then they are floats
+        rows = np.where(np.isnan(rows), len(kept), rows)
+        if text.null_count():
+            rows[text.is_null().to_numpy()] = len(kept) + 1
+    return pl.Series(places[rows.astype(np.intp)]).cat.to(names)
 
 
 @lru_cache(maxsize=4096)
-def _names(feature: str, kept: tuple[str, ...]) -> tuple[pl.Enum, pl.Enum, pl.Series]:
+def _names(feature: str, kept: tuple[str, ...]) -> tuple[pl.Enum, pl.Enum, NDArray[np.uint32]]:
     """The kept values, the segments, and the place of the segment of each kept value, of "other" and of "missing"."""
     texts = [f"{feature}={value}" for value in (*kept, "other", "missing")]
     distinct = list(dict.fromkeys(texts))  # a value may be "other" itself
-    places = pl.Series([distinct.index(text) for text in texts], dtype=pl.UInt32)
+    places = np.array([distinct.index(text) for text in texts], np.uint32)
     return pl.Enum(kept), pl.Enum(distinct), places
 
 
