@@ -181,11 +181,13 @@ def picture(title: str, marks: Sequence[Markup], height: float, width: float = W
 def frame(bottom: float, top: float, place: Callable[[float], float], *, percent: bool = False) -> list[Markup]:
     """The axis at the bottom, and what bottom and top stand for."""
     said = "{:.0%}".format if percent else number
-    return [
+    marks = [
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=place(bottom), y2=place(bottom), class_="axis"),
         element("text", said(bottom), x=LEFT - 4, y=place(bottom), class_="end faint"),
-        element("text", said(top), x=LEFT - 4, y=place(top) + 6, class_="end faint"),
     ]
+    if top > bottom:
+        marks.append(element("text", said(top), x=LEFT - 4, y=place(top) + 6, class_="end faint"))
+    return marks
 
 
 def _cut(text: str, most: int = 18) -> str:

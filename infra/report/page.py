@@ -166,8 +166,8 @@ def _health(report: Report) -> Markup:
     rows = [(one.role, str(one.workers), one.lag, one.doubt) for one in report.behind]
     lag = table(("role", "workers heard", "records behind", ""), rows, numbers=(1, 2))
     note = "What the workers, of all deployments, had still to read when this page was made; most of it in brackets."
-    card = element("section", element("h3", "Consumer lag"), element("div", note, class_="meta"), lag, class_="card")
-    return joined([lines, card])
+    said = element("div", note, class_="meta")
+    return joined([lines, element("section", element("h3", "Consumer lag"), said, lag, class_="card apart")])
 
 
 def _quality(report: Report) -> Markup:

@@ -20,7 +20,7 @@ SIGNS = {"passing": "●", "at risk": "▲", "failing": "■", "unknown": "?"}
 def grid(lines: Iterable[Line]) -> Markup:
     """Cards of lines that have windows, nothing where none has."""
     cards = [line_card(line) for line in lines if line.points]
-    return element("div", cards, class_="grid", style="margin-top:14px") if cards else Markup("")
+    return element("div", cards, class_="grid apart") if cards else Markup("")
 
 
 def lines_section(title: str, note: str, lines: Sequence[Line]) -> Markup:

@@ -54,9 +54,9 @@ def challengers(report: Report) -> Markup:
     loss, champion = report.challengers[0].loss.replace("_", " "), report.challengers[0].champion
     note = (
         f"Loss that each saves over {champion} ({loss}), on the same rows, of predictions so old that their outcomes "
-        "are in: it holds however often one looks. What is known so far is no verdict."
+        "are in: it holds however often one looks. What was known when it was told, at a window's end, is no verdict."
     )
-    columns = ("challenger", "verdict", "loss saved", "interval", "rows", "known so far")
+    columns = ("challenger", "verdict", "loss saved", "interval", "rows", "known when told")
     rows = table(columns, [_beside(one) for one in report.challengers], numbers=(2, 3, 4, 5))
     picture = None
     if any(one.saved.value is not None for one in report.challengers):

@@ -282,6 +282,11 @@ def test_an_axis_ends_with_what_is_on_it_and_a_share_does_not_begin_below_nothin
     assert re.findall(r'class="end faint">([^<]+)<', over_time(skill))[:2] == ["-0.248", "0.6"]
 
 
+def test_where_nothing_is_above_the_axis_its_end_is_told_once() -> None:
+    flat = over_time(Line("slow requests", (Point(0, 0.0), Point(HOUR, 0.0))))
+    assert re.findall(r'class="end faint">([^<]+)<', flat) == ["0", "1970-01-01 01:00"]
+
+
 def test_a_verdict_that_all_rows_by_now_speak_against_is_drawn_as_none() -> None:
     (one, _) = LATE.challengers
     told = document(replace(LATE, challengers=(replace(one, challenger="weak", overtaken=True),)))
