@@ -15,7 +15,7 @@ import polars as pl
 
 from infra.demo.bookings import live
 from infra.demo.questions import CANCELLATION
-from infra.demo.train import train
+from infra.demo.train import Trained, train
 from monitors.deployment_book import Effects
 from monitors.evaluator import Evaluator
 from monitors.folds import SummaryKey, fold_features, fold_outcomes, fold_predictions
@@ -89,12 +89,18 @@ class View:
 
 
 @cache
+def trained() -> list[Trained]:
+    """The champion first."""
+    return train(CANCELLATION)
+
+
+@cache
 def scored() -> tuple[Deployment, dict[str, Package], pl.DataFrame]:
     """The deployment, its packages by digest, the champion first, and the bookings.
 
     Beside their own columns these have the probability of a cancellation by each model, named by its digest.
     """
-    loaded = [load(archive_of(model)) for model in train(CANCELLATION)]
+    loaded = [load(archive_of(model)) for model in trained()]
     packages = {one.package.digest: one.package for one in loaded}
     champion, *challengers = (Model(one.digest, one.name, one.version) for one in packages.values())
     deployment = Deployment(
