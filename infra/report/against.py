@@ -29,7 +29,11 @@ def against(report: Report) -> Markup:
     cards = [_curve(found.told)] if found.told else []
     if found.rows:
         cards.append(_matrix(found))
-    return section("Predicted against actual", element("p", note, class_="soft"), element("div", cards, class_="pair"))
+    return section(
+        "Predicted against actual",
+        element("p", note, class_="soft"),
+        element("div", cards, class_="pair" if len(cards) > 1 else "stack"),
+    )
 
 
 def _curve(told: Sequence[Told]) -> Markup:
@@ -41,7 +45,7 @@ def _curve(told: Sequence[Told]) -> Markup:
         element("div", "on the dashed line they would be equal", class_="meta"),
         _drawn(told),
         details("predicted against actual as a table", columns, rows, numbers=(0, 1, 2, 3)),
-        class_="card",
+        class_="card narrow",
     )
 
 
