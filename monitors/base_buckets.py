@@ -14,16 +14,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 import msgspec
 import numpy as np
 
 from monitors.ageing import AGED_KINDS, cuts_ms, least_ms, next_cuts, placed
-from monitors.count_columns import CountColumns, columns_of, packed
+from monitors.bucket_store import BucketStore
+from monitors.count_columns import CountColumns
 from monitors.loss_chunks import LossChunks
-from monitors.packing import Packed
-from monitors.summary import Summary, packed_counts
+from monitors.summary import Summary
 from monitors.table import TablePartition, key_of, opened, parts_of, sealed
 from monitors.windows import BUCKET, Series
 from schemas.deployment import Span
@@ -32,9 +31,7 @@ from schemas.observation import Kind
 _BEGINNING_MS = -(1 << 62)
 _AGED = b"o"
 _CUTS = b"y"
-_DECODED_BYTES = 16 << 20
 _MERGED_RANGES = 256
-_COUNTED_AT_ONCE = 4_096
 AGED_AT_ONCE = 5_000  # each is a tombstone of the step's transaction; what is left waits for the next step
 
 
@@ -44,12 +41,9 @@ class BaseBuckets:
     def __init__(self, table: TablePartition, deployment: str) -> None:
         self._table, self._deployment = table, deployment
         self._starts: dict[Series, list[int]] = {}
-        self._decoded: dict[tuple[Series, int], Summary] = {}
-        self._stored_bytes: dict[tuple[Series, int], int] = {}  # of those that are decoded
-        self._decoded_bytes = 0
+        self._store = BucketStore(table, deployment)
         self._losses = LossChunks(table)
         self._fresh: dict[tuple[Series, int], Summary] = {}
-        self._changed: set[tuple[Series, int]] = set()
         self._merged: dict[Series, dict[tuple[int, int], Summary]] = {}
         self._cuts_ms: dict[Kind, int] = {}  # before which nothing is left of a kind,
         self._cuts_changed = False
@@ -91,7 +85,7 @@ class BaseBuckets:
         if (from_ms, to_ms) not in merged:
             total = Summary()
             for bucket_ms in self.starts(series, from_ms, to_ms):
-                total.add(self._bucket(series, bucket_ms))
+                total.add(self._store.get((series, bucket_ms)))
             merged[from_ms, to_ms] = total
         return merged[from_ms, to_ms]
 
@@ -119,7 +113,7 @@ class BaseBuckets:
     def bucket(self, series: Series, bucket_ms: int) -> Summary:
         """What a bucket holds; not to be changed."""
         self._merge_fresh()
-        known = self._bucket(series, bucket_ms)
+        known = self._store.get((series, bucket_ms))
         if series.kind is not Kind.LOSSES:
             return known
         return Summary(losses=self._losses.whole((self._deployment, *series, bucket_ms), known))
@@ -129,9 +123,7 @@ class BaseBuckets:
     ) -> Iterator[tuple[list[int], CountColumns]]:
         """Some vectors of buckets, thousands at a time; for looks at so many that they are not to be held at once."""
         self._merge_fresh()
-        left, place = iter(starts_ms), key_of(BUCKET, self._deployment, *series)
-        while some := list(islice(left, _COUNTED_AT_ONCE)):
-            yield some, columns_of([self._packed(series, bucket_ms, place, names) for bucket_ms in some], names)
+        return self._store.counts(series, starts_ms, names)
 
     def cut_ms(self, kind: Kind) -> int | None:
         """Before which start the buckets of a kind are over; None where none ever was."""
@@ -202,22 +194,14 @@ class BaseBuckets:
     def flush(self) -> None:
         """Write what changed to the table."""
         self._merge_fresh()
-        for series, bucket_ms in sorted(self._changed):
-            body = sealed(self._decoded[series, bucket_ms].encode())
-            self._weigh((series, bucket_ms), len(body))
-            self._table.set(self._key(series, bucket_ms), body)
+        self._store.flush()
         if self._aged_changed:
             cuts = sealed(msgspec.msgpack.encode(list(self._aged_ms.items())))
             self._table.set(key_of(_AGED, self._deployment), cuts)
         if self._cuts_changed:
             self._table.set(key_of(_CUTS, self._deployment), sealed(msgspec.msgpack.encode(self._cuts_ms)))
-        self._changed.clear()
         self._aged_changed = self._cuts_changed = False
         self._losses.flush()
-        if self._decoded_bytes > _DECODED_BYTES:
-            self._decoded.clear()
-            self._stored_bytes.clear()
-            self._decoded_bytes = 0
         if sum(map(len, self._merged.values())) > _MERGED_RANGES:
             self._merged.clear()
 
@@ -230,33 +214,31 @@ class BaseBuckets:
         if not moved.size:
             return
         for old_ms, new_ms in zip(olds[moved].tolist(), news[moved].tolist(), strict=True):
-            self._bucket(series, new_ms).add(self._bucket(series, old_ms))
-            self._changed.add((series, new_ms))
+            self._store.get((series, new_ms)).add(self._store.get((series, old_ms)))
+            self._store.change((series, new_ms))
             self._drop(series, old_ms)
         self._starts[series] = [*sorted(set(news.tolist())), *starts[cut:]]
         self._merged.pop(series, None)
 
     def _drop(self, series: Series, bucket_ms: int) -> None:
         if series.kind is Kind.LOSSES:
-            self._losses.drop((self._deployment, *series, bucket_ms), self._bucket(series, bucket_ms))
-        self._decoded.pop((series, bucket_ms), None)
-        self._decoded_bytes -= self._stored_bytes.pop((series, bucket_ms), 0)
-        self._changed.discard((series, bucket_ms))
-        self._table.set(self._key(series, bucket_ms), None)
+            self._losses.drop((self._deployment, *series, bucket_ms), self._store.get((series, bucket_ms)))
+        self._store.drop((series, bucket_ms))
 
     def _merge_fresh(self) -> None:
-        for (series, bucket_ms), delta in self._fresh.items():
+        for place, delta in self._fresh.items():
+            series, bucket_ms = place
             if not self._is_there(series, bucket_ms):
                 insort(self._starts.setdefault(series, []), bucket_ms)
-                self._decoded[series, bucket_ms] = Summary()
+                self._store.begin(place)
                 self._to_age = self._to_age or not self.is_as_counted(bucket_ms)
                 if bucket_ms < self._cuts_ms.get(series.kind, bucket_ms):
                     self._stray.add(series.kind)
             if delta.losses is not None:
-                self._losses.add((self._deployment, *series, bucket_ms), self._bucket(series, bucket_ms), delta.losses)
+                self._losses.add((self._deployment, *series, bucket_ms), self._store.get(place), delta.losses)
                 delta.losses = None
-            self._bucket(series, bucket_ms).add(delta)
-            self._changed.add((series, bucket_ms))
+            self._store.get(place).add(delta)
+            self._store.change(place)
             for (from_ms, to_ms), total in self._merged.get(series, {}).items():
                 if from_ms <= bucket_ms < to_ms:
                     total.add(delta)
@@ -266,26 +248,3 @@ class BaseBuckets:
         starts = self._starts.get(series, [])
         at = bisect_left(starts, bucket_ms)
         return at < len(starts) and starts[at] == bucket_ms
-
-    def _bucket(self, series: Series, bucket_ms: int) -> Summary:
-        known = self._decoded.get((series, bucket_ms))
-        if known is None:
-            stored = self._table.get(self._key(series, bucket_ms))
-            known = Summary() if stored is None else Summary.decode(opened(stored))
-            self._decoded[series, bucket_ms] = known
-            self._weigh((series, bucket_ms), len(stored or b""))
-        return known
-
-    def _packed(self, series: Series, bucket_ms: int, place: bytes, names: Sequence[str]) -> list[Packed | None]:
-        known = self._decoded.get((series, bucket_ms))
-        if known is not None:
-            return packed(known, names)
-        stored = self._table.get(place + key_of(b"", bucket_ms))  # the series' part of the key is the same for all
-        return [None] * len(names) if stored is None else packed_counts(opened(stored), names)
-
-    def _weigh(self, bucket: tuple[Series, int], stored_bytes: int) -> None:
-        self._decoded_bytes += stored_bytes - self._stored_bytes.get(bucket, 0)
-        self._stored_bytes[bucket] = stored_bytes
-
-    def _key(self, series: Series, bucket_ms: int) -> bytes:
-        return key_of(BUCKET, self._deployment, *series, bucket_ms)

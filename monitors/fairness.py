@@ -14,12 +14,13 @@ from dataclasses import replace
 
 import msgspec
 
+from monitors.delays_by_age import curve_of
 from monitors.fair_holdout import holdout_tallies
 from monitors.fair_windows import COMPARED, protected_feature, reference_of
 from monitors.metrics.parity import QUANTITIES, Groups, fair_status, parity
 from monitors.metrics.tallies import tally
 from monitors.periods import Range
-from monitors.resolved import curve_of, resolved_cohort
+from monitors.resolved import resolved_cohort
 from monitors.rollup import Buckets
 from monitors.summary import Summary
 from monitors.windows import Series, window_of

@@ -10,7 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from monitors.base_buckets import BaseBuckets
-from monitors.resolved import AGE_RESTS_ON, resolved_age_ms
+from monitors.delays_by_age import AGE_RESTS_ON
+from monitors.resolved import resolved_age_ms
 from monitors.table import TablePartition, key_of, opened, sealed
 from monitors.windows import Series, window_of
 from schemas.deployment import DAY_MS, Deployment

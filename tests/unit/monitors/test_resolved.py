@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from infra.demo.bookings import bookings
 from monitors.base_buckets import BaseBuckets
 from monitors.delay import DELAY, DELAY_BINS, delay_bins
+from monitors.delays_by_age import AGE_RESTS_ON, curve_of
 from monitors.evaluator import Evaluator
 from monitors.folds import fold_outcomes, fold_predictions
 from monitors.folds.groups import SummaryKey
 from monitors.join import join
 from monitors.join_columns import prefix_of
 from monitors.join_outcomes import encode_changes
-from monitors.resolved import AGE_RESTS_ON, Coverage, ThreeNumbers, coverage, curve_of, resolved_age_ms, resolved_cohort
+from monitors.resolved import Coverage, ThreeNumbers, coverage, resolved_age_ms, resolved_cohort
 from monitors.resolved_age import ResolvedAge
 from monitors.rollup import Buckets
 from monitors.summary import Summary
