@@ -80,9 +80,8 @@ def decode_framed(values: Sequence[bytes], keys: Sequence[bytes | None], contrac
     frame = _with_runs(values, contract)
     if frame is None:
         frame = _with_tail(values, contract)
-    bodies: list[bytes] = list(map(_body, values)) if frame is None else []
     if frame is None:
-        frame = _in_one_call(bodies, contract)
+        frame = _in_one_call(values, contract)
     if frame is not None:
         return Decoded(_finished(frame, contract), np.arange(len(values)), _mismatched(frame, keys), [], slow_rows=0)
     if len(values) > _FEW:
@@ -93,7 +92,7 @@ def decode_framed(values: Sequence[bytes], keys: Sequence[bytes | None], contrac
             [decode_framed(values[cut], keys[cut], contract) for cut in cuts],
             [np.arange(cut.start, min(cut.stop, len(values))) for cut in cuts],
         )
-    frame, kept, bad = _one_by_one(bodies, contract)
+    frame, kept, bad = _one_by_one(list(map(_body, values)), contract)
     mismatched = _mismatched(frame, [keys[row] for row in kept])
     unreadable = [Unreadable(row, reason) for row, reason in bad]
     return Decoded(_finished(frame, contract), np.array(kept, np.int64), mismatched, unreadable, len(values))
@@ -171,15 +170,20 @@ def _with_tail(values: Sequence[bytes], contract: Contract) -> pl.DataFrame | No
     if cuts is None or (numbers := tail.read(data, cuts, ends)) is None:
         return None
     lengths = (cuts - ends + sizes).tolist()
-    head = _in_one_call([value[FRAME_BYTES:end] for value, end in zip(values, lengths, strict=True)], contract.head)
-    return None if head is None else tail.attached(head, numbers)
+    head = _read([value[FRAME_BYTES:end] for value, end in zip(values, lengths, strict=True)], contract.head)
+    return None if head is None else tail.attached(head[0], numbers)
 
 
-def _in_one_call(bodies: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
-    if not bodies:
+def _in_one_call(values: Sequence[bytes], contract: Contract) -> pl.DataFrame | None:
+    """The batch; the framing is read as a field, so that no value has to be cut."""
+    if not values:
         return pl.DataFrame(schema=contract.columns)
-    found = _read(bodies, contract)
-    return None if found is None else found[0]
+    field, framed = contract.framed
+    found = _read(values, framed)
+    if found is None or not all(_in_range(found[0][name], symbols) for name, symbols in contract.enums.items()):
+        return None
+    found[0].drop_in_place(field)
+    return found[0]
 
 
 def _read(bodies: Sequence[bytes], contract: Contract) -> tuple[pl.DataFrame, Bytes] | None:
@@ -195,9 +199,7 @@ def _read(bodies: Sequence[bytes], contract: Contract) -> tuple[pl.DataFrame, By
         frame = pl.read_avro(io.BytesIO(container))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return None
-    whole = frame.height == len(bodies)
-    whole &= all(_in_range(frame[name], symbols) for name, symbols in contract.enums.items())
-    return (frame, data) if whole else None
+    return (frame, data) if frame.height == len(bodies) else None
 
 
 def _one_by_one(bodies: list[bytes], contract: Contract) -> tuple[pl.DataFrame, list[int], list[tuple[int, str]]]:

@@ -84,6 +84,13 @@ class Contract:
         return Contract(self.runs.schema if self.runs else self.plain)
 
     @cached_property
+    def framed(self) -> tuple[str, Contract]:
+        """Framing and values, and the name of the field that the framing is."""
+        name = "framing" + "_" * max((len(field["name"]) for field in self.plain["fields"]), default=0)
+        block = {"name": name, "type": {"type": "fixed", "name": f"t_{name}", "size": FRAME_BYTES}}
+        return name, Contract({**self.plain, "fields": [block, *self.plain["fields"]]})
+
+    @cached_property
     def tail(self) -> Tail | None:
         """The numbers that every value may end with."""
         return tail_of(self.plain)

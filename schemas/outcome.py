@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from schemas import encoding
-from schemas.columnar import Decoded, decode, framings, joined
+from schemas.columnar import Decoded, decode, decode_framed, framings, joined
 from schemas.contract import Contract, zigzag
 from schemas.contracts import load
 from schemas.encoding import NULL
@@ -134,23 +134,23 @@ def decode_outcomes(records: Records) -> Decoded:
     found = framings(records.values, records.keys)  # none where it cannot tell, as where a record has no value
     for contract in (CONTRACT, CLUSTERED):
         if found == {contract.framing}:
-            return _completed(records, contract)
+            return _completed(decode_framed(cast("list[bytes]", records.values), records.keys, contract))
     left, parts, places = np.ones(len(records), np.bool_), [], []
     for contract in (EARLIER, CLUSTERED, CONTRACT):
         of_it = [value is not None and value.startswith(contract.framing) for value in records.values]
         rows = np.flatnonzero(left if contract is CONTRACT else of_it)
         left[rows] = False
-        parts.append(_completed(records.take(rows), contract))
+        some = records.take(rows)
+        parts.append(_completed(decode(some.values, some.keys, contract)))
         places.append(rows)
     return joined(parts, places)
 
 
-def _completed(records: Records, contract: Contract) -> Decoded:
-    """Of a contract, with the columns that it lacks."""
-    read = decode(records.values, records.keys, contract)
-    columns = read.frame.columns
-    absent = {name: dtype for name, dtype in _LATER.items() if name not in columns}
-    frame = read.frame.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in absent.items())
+def _completed(read: Decoded) -> Decoded:
+    """With the columns that its contract lacks."""
+    absent = [name for name in _LATER if name not in read.frame.columns]
+    nothing = [pl.Series(name, [None], _LATER[name]).new_from_index(0, read.frame.height) for name in absent]
+    frame = read.frame.hstack(nothing)
     return Decoded(frame, read.rows, read.mismatched, read.unreadable, read.slow_rows)
 
 
