@@ -208,9 +208,11 @@ def _listed(segments: pl.Series) -> tuple[list[str], list[Column]]:
 
 def _lengths(segments: pl.Series) -> Positions:
     """How many segments each row has."""
-    first = 0 if segments.is_empty() or segments[0] is None else len(segments[0])
-    if even(segments, first) is not None:
-        return np.full(len(segments), first, np.intp)
+    if even(segments, 0) is not None:
+        return np.zeros(len(segments), np.intp)
+    first = segments[0]
+    if first is not None and even(segments, len(first)) is not None:
+        return np.full(len(segments), len(first), np.intp)
     lengths = segments.list.len()
     return (lengths.fill_null(0) if lengths.null_count() else lengths).to_numpy().astype(np.intp)
 

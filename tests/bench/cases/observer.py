@@ -21,6 +21,7 @@ import polars as pl
 from monitors.baseline import build_baseline
 from monitors.folds import fold_features
 from monitors.folds.groups import merge_into
+from monitors.summary import encode_all
 from schemas import encoding
 from schemas.deployment import HOUR_MS, Deployment, Model, Settings
 from schemas.package import Feature, FeatureType, Package, Target, TargetType
@@ -95,8 +96,7 @@ def _folded(deployment: Deployment, package: Package, rows: int) -> tuple[float,
         segments = segment_columns(deployment, package, group.features, {})
         ids = [name.encode() for name in group.association_ids] if settings.row_sample else None
         folded = fold_features(group.features, group.timestamps_ms, segments, package, settings.bucket, (), ids)
-        for summary in folded.values():
-            summary.encode()
+        encode_all(list(folded.values()))
         spent += time.process_time() - began
         merge_into(total, folded.items())
     return spent, total
