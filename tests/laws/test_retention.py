@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from monitors.deployment_book import Effects
 from monitors.retention import KEPT_MS, windows_before
 from schemas.deployment import DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Span
-from schemas.observation import Kind, Metric, Progress, SummaryRecord
+from schemas.observation import Finding, Kind, Metric, Progress, SummaryRecord
 from schemas.topics import Topic
-from streams.roles.evaluator import metric_key, tombstone
+from streams.roles.evaluator import metric_key, pair_key, tombstone
 from tests.unit.monitors.evaluator_scene import DEFINITIONS, SETTINGS, Known, Run, delta, progress, summary
+from tests.unit.monitors.test_verdict import pairs_entry
 
 RULES = (AlertRule("errors", "data_error_rate", 0.3), msgspec.structs.replace(MATERIAL_DRIFT, clear_windows=2))
 CHOSEN = msgspec.structs.replace(SETTINGS, alert_rules=RULES, horizon_ms=30 * DAY_MS, drift_window=Span.DAY)
@@ -146,3 +147,15 @@ def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_al
     assert not any(life.newest.values())
     life.run.commit()
     assert not list(life.run.table.scan(b"w"))
+
+
+def test_a_verdict_goes_with_the_window_of_its_challenger() -> None:
+    life = Life()
+    life.run.view.challengers = ("new",)
+    life.run.view.change(resolved_after_ms=2 * HOUR_MS)
+    asked = [delta(Kind.ACCURACY, hour * HOUR_MS, by="new", expected=50, matched=50) for hour in range(10)]
+    life.step(summary(*(pairs_entry(hour, 0.05) for hour in range(6)), *asked))
+    (told,) = life.step(progress(1_000, 9 * HOUR_MS)).verdicts
+    assert told.finding is Finding.BETTER
+    gone = life.step(progress(100_000, KEPT_MS + 70 * DAY_MS)).expired
+    assert (Topic.VERDICTS, pair_key(told)) in set(map(tombstone, gone))
