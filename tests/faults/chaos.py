@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
 IN_TRANSACTION = (FailPoint.AFTER_PRODUCE, FailPoint.BEFORE_OFFSETS, FailPoint.BEFORE_COMMIT)
 WITH_TABLES = ("joiner", "evaluator")
-STOPPED_S = 12.0  # longer than the session (6 s) and the transaction (10 s)
-BRIEFLY_S = 9.5  # longer than the session and the rebalance after it, shorter than the transaction
+STOPPED_S = 12.0
+"""Longer than the session (6 s) and the rebalance after it, and longer than a transaction may take (10 s). It ends when
+the coordinator next looks, each 10 s: of five transactions that nobody else aborts four can commit yet."""
 BROKER_AWAY_S = 20.0
 POINT_TIMEOUT_S = 30.0
 
 
 @dataclass(slots=True)
 class _Stop:
-    """A worker that stops itself at a point, and for how long; `since` when it has."""
+    """A worker that stops itself at a point; `since` when it has."""
 
     point: FailPoint
-    for_s: float
     since: float | None = None
 
 
@@ -69,15 +69,19 @@ class Chaos:
         if stop.since is None:
             self.say(f"{child.name} is stopped at {stop.point}")
             stop.since = time.monotonic()
-        elif time.monotonic() - stop.since > stop.for_s:
+        elif time.monotonic() - stop.since > STOPPED_S:
             del self._to_stop[child.name]
             child.process.send_signal(signal.SIGCONT)
             self.say(f"{child.name} goes on")
-            self.done[f"SIGSTOP for {stop.for_s:g} s"] += 1
+            self.done[f"SIGSTOP for {STOPPED_S:.0f} s"] += 1
             self.points[f"{child.role} {stop.point}"] += 1
 
     def pick(self, role: str) -> Child:
-        """A running worker of a role that no other fault is waiting for; one that has partitions, if it is known."""
+        """A running worker of a role that no other fault is waiting for; one that has partitions, if it is known.
+
+        None while one of them sleeps, or is to: nobody would be there to take over from it.
+        """
+        self._await(lambda: not any(child.name in self._to_stop for child in self._workers(role)))
         limit = time.monotonic() + POINT_TIMEOUT_S
         while True:
             self._look()
@@ -115,29 +119,29 @@ class Chaos:
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
-    def stop_at(self, role: str, point: FailPoint, for_s: float, passes: int = 1) -> Child:
-        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT some seconds later; others go on meanwhile.
+    def stop_at(self, role: str, point: FailPoint, passes: int = 1) -> Child:
+        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT 12 s later, when others have its partitions.
 
-        Before a commit: for 12 s, so that the coordinator aborts the transaction; for less, so that it may commit yet,
-        and others must not take the table for whole. Before it begins, a tick too: only the group can tell.
+        Before a commit: others must abort the transaction, as it may commit yet, or not take the table for whole.
+        Before it begins, a tick too: only the group can tell. The others are let alone meanwhile.
         """
+        self._await(lambda: not any(child.role == role for child, _, _ in self._armed))
         child = self.pick(role)
-        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}:{passes} for {for_s:g} s")
+        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}:{passes}")
         child.once = {FAIL_POINT: f"{point}:{passes}:stop"}
-        self._to_stop[child.name] = _Stop(point, for_s)
+        self._to_stop[child.name] = _Stop(point)
         child.process.kill()
         self.done["SIGKILL at random"] += 1
         return child
 
     def await_back(self, child: Child, since_ms: int) -> None:
         """Wait until a worker has partitions again that was killed then, but not for ever."""
-        limit = time.monotonic() + POINT_TIMEOUT_S
-        while time.monotonic() < limit:
-            for beat in self._beats():
-                back = beat.started_ms > since_ms and beat.partitions and not beat.restoring
-                if back and child.name == f"{beat.role}/{beat.worker}":
-                    return
-            time.sleep(0.5)
+
+        def is_back() -> bool:
+            ours = [beat for beat in self._beats() if child.name == f"{beat.role}/{beat.worker}"]
+            return any(beat.started_ms > since_ms and beat.partitions and not beat.restoring for beat in ours)
+
+        self._await(is_back)
 
     def roll(self, role: str) -> None:
         """SIGTERM the workers of a role one after the other, the next when the last is back."""
@@ -180,16 +184,10 @@ class Chaos:
 
     def settle(self) -> None:
         """Wait until every worker runs, and every point that was armed was reached, or will not be any more."""
-        limit = time.monotonic() + POINT_TIMEOUT_S
-        while time.monotonic() < limit:
-            self._look()
-            if (
-                not self._armed
-                and not self._to_stop
-                and all(child.process.poll() is None for child in self.scene.fleet.children)
-            ):
-                return
-            time.sleep(0.2)
+        children = self.scene.fleet.children
+        self._await(
+            lambda: not self._armed and not self._to_stop and all(child.process.poll() is None for child in children)
+        )
 
     def kills(self) -> Counter[str]:
         """Deaths by SIGKILL, by role."""
@@ -197,6 +195,15 @@ class Chaos:
         for child in self.scene.fleet.children:
             found[child.role] += child.exits.count(-signal.SIGKILL)
         return found
+
+    def _await(self, done: Callable[[], bool]) -> None:
+        """Wait until something is so; no longer than it takes to reach a point and to sleep there."""
+        limit = time.monotonic() + POINT_TIMEOUT_S
+        while time.monotonic() < limit:
+            self._look()
+            if done():
+                return
+            time.sleep(0.2)
 
     def _look(self) -> None:
         waiting = []

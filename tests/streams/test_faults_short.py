@@ -9,7 +9,7 @@ import pytest
 from infra.local.stack import Stack
 from streams.failpoints import FailPoint
 from tests.faults.report import Report
-from tests.faults.suite import long, run, short, shortcomings
+from tests.faults.suite import ROLES, long, run, short, shortcomings
 
 
 @pytest.mark.timeout(600)
@@ -22,7 +22,7 @@ def test_workers_killed_and_stopped_under_load_lose_and_double_nothing(stack: St
 def killed(**changes: object) -> Report:
     """A report of as many kills as either form asks for; they met no transaction unless told."""
     plan = long(1)
-    report = Report(1, requests=plan.least_requests, requests_per_s=plan.per_s, kills=dict.fromkeys(plan.roles, 20))
+    report = Report(1, requests=plan.least_requests, requests_per_s=plan.per_s, kills=dict.fromkeys(ROLES, 20))
     for name, value in changes.items():
         setattr(report, name, value)
     return report
