@@ -97,7 +97,8 @@ class Connection:
         settings: dict[str, object] = {
             "enable.idempotence": True,
             "compression.type": "lz4",
-            "linger.ms": 0 if transactional_id else 5,  # a transaction flushes by itself
+            # before a transaction's flush, which waits for no linger, nothing leaves: one request a partition, not many
+            "linger.ms": 100 if transactional_id else 5,
             "socket.nagle.disable": True,  # a commit is a few small requests, each waiting for the last
             "batch.size": 1 << 20,
             "partitioner": "murmur2_random",  # as Kafka's own clients: the join depends on it
