@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
 IN_TRANSACTION = (FailPoint.AFTER_PRODUCE, FailPoint.BEFORE_OFFSETS, FailPoint.BEFORE_COMMIT)
 WITH_TABLES = ("joiner", "evaluator")
-STOPPED_S = 12.0
-"""Longer than the session (6 s) and the rebalance after it, and longer than a transaction may take (10 s). It ends when
-the coordinator next looks, each 10 s: of five transactions that nobody else aborts four can commit yet."""
+STOPPED_S = 12.0  # longer than the session (6 s) and than a transaction may take (10 s): the coordinator aborts it
+BRIEFLY_S = 9.5  # longer than the session and the rebalance after it; a transaction may commit yet
 BROKER_AWAY_S = 20.0
 POINT_TIMEOUT_S = 30.0
 
 
 @dataclass(slots=True)
 class _Stop:
-    """A worker that stops itself at a point; `since` when it has."""
+    """A worker that stops itself at a point, and for how long; `since` when it has."""
 
     point: FailPoint
+    for_s: float
     since: float | None = None
 
 
@@ -69,11 +69,11 @@ class Chaos:
         if stop.since is None:
             self.say(f"{child.name} is stopped at {stop.point}")
             stop.since = time.monotonic()
-        elif time.monotonic() - stop.since > STOPPED_S:
+        elif time.monotonic() - stop.since > stop.for_s:
             del self._to_stop[child.name]
             child.process.send_signal(signal.SIGCONT)
             self.say(f"{child.name} goes on")
-            self.done[f"SIGSTOP for {STOPPED_S:.0f} s"] += 1
+            self.done[f"SIGSTOP for {stop.for_s:g} s"] += 1
             self.points[f"{child.role} {stop.point}"] += 1
 
     def pick(self, role: str) -> Child:
@@ -119,17 +119,18 @@ class Chaos:
         child.process.kill()
         self.done["SIGKILL at random"] += 1
 
-    def stop_at(self, role: str, point: FailPoint, passes: int = 1) -> Child:
-        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT 12 s later, when others have its partitions.
+    def stop_at(self, role: str, point: FailPoint, for_s: float, passes: int = 1) -> Child:
+        """SIGKILL, and once it is back, SIGSTOP at a point, and SIGCONT later, when others have its partitions.
 
-        Before a commit: others must abort the transaction, as it may commit yet, or not take the table for whole.
-        Before it begins, a tick too: only the group can tell. The others are let alone meanwhile.
+        Before a commit: for so long that the transaction is aborted, or for less, so that it may commit yet, and others
+        must not take the table for whole. Before it begins, a tick too: only the group can tell. The others of the role
+        are let alone meanwhile.
         """
         self._await(lambda: not any(child.role == role for child, _, _ in self._armed))
         child = self.pick(role)
-        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}:{passes}")
+        self.say(f"SIGKILL {child.name}, and SIGSTOP at {point}:{passes} for {for_s:g} s")
         child.once = {FAIL_POINT: f"{point}:{passes}:stop"}
-        self._to_stop[child.name] = _Stop(point)
+        self._to_stop[child.name] = _Stop(point, for_s)
         child.process.kill()
         self.done["SIGKILL at random"] += 1
         return child

@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING
 from schemas.actual import encode_forget
 from schemas.topics import Topic
 from streams.failpoints import FailPoint
+from tests.faults.chaos import STOPPED_S
 from tests.faults.drain import worked_off
 from tests.faults.ledger import Fate, Ledger
 from tests.faults.load import actual, request
@@ -48,7 +49,7 @@ def end(ledger: Ledger, chaos: Chaos) -> None:
     if worked_off(chaos.scene, JOINING, JOINED_IN_S):
         ending.send_late()
         killed_ms = time.time_ns() // 1_000_000
-        chaos.await_back(chaos.stop_at("joiner", FailPoint.TICK), killed_ms)
+        chaos.await_back(chaos.stop_at("joiner", FailPoint.TICK, STOPPED_S), killed_ms)
         if worked_off(chaos.scene, JOINING, JOINED_IN_S) and ending.await_given_up():
             ending.forget()
             return

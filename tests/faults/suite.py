@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streams.failpoints import FailPoint
-from tests.faults.chaos import IN_TRANSACTION, Chaos, met, points_of
+from tests.faults.chaos import BRIEFLY_S, IN_TRANSACTION, STOPPED_S, Chaos, met, points_of
 from tests.faults.check import aborted, check
 from tests.faults.drain import NotDrainedError, drain
 from tests.faults.ending import end
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 ROLES = ("scorer", "shadow", "joiner", "observer", "evaluator", "governor", "projector")
 WORKERS = {"scorer": 3, "shadow": 2, "joiner": 2, "observer": 2, "evaluator": 2, "governor": 2, "projector": 2}
-STOPPED_AT = (FailPoint.BEFORE_COMMIT, FailPoint.BEFORE_BEGIN)
+STOPS = (
+    (FailPoint.BEFORE_COMMIT, STOPPED_S),
+    (FailPoint.BEFORE_BEGIN, STOPPED_S),
+    (FailPoint.BEFORE_COMMIT, BRIEFLY_S),
+)
 WARM_UP_S = 4.0
 PER_S, LEAST_PER_S = 2_200, 2_000
 DRAINED_IN_S = 400.0
@@ -138,13 +142,13 @@ def steps(chaos: Chaos, plan: Plan) -> list[Step]:
             passes = 1 if point not in IN_TRANSACTION else chaos.rng.randint(1, 8)
             found.append((chaos.kill_at, (role, point, passes)))
         if plan.everything and role not in ("governor", "projector"):
-            found += [(chaos.stop_at, (role, point, chaos.rng.randint(1, 4))) for point in STOPPED_AT]
+            found += [(chaos.stop_at, (role, *stop, chaos.rng.randint(1, 4))) for stop in STOPS]
             found.append((chaos.come_and_go, (role,)))
         if plan.everything:
             found.append((chaos.roll, (role,)))
     if not plan.everything:
-        found.append((chaos.stop_at, ("joiner", chaos.rng.choice(STOPPED_AT), chaos.rng.randint(1, 4))))
-        found.append((chaos.stop_at, ("evaluator", FailPoint.BEFORE_COMMIT, chaos.rng.randint(1, 4))))
+        found.append((chaos.stop_at, ("joiner", *chaos.rng.choice(STOPS), chaos.rng.randint(1, 4))))
+        found.append((chaos.stop_at, ("evaluator", FailPoint.BEFORE_COMMIT, BRIEFLY_S, chaos.rng.randint(1, 4))))
     else:
         found += [(chaos.kill_broker, ()), (chaos.kill_redis, ())]
     chaos.rng.shuffle(found)
