@@ -38,7 +38,7 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
 
-    _end_at((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), say)
+    heard = _end_at((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), say)
     say(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="watchkeeper-faults-") as folder:
         home = asked.keep or Path(folder)
@@ -48,6 +48,10 @@ def main() -> int:
             plan = dataclasses.replace(plan, program=broken.program(asked.engine))
         try:
             report = run(home, plan, say)
+        except Exception:  # a library that is being imported makes an error of its own of the exit
+            if heard:
+                return 128 + heard[0]
+            raise
         finally:
             stack.down(home, report=lambda _text: None)
     print(f"\n{text(report)}")
@@ -56,17 +60,23 @@ def main() -> int:
     return 1 if report.failures else 0
 
 
-def _end_at(signals: Iterable[signal.Signals], say: Callable[[str], None]) -> None:
-    """Leave by an exception at the first of these, so that all that runs is stopped on the way; hear no second."""
+def _end_at(signals: Iterable[signal.Signals], say: Callable[[str], None]) -> list[int]:
+    """Leave by an exception at the first of these, so that all that runs is stopped on the way; hear no second.
+
+    Answers what will have been heard.
+    """
+    heard: list[int] = []
 
     def leave(number: int, _frame: object) -> None:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
+        heard.append(number)
         say(f"{signal.Signals(number).name}: stopping all workers and servers")
         sys.exit(128 + number)
 
     for each in signals:
         signal.signal(each, leave)
+    return heard
 
 
 if __name__ == "__main__":
