@@ -60,7 +60,9 @@ class Clusters:
         rows = summary.vector(ROWS, CELLS).astype(np.float64)
         inside, beyond = (summary.vector(name, CELLS) / STEPS for name in (INSIDE, BEYOND))
         every = inside + beyond
-        sums = rows.sum(), rows @ rows, inside.sum(), inside @ inside, every.sum(), every @ every, rows @ every
+        # by pairwise sums, not by a dot product: how a library adds up differs from one processor to the next
+        squares = (rows * rows).sum(), (inside * inside).sum(), (every * every).sum(), (rows * every).sum()
+        sums = rows.sum(), squares[0], inside.sum(), squares[1], every.sum(), *squares[2:]
         return cls(*map(np.float64, sums))
 
     @property

@@ -13,6 +13,8 @@ _RESPONSE = struct.Struct("<d")
 _EXECUTION_BYTES = 8
 _NUMBERS = 3
 """Before the times of execution and response: timestamp, source partition and source offset."""
+_MOST_SHIFT = 63
+"""No number of ours is longer: a stranger's bytes may not become one of a megabyte."""
 
 
 def asked_ms(value: bytes | None, answered_ms: int) -> int:
@@ -41,6 +43,8 @@ def _length(value: bytes, at: int) -> tuple[int, int]:
     """A length, and where it ends; of other numbers the end alone is of use."""
     number = shift = 0
     while value[at] & 0x80:
+        if shift >= _MOST_SHIFT:
+            raise IndexError(at)
         number |= (value[at] & 0x7F) << shift
         shift, at = shift + 7, at + 1
     return (number | value[at] << shift) >> 1, at + 1

@@ -27,7 +27,7 @@ def claim(folder: Path, cluster_id: str) -> None:
         raise CannotGoOn(
             f"the stores in {folder} are of the Kafka cluster {kept}, and the broker is of {cluster_id}: one of "
             "WATCHKEEPER_BROKERS, WATCHKEEPER_HOME and WATCHKEEPER_PREFIX is another installation's. If the old "
-            "cluster is gone for good, `watchkeeper rebuild ROLE` removes its stores"
+            f"cluster is gone for good, `watchkeeper rebuild {folder.parent.name}` removes its stores"
         )
     folder.mkdir(parents=True, exist_ok=True)
     draft = mark.with_suffix(".new")

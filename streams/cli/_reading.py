@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from streams.batch import columns
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from streams.role import Place
 
 CHUNK = 5_000
+POLL_S = 0.2
+PATIENCE_S = 30.0
+TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001  # public in librdkafka, underscored in its binding
 
 
 def begins(connection: Connection, places: Iterable[Place]) -> dict[Place, int]:
@@ -47,14 +50,21 @@ def places_of(connection: Connection, *topics: Topic) -> list[Place]:
 
 
 def read(connection: Connection, first: Mapping[Place, int], stop: Mapping[Place, int]) -> Iterator[list[Message]]:
-    """Committed records from `first` up to, not including, `stop`, in chunks."""
+    """Committed records from `first` up to, not including, `stop`, in chunks.
+
+    KafkaException where nothing comes any more: the broker has gone away.
+    """
     left = {place: end for place, end in stop.items() if first[place] < end}
     if not left:
         return
     reader = _reader(connection, {place: first[place] for place in left})
+    waited_s = 0.0
     try:
         while left:
-            found = reader.consume(CHUNK, 0.2)
+            found = reader.consume(CHUNK, POLL_S)
+            waited_s = 0.0 if found else waited_s + POLL_S
+            if waited_s > PATIENCE_S:
+                raise KafkaException(KafkaError(TIMED_OUT, f"nothing to read for {PATIENCE_S:.0f} s"))
             for message in found:
                 place, at = place_of(connection, message), message.offset() or 0
                 reached = at + 1 if message.error() is None else at  # the event of the end has the offset behind it
@@ -70,7 +80,7 @@ def follow(connection: Connection, first: Mapping[Place, int]) -> Iterator[list[
     reader = _reader(connection, first)
     try:
         while True:
-            yield _good(reader.consume(CHUNK, 0.2))
+            yield _good(reader.consume(CHUNK, POLL_S))
     finally:
         reader.close()
 

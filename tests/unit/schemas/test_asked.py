@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,20 @@ def test_a_response_time_that_is_none_is_left_out(response_ms: float) -> None:
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_prediction_are_no_later_than_they_came_and_no_error(value: bytes) -> None:
     assert ANSWERED_MS - MOST_MS <= asked_ms(value, ANSWERED_MS) <= ANSWERED_MS
+
+
+def test_a_number_that_never_ends_is_no_prediction_and_is_not_read_to_its_end() -> None:
+    class Watched(bytes):
+        """Says how far it is read."""
+
+        furthest = 0
+
+        def __getitem__(self, at: Any) -> Any:  # noqa: ANN401  # an index gives a number, a slice bytes
+            Watched.furthest = max(Watched.furthest, at if isinstance(at, int) else 0)
+            return super().__getitem__(at)
+
+    assert asked_ms(Watched(b"\xff" * 100_000), ANSWERED_MS) == ANSWERED_MS
+    assert Watched.furthest < 100
 
 
 def test_the_fields_that_are_read_come_first_in_every_contract_of_predictions() -> None:

@@ -36,7 +36,7 @@ def kept(folder: Path) -> list[bytes | None]:
 def test_stores_of_another_cluster_are_refused_with_a_sentence_and_left_as_they_are(folder: Path) -> None:
     with pytest.raises(CannotGoOn, match=rf"{folder} are of the Kafka cluster old, and the broker is of new") as said:
         claim(folder, "new")
-    assert "`watchkeeper rebuild ROLE`" in str(said.value)
+    assert "`watchkeeper rebuild joiner`" in str(said.value)
     assert kept(folder) == [b"1"]
     claim(folder, "old")
 
