@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
 FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
-IN_TRANSACTION = (FailPoint.AFTER_PRODUCE, FailPoint.BEFORE_OFFSETS, FailPoint.BEFORE_COMMIT)
+IN_TRANSACTION = (FailPoint.BEFORE_OFFSETS, FailPoint.BEFORE_COMMIT)  # after `produce` nothing may have been sent yet
 WITH_TABLES = ("joiner", "evaluator")
 STOPPED_S = 12.0  # longer than the session (6 s) and than a transaction may take (10 s): the coordinator aborts it
 BRIEFLY_S = 9.5  # longer than the session and the rebalance after it; a transaction may commit yet

@@ -36,6 +36,8 @@ STOPS = (
     (FailPoint.BEFORE_BEGIN, STOPPED_S),
     (FailPoint.BEFORE_COMMIT, BRIEFLY_S),
 )
+EVERY_FAULT = ("SIGTERM", "joined and left", "broker killed", "Redis killed and emptied")
+"""Of the long form, besides kills and stops; as `Chaos.done` names them."""
 WARM_UP_S = 4.0
 PER_S, LEAST_PER_S = 2_200, 2_000
 DRAINED_IN_S = 400.0
@@ -195,6 +197,9 @@ def shortcomings(plan: Plan, report: Report) -> list[str]:
     counts = {role: report.kills.get(role, 0) for role in ROLES}
     few = {role: count for role, count in counts.items() if count < plan.kills}
     found += [f"{role} was killed {count} times, {plan.kills} were asked" for role, count in few.items()]
+    kinds = ("SIGSTOP", *(EVERY_FAULT if plan.everything else ()))
+    missed = [kind for kind in kinds if not any(name.startswith(kind) and n for name, n in report.faults.items())]
+    found += [f"a fault was planned that never came about: {kind}" for kind in missed]
     if (reached := report.requests_per_s) < plan.least_per_s:
         found.append(f"the load was {reached:,.0f} requests/s, at least {plan.least_per_s:,.0f} were asked")
     if report.requests < plan.least_requests:
