@@ -42,7 +42,7 @@ def buckets_before(kind: Kind, settings: Settings, watermark: int) -> int:
 
 
 def windows_before(kind: Kind, settings: Settings, watermark: int) -> int:
-    """Before which start the records of a kind's windows are over."""
+    """Until when the records of a kind's windows are over: of those that end by then."""
     kept_ms = _windows_kept_ms(kind, settings)
     if kind in _OF_OUTCOMES:
         kept_ms = max(kept_ms, _joined_ms(settings, watermark))

@@ -5,6 +5,8 @@ Rules:
   what was said about it (closed, revision, what was emitted), never counts to drift apart.
 - A window is due while it is open or has changed since its last emission. Only due windows are looked at.
 - A delta for a deployment that is not known yet waits as a mark on its bucket: the window's length is a setting.
+- A window is expired when its end is behind the cut: one that is longer than those of before may begin before a cut
+  that these left, and has all of its buckets.
 - A window that is shorter than its buckets have become with age, or whose buckets expired, is not told again.
 - An expired window is gone at once for all who read windows. Its record stays until `leave` says what was told of it,
   so much a step: nothing of it is forgotten, wherever a batch ends, and no transaction holds a month of them.
@@ -84,7 +86,8 @@ class WindowBook:
         return window
 
     def _is_expired(self, window_id: WindowId) -> bool:
-        return window_id.start_ms < self._expired_ms.get(window_id.series.kind, window_id.start_ms)
+        cut_ms = self._expired_ms.get(window_id.series.kind)
+        return cut_ms is not None and window_id.end_ms <= cut_ms
 
     def _retire(self, window_id: WindowId, window: Window) -> None:
         self._left[window_id] = window
@@ -232,11 +235,11 @@ class WindowBook:
                 self.change(window_id)
 
     def expire_windows(self, kind: Kind, before_ms: int) -> bool:
-        """Let go of the windows of a kind that start before; whether there were any."""
+        """Let go of the windows of a kind that end by then; whether there were any."""
         if before_ms <= self._expired_ms.get(kind, before_ms - 1):
             return False
         self._expired_ms[kind], self._expired_changed = before_ms, True
-        gone = [each for each in self.windows if each.series.kind is kind and each.start_ms < before_ms]
+        gone = [each for each in self.windows if each.series.kind is kind and each.end_ms <= before_ms]
         for window_id in gone:
             window = self.windows.pop(window_id)
             self._count(window, -1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitors.deployment_book import Effects
-from monitors.retention import KEPT_MS, windows_before
-from schemas.deployment import DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Span
-from schemas.observation import Finding, Kind, Metric, Progress, SummaryRecord
+from monitors.retention import KEPT_MS, buckets_before, windows_before
+from monitors.windows import READ_BY_BUCKET, window_at
+from schemas.deployment import AGES_MS, DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Settings, Span
+from schemas.observation import Entry, Finding, Kind, Metric, Progress, SummaryRecord
 from schemas.topics import Topic
 from streams.roles.evaluator import metric_key, pair_key, tombstone
 from tests.unit.monitors.evaluator_scene import DEFINITIONS, SETTINGS, Known, Run, delta, progress, summary
@@ -17,12 +18,15 @@ from tests.unit.monitors.test_verdict import pairs_entry
 
 RULES = (AlertRule("errors", "data_error_rate", 0.3), msgspec.structs.replace(MATERIAL_DRIFT, clear_windows=2))
 CHOSEN = msgspec.structs.replace(SETTINGS, alert_rules=RULES, horizon_ms=30 * DAY_MS, drift_window=Span.DAY)
+MINUTES = msgspec.structs.replace(CHOSEN, bucket=Span.MINUTE, drift_window=Span.MINUTE)
 KIND_OF = {definition.name: definition.kind for definition in DEFINITIONS}
 CHANGES = (
     {"excluded": ("age",)},
     {"excluded": ()},
     {"drift_window": Span.HOUR},
     {"drift_window": Span.WEEK},
+    {"drift_window": Span.MONTH},
+    {"accuracy_window": Span.MONTH},
     {"horizon_ms": 500 * DAY_MS},
     {"horizon_ms": DAY_MS},
 )
@@ -41,18 +45,22 @@ deltas = st.builds(
 ticks = st.builds(lambda tick, at_ms: progress(tick * 1_000, at_ms), st.integers(0, 90), spots)
 revisions = st.sampled_from(CHANGES)
 ends = st.sampled_from(["", "", "commit", "restart", "abort"])
+firsts = st.sampled_from([CHOSEN, MINUTES])
 logs = st.lists(st.tuples(deltas | ticks | revisions, ends), max_size=25)
 
 
 class Life:
-    """An evaluator, the compacted topic that it writes, and from when on windows are kept."""
+    """An evaluator, the compacted topic that it writes, what came and was told, and what is kept of that."""
 
-    def __init__(self) -> None:
-        self.run = Run(Known(settings=CHOSEN))
+    def __init__(self, first: Settings = CHOSEN) -> None:
+        self.run = Run(Known(settings=first))
         self.said: list[Effects] = []
         self.newest: dict[bytes, Metric | None] = {}
         self.places: dict[bytes, tuple[Kind, int]] = {}
         self.cuts_ms = dict.fromkeys(Kind, -(1 << 62))
+        self.buckets_ms = dict.fromkeys(Kind, -(1 << 62))
+        self.waiting: list[Entry] = []
+        self.spoken: set[tuple[Kind, str, int, int]] = set()
 
     def step(self, record: SummaryRecord) -> Effects:
         effects = self.run.evaluator.step(record, self.run.view)
@@ -61,7 +69,25 @@ class Life:
             for kind in Kind:
                 before_ms = windows_before(kind, self.run.view.settings, watermark)
                 self.cuts_ms[kind] = max(self.cuts_ms[kind], before_ms)
+                self.buckets_ms[kind] = max(
+                    self.buckets_ms[kind], buckets_before(kind, self.run.view.settings, watermark)
+                )
+            self.hear(effects, watermark)
+        elif not isinstance(record, Progress):
+            self.waiting += record.entries
         return effects
+
+    def hear(self, effects: Effects, watermark: int) -> None:
+        """Every window is told of in which something came, while all of its buckets are there."""
+        for metric in effects.metrics:
+            self.spoken.add((KIND_OF[metric.metric], metric.model, metric.window_start_ms, metric.window_end_ms))
+        for entry in self.waiting:
+            start_ms, end_ms = window_at(entry.bucket_ms, self.run.view.settings, entry.kind)
+            is_kept = end_ms > self.cuts_ms[entry.kind] and start_ms >= self.buckets_ms[entry.kind]
+            is_whole = end_ms - start_ms >= DAY_MS or start_ms > watermark - AGES_MS[Span.HOUR]
+            if is_kept and is_whole and entry.kind not in READ_BY_BUCKET:
+                assert (entry.kind, entry.model, start_ms, end_ms) in self.spoken
+        self.waiting.clear()
 
     def take(self, effects: Effects) -> None:
         self.said.append(effects)
@@ -69,24 +95,24 @@ class Life:
             key = metric_key(metric)
             assert self.newest.get(key, metric) is not None, "what was deleted is not told again"
             self.newest[key] = metric
-            self.places[key] = KIND_OF[metric.metric], metric.window_start_ms
+            self.places[key] = KIND_OF[metric.metric], metric.window_end_ms
         for topic, key in map(tombstone, effects.expired):
             if topic is Topic.METRICS:
                 self.newest[key] = None
 
 
-def lived(log: list[tuple[SummaryRecord | dict[str, object], str]], *, cut: bool) -> Life:
+def lived(first: Settings, log: list[tuple[SummaryRecord | dict[str, object], str]], *, cut: bool) -> Life:
     """With `cut` over commits, restarts and aborts. After the log time goes on."""
-    life = Life()
+    life = Life(first)
     batch: list[SummaryRecord] = []
 
     def end(how: str) -> None:
         if how == "abort":
-            rows = dict(life.run.table.rows)  # staged writes are let go with the transaction
+            rows, waiting = dict(life.run.table.rows), list(life.waiting)
             for record in batch:
                 life.step(record)
             life.run.evaluator.forget()
-            life.run.table.rows = rows
+            life.run.table.rows, life.waiting = rows, waiting  # staged writes are let go with the transaction
         effects = [life.step(record) for record in batch]
         life.run.commit(restart=how == "restart")
         for each in effects:
@@ -107,23 +133,53 @@ def lived(log: list[tuple[SummaryRecord | dict[str, object], str]], *, cut: bool
 
 
 @settings(deadline=None, max_examples=60)
-@given(logs)
+@given(firsts, logs)
 def test_what_was_told_is_deleted_when_its_window_expires_and_nothing_else_is(
-    log: list[tuple[SummaryRecord | dict[str, object], str]],
+    first: Settings, log: list[tuple[SummaryRecord | dict[str, object], str]]
 ) -> None:
-    life = lived(log, cut=True)
-    expired = {key for key, (kind, start_ms) in life.places.items() if start_ms < life.cuts_ms[kind]}
+    life = lived(first, log, cut=True)
+    expired = {key for key, (kind, end_ms) in life.places.items() if end_ms <= life.cuts_ms[kind]}
     assert {key for key in life.places if life.newest[key] is None} == expired
 
 
 @settings(deadline=None, max_examples=60)
-@given(logs)
-def test_wherever_batches_end_the_same_is_deleted_in_the_same_steps(
-    log: list[tuple[SummaryRecord | dict[str, object], str]],
+@given(st.lists(st.tuples(st.sampled_from(Span), st.integers(1, 30)), min_size=2, max_size=4), st.integers(1, 5))
+@example([(Span.MINUTE, 25), (Span.MONTH, 5)], 1)
+def test_windows_of_any_length_are_told_while_all_of_their_buckets_are_there(
+    lengths: list[tuple[Span, int]], every: int
 ) -> None:
-    plain, cut = lived(log, cut=False), lived(log, cut=True)
+    life, begin = Life(MINUTES), 0
+    for span, days in lengths:
+        life.run.view.change(drift_window=span)
+        for day in range(begin, begin + days, every):
+            life.step(summary(delta(Kind.FEATURES, day * DAY_MS, rows=50, feature_age=[40, 10], feature_plan=[50, 0])))
+            life.step(progress(day * 10_000, day * DAY_MS + HOUR_MS))  # it looks at what was told
+        begin += days
+        life.run.commit(restart=days % 2 == 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(firsts, logs)
+def test_wherever_batches_end_the_same_is_deleted_in_the_same_steps(
+    first: Settings, log: list[tuple[SummaryRecord | dict[str, object], str]]
+) -> None:
+    plain, cut = lived(first, log, cut=False), lived(first, log, cut=True)
     assert cut.said == plain.said
     assert cut.run.table.rows == plain.run.table.rows
+
+
+def test_a_longer_window_begins_before_the_cut_that_minutes_left_and_is_told() -> None:
+    life = Life(MINUTES)
+    for day in range(20, 60):
+        if day == 50:
+            life.run.view.change(drift_window=Span.MONTH)
+        found = delta(Kind.FEATURES, day * DAY_MS, rows=50, feature_age=[40, 10], feature_plan=[50, 0])
+        life.take(life.step(summary(found)))
+        life.take(life.step(progress(day * 10_000, day * DAY_MS + HOUR_MS)))
+        life.run.commit(restart=day % 7 == 0)
+    told = [metric for each in life.said for metric in each.metrics if metric.window_end_ms == 59 * DAY_MS]
+    assert {(metric.window_start_ms, metric.closed) for metric in told} == {(31 * DAY_MS, False), (31 * DAY_MS, True)}
+    assert max(metric.n for metric in told) == 28 * 50, "with the days before the change"
 
 
 def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_along() -> None:
