@@ -17,13 +17,14 @@ from monitors.alert_book import AlertBook
 from monitors.concept_drift import ConceptDrift
 from monitors.diagnosis_book import RESTS_ON, DiagnosisBook
 from monitors.emission import Content, said_of
-from monitors.expired import Expired, expired_of
+from monitors.expired import Expired, metrics_of
 from monitors.fair_windows import FairWindows
 from monitors.metrics import Metric as Definition
 from monitors.resolved_age import ResolvedAge
 from monitors.retention import buckets_before, evidence_before, windows_before
 from monitors.roll_ups import is_roll_up, roll_ups
 from monitors.table import TablePartition
+from monitors.told_book import ToldBook
 from monitors.trigger_book import TriggerBook
 from monitors.trust import Trust, verdict
 from monitors.turns import is_over, may_speak, with_a_turn
@@ -93,6 +94,7 @@ class DeploymentBook:
         self._age = ResolvedAge(table, name)
         self._trust = Trust(self.windows.windows)
         self._fair = FairWindows(self.windows)
+        self._told = ToldBook(table, name)
         self._expired_at: tuple[int, int] | None = None  # watermark and revision
 
     def add(self, entry: Entry) -> None:
@@ -112,6 +114,7 @@ class DeploymentBook:
         self._diagnoses.flush()
         self._triggers.flush()
         self._age.flush()
+        self._told.flush()
 
     def evaluate(self, deployment: Deployment, view: View, time: Time, effects: Effects) -> None:
         """Add what there is to say now, by the revision in effect."""
@@ -124,9 +127,7 @@ class DeploymentBook:
         changed = self.windows.settle(settings, roll_ups(settings, self._kinds))
         self._diagnoses.mark(self.windows, settings, changed)
         read_ms = self._expected(settings, time)
-        for window_id, names in self.windows.leave(_EXPIRED_AT_ONCE - len(effects.expired)):
-            champions = sorted({digest for digest, _ in self._alerts.adopted.champions})
-            effects.expired += expired_of(self._name, window_id, names, champions)
+        self._leave(effects.expired)
         age_ms = 0 if watermark is None else self._age.of(buckets, deployment, watermark)
         old_ms = None if watermark is None else watermark - age_ms
         self._fair.touch(changed, settings, old_ms)
@@ -160,13 +161,26 @@ class DeploymentBook:
         effects: Effects,
     ) -> None:
         buckets = self.windows.buckets
-        effects.verdicts += self._verdicts.evaluate(buckets, deployment, view.package, watermark, age_ms)
+        verdicts = list(self._verdicts.evaluate(buckets, deployment, view.package, watermark, age_ms))
         detections = list(self._concept.evaluate(buckets, deployment, view.package, watermark - age_ms, changed))
         effects.detections += detections
         self._diagnoses.mark_detections(self.windows, deployment.settings, detections)
-        effects.diagnoses += self._diagnoses.evaluate(
-            self.windows, self._concept, deployment, view.package, watermark=watermark, tick_ms=time.tick_ms
+        diagnoses = list(
+            self._diagnoses.evaluate(
+                self.windows, self._concept, deployment, view.package, watermark=watermark, tick_ms=time.tick_ms
+            )
         )
+        effects.verdicts += verdicts
+        effects.diagnoses += diagnoses
+        self._told.note(verdicts, detections, diagnoses)
+
+    def _leave(self, expired: list[Expired]) -> None:
+        """Add what is to be deleted where it was told; of all deployments so much a step."""
+        for window_id, names in self.windows.leave(_EXPIRED_AT_ONCE - len(expired)):
+            expired += metrics_of(self._name, window_id, names)
+        cut_ms = self.windows.expired_ms(Kind.ACCURACY)
+        if cut_ms is not None:
+            expired += self._told.leave(cut_ms, _EXPIRED_AT_ONCE - len(expired))
 
     def _expire(self, settings: Settings, watermark: int) -> None:
         cuts_ms = {kind: buckets_before(kind, settings, watermark) for kind in Kind}

@@ -7,6 +7,7 @@
 | arrivals, and windows shorter than an hour | 14 days | 30,000 of a minute |
 | windows of accuracy | for the longer of 400 days and as long as their buckets | 10,300 of an hour |
 | all other windows | 400 days | 10,300 of an hour |
+| notes of verdicts, diagnoses, detections | as windows of accuracy | one for each that was told |
 | evidence of the change detector | as long as buckets are as they were counted | 20,200 of minutes |
 
 Rules:
@@ -14,6 +15,8 @@ Rules:
 - What is over stays over: where settings change so that more is kept, more is kept from then on.
 - Arrivals go by the time until which their topic was read, too: slots that were missed come with it, while the event
   time of a silent deployment stands still.
+- What was told is deleted with what it was of: metrics, verdicts, diagnoses, detections. Alerts and triggers are not,
+  as their topics are not compacted.
 - Windows and evidence go by whole weeks where they are shorter than an hour, else by whole months, as all folds begin
   anew when their oldest go; alerts outlive that.
 """

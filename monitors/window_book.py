@@ -248,6 +248,10 @@ class WindowBook:
             self._retire(window_id, window)
         return bool(gone)
 
+    def expired_ms(self, kind: Kind) -> int | None:
+        """Until when the windows of a kind are expired; None where none ever was."""
+        return self._expired_ms.get(kind)
+
     def leave(self, most: int) -> list[tuple[WindowId, list[str]]]:
         """Delete the records of windows that expired, the oldest first: each with the names of what was told of it.
 

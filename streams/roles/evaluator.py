@@ -17,7 +17,7 @@ import msgspec
 
 from monitors.deployment_book import Effects as Said
 from monitors.evaluator import Evaluator
-from monitors.expired import ExpiredDiagnosis, ExpiredMetric
+from monitors.expired import ExpiredDetection, ExpiredDiagnosis, ExpiredMetric
 from monitors.table import StateFormatError
 from schemas.observation import Detection, Metric, Progress, Summary, SummaryRecord, Verdict
 from schemas.topics import Topic
@@ -126,7 +126,7 @@ class EvaluatorRole(PlainRole):
         )
         effects.send_all(Topic.VERDICTS, list(map(pair_key, said.verdicts)), [_encode(one) for one in said.verdicts])
         effects.send_all(
-            Topic.DETECTIONS, list(map(_detection_key, said.detections)), [_encode(one) for one in said.detections]
+            Topic.DETECTIONS, list(map(detection_key, said.detections)), [_encode(one) for one in said.detections]
         )
         effects.send_all(
             Topic.DIAGNOSES, list(map(diagnosis_key, said.diagnoses)), [_encode(one) for one in said.diagnoses]
@@ -169,6 +169,8 @@ def tombstone(expired: Expired) -> tuple[Topic, bytes]:
         return Topic.METRICS, metric_key(expired)
     if isinstance(expired, ExpiredDiagnosis):
         return Topic.DIAGNOSES, diagnosis_key(expired)
+    if isinstance(expired, ExpiredDetection):
+        return Topic.DETECTIONS, detection_key(expired)
     return Topic.VERDICTS, pair_key(expired)
 
 
@@ -189,7 +191,8 @@ def diagnosis_key(one: Diagnosis | ExpiredDiagnosis) -> bytes:
     return f"{one.deployment}|{one.model}|{one.window_start_ms}|{one.window_end_ms}".encode()
 
 
-def _detection_key(one: Detection) -> bytes:
+def detection_key(one: Detection | ExpiredDetection) -> bytes:
+    """One key for what a detector found and for its retraction."""
     return f"{one.deployment}|{one.model}|{one.detector}|{one.at_ms}".encode()
 
 

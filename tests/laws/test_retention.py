@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from monitors.deployment_book import Effects
 from monitors.retention import KEPT_MS, buckets_before, windows_before
+from monitors.table import MemoryTable
+from monitors.told_book import ToldBook
 from monitors.windows import READ_BY_BUCKET, window_at
 from schemas.deployment import AGES_MS, DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Settings, Span
-from schemas.observation import Entry, Finding, Kind, Metric, Progress, SummaryRecord
+from schemas.observation import Detection, Entry, Finding, Kind, Metric, Progress, SummaryRecord
 from schemas.topics import Topic
-from streams.roles.evaluator import metric_key, pair_key, tombstone
+from streams.roles.evaluator import detection_key, diagnosis_key, metric_key, pair_key, tombstone
 from tests.unit.monitors.evaluator_scene import DEFINITIONS, SETTINGS, Known, Run, delta, progress, summary
 from tests.unit.monitors.test_verdict import pairs_entry
 
@@ -183,12 +185,14 @@ def test_a_longer_window_begins_before_the_cut_that_minutes_left_and_is_told() -
 
 
 def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_along() -> None:
-    life = Life()
+    life, diagnosed = Life(), set[bytes]()
     life.run.view.change(drift_window=Span.HOUR)
     for hour in range(25 * 24):
         found = delta(Kind.FEATURES, hour * HOUR_MS, rows=50, feature_age=[40, 10], feature_plan=[50, 0])
         life.take(life.step(summary(found, delta(Kind.PREDICTIONS, hour * HOUR_MS, rows=50))))
-        life.take(life.step(progress(hour * 1_000, (hour + 1) * HOUR_MS)))
+        said = life.step(progress(hour * 1_000, (hour + 1) * HOUR_MS))
+        diagnosed |= set(map(diagnosis_key, said.diagnoses))
+        life.take(said)
     told = set(life.newest)
     assert len(told) == 25 * 24 * 3
     gone = []
@@ -197,7 +201,7 @@ def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_al
         effects = life.step(progress(1_000_000 + step * 1_000, KEPT_MS + 70 * DAY_MS))
         life.take(effects)
         gone.append(len(effects.expired))
-    assert sum(gone) == len(told)
+    assert sum(gone) == len(told) + len(diagnosed)
     assert max(gone) <= 1_000
     assert gone[-1] == 0
     assert not any(life.newest.values())
@@ -205,7 +209,62 @@ def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_al
     assert not list(life.run.table.scan(b"w"))
 
 
-def test_a_verdict_goes_with_the_window_of_its_challenger() -> None:
+@settings(deadline=None, max_examples=30)
+@given(
+    st.integers(1, 12),
+    st.integers(0, 12),
+    st.sampled_from(["removed", "replaced", "stays"]),
+    st.sampled_from([1, 5]),
+    st.sampled_from([Span.HOUR, Span.DAY]),
+)
+def test_verdicts_and_diagnoses_are_deleted_whoever_has_rows_in_their_windows(
+    pairs: int, silent: int, end: str, every: int, length: Span
+) -> None:
+    life, ends_ms, gone = Life(), dict[tuple[Topic, bytes], int](), list[tuple[Topic, bytes]]()
+
+    def step(record: SummaryRecord) -> None:
+        effects = life.step(record)
+        ends_ms.update({(Topic.VERDICTS, pair_key(one)): one.window_end_ms for one in effects.verdicts})
+        ends_ms.update({(Topic.DIAGNOSES, diagnosis_key(one)): one.window_end_ms for one in effects.diagnoses})
+        gone.extend(each for each in map(tombstone, effects.expired) if each[0] is not Topic.METRICS)
+
+    life.run.view.challengers = ("new",)
+    life.run.view.change(resolved_after_ms=6 * HOUR_MS, accuracy_window=length)
+    for hour in range(pairs + silent + 1):
+        if hour == pairs:
+            life.run.view.challengers = ("new",) if end == "stays" else ()
+            life.run.view.champion = "m2" if end == "replaced" else "m1"
+            life.run.view.change()
+        asked = [delta(Kind.FEATURES, hour * HOUR_MS, rows=50, feature_age=[40, 10], feature_plan=[50, 0])]
+        step(summary(*asked, *([pairs_entry(hour, 0.05)] if hour < pairs else [])))
+        step(progress(hour * 10_000, hour * HOUR_MS + HOUR_MS // 2))
+        life.run.commit(restart=hour % every == 0)
+    for later in range(4):
+        step(progress(10_000_000 + later * 1_000, KEPT_MS + 70 * DAY_MS))
+        life.run.commit(restart=later == 0)
+    expired = [each for each, end_ms in ends_ms.items() if end_ms <= life.cuts_ms[Kind.ACCURACY]]
+    assert expired
+    assert sorted(gone) == sorted(expired), "each once, and nothing that was never told"
+    assert len(list(life.run.table.scan(b"n"))) == len(ends_ms) - len(expired)
+
+
+def test_the_notes_of_a_long_life_leave_in_steps_in_the_order_of_time() -> None:
+    table = MemoryTable()
+    book = ToldBook(table, "churn")
+    found = [Detection("churn", "m1", "adwin", hour * HOUR_MS, hour * HOUR_MS, 9) for hour in range(50)]
+    book.note([], [*found, msgspec.structs.replace(found[7], retracted=True)], [])
+    book.flush()
+    left = []
+    for _ in range(4):
+        book = ToldBook(table, "churn")
+        left.append(book.leave(40 * HOUR_MS, 16))
+        book.flush()
+    assert [len(each) for each in left] == [16, 16, 9, 0]
+    keys = [(Topic.DETECTIONS, detection_key(one)) for one in found[:41]]
+    assert [tombstone(one) for each in left for one in each] == keys
+
+
+def test_a_verdict_on_a_challenger_that_has_rows_is_deleted_too() -> None:
     life = Life()
     life.run.view.challengers = ("new",)
     life.run.view.change(resolved_after_ms=2 * HOUR_MS)
