@@ -122,6 +122,8 @@ class WindowBook:
             for span in (own, *(window_of(bucket_ms, length) for length in longer(series))):
                 window_id = WindowId(*span, series)
                 if self.is_whole(window_id) and self._begins(window_id, bucket_ms):
+                    if window_id not in self.windows and self._lost_some(window_id):
+                        continue  # longer than those of before, and not told: no record either
                     (self.windows.get(window_id) or self._begin(window_id, Window())).dirty = True
                     self.change(window_id)
         self._waiting.clear()
@@ -162,13 +164,15 @@ class WindowBook:
             return True
         return self.buckets.bucket(window_id.series, bucket_ms).count("in_slot") > 0
 
+    def _lost_some(self, window_id: WindowId) -> bool:
+        cut_ms = self.buckets.cut_ms(window_id.series.kind)
+        return cut_ms is not None and window_id.start_ms < cut_ms
+
     def change(self, window_id: WindowId) -> None:
         """Note that a window's record changed, and whether it is still due."""
         window = self.windows[window_id]
         self._changed.add(window_id)
-        cut_ms = self.buckets.cut_ms(window_id.series.kind)
-        is_over = cut_ms is not None and window_id.start_ms < cut_ms
-        if window.dirty and (is_over or not self.is_whole(window_id)):
+        if window.dirty and (self._lost_some(window_id) or not self.is_whole(window_id)):
             self._silence(window)
         if window.dirty or not window.closed:
             self.due.add(window_id)

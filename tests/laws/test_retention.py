@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitors.deployment_book import Effects
 from monitors.retention import KEPT_MS, buckets_before, windows_before
-from monitors.table import MemoryTable
+from monitors.table import MemoryTable, parts_of
 from monitors.told_book import ToldBook
 from monitors.windows import READ_BY_BUCKET, window_at
 from schemas.deployment import AGES_MS, DAY_MS, HOUR_MS, MATERIAL_DRIFT, AlertRule, Settings, Span
@@ -182,6 +182,21 @@ def test_a_longer_window_begins_before_the_cut_that_minutes_left_and_is_told() -
     told = [metric for each in life.said for metric in each.metrics if metric.window_end_ms == 59 * DAY_MS]
     assert {(metric.window_start_ms, metric.closed) for metric in told} == {(31 * DAY_MS, False), (31 * DAY_MS, True)}
     assert max(metric.n for metric in told) == 28 * 50, "with the days before the change"
+
+
+def test_a_longer_window_that_lost_some_of_its_buckets_is_not_told_and_has_no_record() -> None:
+    life = Life()
+    life.run.view.change(horizon_ms=DAY_MS, accuracy_window=Span.DAY)
+    for day in range(4 * 7):  # 1970 began on a Thursday
+        if day == 15:
+            life.run.view.change(accuracy_window=Span.WEEK)
+        found = delta(Kind.ACCURACY, day * DAY_MS, expected=50, matched=50, right=40)
+        life.take(life.step(summary(found)))
+        life.take(life.step(progress(day * 10_000, day * DAY_MS + HOUR_MS)))
+    told = {metric.window_start_ms // DAY_MS for each in life.said for metric in each.metrics}
+    assert told == {*range(15), 18, 25}
+    life.run.commit(restart=True)
+    assert {int(parts_of(key)[1]) // DAY_MS for key, _ in life.run.table.scan(b"w")} == told
 
 
 def test_a_month_of_windows_leaves_in_steps_and_takes_all_that_was_told_of_it_along() -> None:
