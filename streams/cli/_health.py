@@ -113,8 +113,9 @@ def standing_of(
     psi = [one for one in drifts if one.metric == DriftStatistic.PSI and one.feature]
     requests: Counter[int] = Counter()
     for one in every:
-        if one.metric == "requests" and not one.segment:  # each model counts the same ones, challengers perhaps fewer
-            requests[one.window_start_ms] = max(requests[one.window_start_ms], round(one.value or 0))
+        # a model counts what it scored, and so not all where the champion was replaced; of `unanswered` n is all asked
+        if one.metric in {"requests", "unanswered"} and not one.segment:
+            requests[one.window_start_ms] = max(requests[one.window_start_ms], one.n)
     return Standing(
         name=deployment.name,
         revision=deployment.revision,

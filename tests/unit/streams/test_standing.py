@@ -57,6 +57,18 @@ def test_health_is_unknown_until_a_rule_has_judged_a_closed_window() -> None:
     assert standing([metric("data_error_rate")], ERRORS).health is Status.PASSING
 
 
+def test_all_requests_of_a_window_with_a_replacement_are_counted_though_neither_champion_scored_them_all() -> None:
+    served = [
+        Metric("churn", model, "requests", 0, 1, rows, value=rows) for model, rows in (("old", 2_384), ("m", 266))
+    ]
+    asked = Metric("churn", "", "unanswered", 0, 1, 2_650, value=0.0)
+    later = Metric("churn", "m", "requests", 1, 2, 50, value=50.0)
+    assert standing([*served, asked, later]).requests == 2_700
+    under_way = Metric("churn", "", "unanswered", 1, 2, 60, value=10.0)
+    of_segment = Metric("churn", "m", "requests", 1, 2, 90, segment="plan=gold", value=90.0)
+    assert standing([*served, asked, later, under_way, of_segment]).requests == 2_710
+
+
 def test_an_open_alert_is_the_status_of_its_stage_and_says_why() -> None:
     metrics = [metric("data_error_rate"), metric("log_loss", state=AccuracyState.PARTIAL)]
     found = standing(metrics, ERRORS, LOSS, alerts=(ringing(LOSS, Severity.CRITICAL),))
