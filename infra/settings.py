@@ -74,6 +74,10 @@ class SettingsError(ValueError):
     """A setting is wrong; the message is a sentence that names it."""
 
 
+class NotRunningError(SettingsError):
+    """No servers are set, so that the local stack is meant, and it does not run."""
+
+
 class Secret(str):
     """A string that `repr` does not show; use it as any string where it is needed."""
 
@@ -109,16 +113,16 @@ class Settings:
     standby: bool = False
 
     def kafka_config(self) -> dict[str, str]:
-        """What every librdkafka client shares; `SettingsError` when the local stack is meant and does not run."""
+        """What every librdkafka client shares; `NotRunningError` when the local stack is meant and does not run."""
         return {**self.kafka, "bootstrap.servers": self.brokers or self._local().kafka}
 
     def redis_address(self) -> Secret:
-        """A `redis://` address with its password; `SettingsError` when the local stack is meant and does not run."""
+        """A `redis://` address with its password; `NotRunningError` when the local stack is meant and does not run."""
         return self.redis_url or Secret(self._local().redis_url)
 
     def _local(self) -> stack.Stack:
         if (running := stack.find(self.home)) is None:
-            raise SettingsError(
+            raise NotRunningError(
                 f"No local stack runs in {self.home}: start it with `watchkeeper up`, "
                 "or name your servers in WATCHKEEPER_BROKERS and WATCHKEEPER_REDIS_URL."
             )

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException
 
 from infra.artifacts import ArtifactError
 from infra.local.errors import StackError
-from infra.settings import SettingsError
+from infra.settings import NotRunningError, SettingsError
 from infra.topics import LayoutError
 from scorers.package import PackageError
 from streams.cli import NO_ANSWER, Ended
@@ -20,10 +20,10 @@ _SAID_NO = (SettingsError, StackError, LayoutError, CannotGoOn, Refused, Package
 
 def ended(error: Exception) -> Ended | None:
     """How a command ends by this error; None where it is a bug, which shows its traceback."""
+    if isinstance(error, NotRunningError | Unanswered | ViewBehind):  # the first is a SettingsError too
+        return Ended(error, NO_ANSWER)
     if isinstance(error, _SAID_NO):
         return Ended(error)
-    if isinstance(error, Unanswered | ViewBehind):
-        return Ended(error, NO_ANSWER)
     if isinstance(error, KafkaException):
         return Ended(f"Kafka does not answer as it should: {error.args[0].str()}.", NO_ANSWER)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):

@@ -144,8 +144,12 @@ def _then(known: list[AsOf], named: tuple[Mapping[str, Package], str], wanted: s
 
 
 def _must_be_wanted(wanted: str | None, known: Iterable[Coverage]) -> None:
-    if wanted is not None:
-        must_be(wanted, {each.metric for one in known for each in one.metrics}, "metric of accuracy")
+    if wanted is None:
+        return
+    names = {each.metric for one in known for each in one.metrics}
+    if not names:
+        raise Ended("there is no window of accuracy yet that this asks for.")
+    must_be(wanted, names, "metric of accuracy")
 
 
 def _named(model: str, packages: Mapping[str, Package], champion: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -104,6 +105,26 @@ def test_without_outcomes_nothing_is_laid_beside_predictions(monkeypatch: pytest
     for end in ("1969-01-01", "1971-01-01"):
         told = run(monkeypatch, Kept(rows={SERIES: pending}), command, "churn", "--to", end)
         assert (told.exit_code, "no outcome is matched in that range" in told.stderr) == (1, True)
+
+
+def test_coverage_before_any_window_of_accuracy_does_not_take_a_metric_for_mistyped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = run(monkeypatch, Kept(), "coverage", "churn", "--metric", "positive_rate")
+    assert (told.exit_code, told.stderr) == (1, "watchkeeper: there is no window of accuracy yet that this asks for.\n")
+
+
+def test_a_local_stack_that_does_not_run_is_something_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("WATCHKEEPER_BROKERS", "WATCHKEEPER_REDIS_URL", "WATCHKEEPER_CONFIG", "WATCHKEEPER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for words in (["status"], ["status", "--lag"]):
+        told = CliRunner().invoke(watchkeeper, words)
+        assert (told.exit_code, "start it with `watchkeeper up`" in told.stderr) == (3, True)
+    monkeypatch.setenv("WATCHKEEPER_PARTITIONS", "none")
+    assert CliRunner().invoke(watchkeeper, ["status"]).exit_code == 1
 
 
 def test_a_segment_that_is_not_known_is_answered_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
