@@ -23,6 +23,11 @@ DESERVED = "true_favourable_rate_parity"
 RIGHT = "favourable_predictive_value_parity"
 """How often it came true of those of the group for whom it was predicted."""
 
+_AGAINST_OUTCOMES = {
+    DESERVED: "of those of whom it came true, it says so",
+    RIGHT: "where it says so, it came true",
+}
+
 
 class Ratio(msgspec.Struct, frozen=True):
     """What a group gets of a model (`rate`, over `n` rows) over what the reference gets, with its 95 % interval.
@@ -61,14 +66,18 @@ class Fair(msgspec.Struct, frozen=True):
 
 
 def sentence(found: Fair, model: str) -> str:
-    """Who is farthest from fair, and whether that was to be seen on holdout; or that nobody surely is unfair."""
+    """Who is farthest from fair in what is predicted, and whether that was to be seen on holdout.
+
+    Or that nobody surely is, and then what fails of predictions against outcomes.
+    """
     deserved = {one.group: one for one in found.of(model, DESERVED)}
     given = [one for one in found.of(model, GIVEN) if one.status == Status.FAILING]
     unknown = [one.group for one in found.of(model, GIVEN) if one.status == Status.UNKNOWN]
     more = f" Of {', '.join(unknown)} there are too few rows." if unknown else ""
     if not given:
         limits = f"{found.fair_from:g} or more than {1 / found.fair_from:g}"
-        return f"No group surely gets less than {limits} times what {found.reference} gets.{more}"
+        fair = f"Of no group the model surely says {found.favourable} less than {limits} times as often"
+        return f"{fair} as of {found.reference}{_otherwise_unfair(found, model)}.{more}"
     worst = min(given, key=lambda one: min(one.ratio or 0.0, 1 / (one.ratio or 1.0)))
     limit = found.fair_from if (worst.ratio or 0.0) < 1 else 1 / found.fair_from
     said = (
@@ -81,3 +90,17 @@ def sentence(found: Fair, model: str) -> str:
         if true.on_holdout is not None:
             said += f" ({true.on_holdout:.2f} on holdout)"
     return f"{said}.{more}"
+
+
+def _otherwise_unfair(found: Fair, model: str) -> str:
+    said = ""
+    for metric, words in _AGAINST_OUTCOMES.items():
+        failing = [one for one in found.of(model, metric) if one.status == Status.FAILING]
+        if failing:
+            said += f"; but {words} {' and '.join(map(_times, failing))}"
+    return said
+
+
+def _times(one: Ratio) -> str:
+    before = "" if one.on_holdout is None else f" ({one.on_holdout:.2f} on holdout)"
+    return f"{one.ratio or 0.0:.2f} times as often of {one.group}{before}"

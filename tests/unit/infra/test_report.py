@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.fair import DESERVED, GIVEN, Fair, Ratio, sentence
+from infra.fair import DESERVED, GIVEN, RIGHT, Fair, Ratio, sentence
 from infra.report.against import against
 from infra.report.charts import quadrants
 from infra.report.content import (
@@ -263,6 +263,26 @@ def test_a_group_that_gets_too_much_is_named_as_one_that_gets_too_little_is(rati
     found = Fair("sex", "repaid = yes", "m", 0.8, tuple(said))
     assert limit in sentence(found, "old 1")
     assert ("1.25 would be fair" in sentence(found, "old 1")) == (ratio > 1)
+
+
+def test_no_group_is_said_to_be_treated_fairly_beside_a_metric_that_fails() -> None:
+    said = [
+        Ratio("old 1", GIVEN, "f", 900, 0.4, 0.888, 0.8, 0.98, None, "passing", ""),
+        Ratio("old 1", GIVEN, "x", 12, None, None, None, None, None, "unknown", "too_few_rows"),
+        Ratio("old 1", DESERVED, "f", 400, 0.5, 0.61, 0.53, 0.7, None, "failing", ""),
+        Ratio("old 1", DESERVED, "d", 400, 0.5, 1.9, 1.8, 2.0, 1.1, "failing", ""),
+        Ratio("old 1", RIGHT, "f", 400, 0.5, 0.75, 0.7, 0.79, None, "failing", ""),
+        Ratio("new 1", DESERVED, "d", 400, 0.5, 0.3, 0.2, 0.4, None, "failing", ""),
+    ]
+    predicted = "the model surely says repaid = yes less than 0.8 or more than 1.25 times as often as of m"
+    found = Fair("sex", "repaid = yes", "m", 0.8, tuple(said))
+    assert sentence(found, "old 1") == (
+        f"Of no group {predicted}; but of those of whom it came true, it says so 0.61 times as often of f and 1.90 "
+        "times as often of d (1.10 on holdout); but where it says so, it came true 0.75 times as often of f. "
+        "Of x there are too few rows."
+    )
+    right = Fair("sex", "repaid = yes", "m", 0.8, (said[0], said[4]))
+    assert sentence(right, "old 1").endswith("as of m; but where it says so, it came true 0.75 times as often of f.")
 
 
 def test_others_stand_behind_a_line_with_a_name_a_stroke_and_their_numbers() -> None:

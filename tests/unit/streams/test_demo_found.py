@@ -203,12 +203,16 @@ def test_contract_customers_get_least_and_holdout_did_not_show_it(found: Watched
         assert words in table
 
 
-def test_where_nobody_gets_too_little_that_is_said(found: Watched) -> None:
+def test_where_of_nobody_too_little_is_predicted_that_is_said_beside_what_fails_against_outcomes(
+    found: Watched,
+) -> None:
     (fair,) = found.fairness
     enough = tuple(one for one in fair.ratios if one.group.startswith("Transient"))
     alone = Fair(fair.feature, fair.favourable, fair.reference, fair.fair_from, enough)
     assert sentence(alone, CHAMPION) == (
-        "No group surely gets less than 0.8 or more than 1.25 times what Transient gets."
+        "Of no group the model surely says is_canceled = false less than 0.8 or more than 1.25 times as often as of "
+        "Transient; but of those of whom it came true, it says so 0.71 times as often of Transient-Party (1.00 on "
+        "holdout)."
     )
 
 
