@@ -55,8 +55,8 @@ def drift(found: Watched) -> Table:
     title = f"{found.name}: drift against training by importance (PSI, last week of 200 rows{whole})"
     table = Table(title=title, title_justify="left", caption_justify="left")
     if found.quiet:
-        alone = "" if set(found.quiet) - set(found.silent) else " (no alert of any kind)"
-        table.caption = f"never surely drifted{alone}: {', '.join(found.quiet)}"
+        kind = "material drift" if set(found.quiet) - set(found.silent) else "any kind"
+        table.caption = f"no alert of {kind} has fired: {', '.join(found.quiet)}"
     for column in ("feature", "quadrant", "status"):
         table.add_column(column)
     for column in ("importance", "PSI", "95 % interval", "rows", "weeks drifted"):

@@ -159,6 +159,19 @@ def test_a_feature_that_nothing_rang_for_is_silent() -> None:
     assert (found.quiet, found.silent) == (("adults", "babies"), ("babies",))
 
 
+def test_of_features_with_a_pending_alert_no_more_is_said_than_that_none_fired() -> None:
+    told = report.stories([event(1, AlertPhase.PENDING, "x", "adults", "material-drift")])
+    metrics = [metric("psi", 0.4, feature="adults"), metric("psi", 0.04, feature="babies")]
+    found = report.watched(DEPLOYMENT, PACKAGES, metrics, told, {})
+    said = " ".join(shown(show_data.drift(found)).split())
+    assert "1 of 1" in said
+    assert "no alert of any kind has fired: adults, babies" in said
+    changed = report.stories([event(1, AlertPhase.FIRING, "y", "adults", "change-detected")])
+    found = report.watched(DEPLOYMENT, PACKAGES, metrics, changed, {})
+    said = " ".join(shown(show_data.drift(found)).split())
+    assert "no alert of material drift has fired: adults, babies" in said
+
+
 def test_where_the_change_detector_cannot_watch_the_table_says_why() -> None:
     told = [event(1, AlertPhase.FIRING, feature="adults", rule="material-drift", day=45)]
     found = report.watched(DEPLOYMENT, PACKAGES, [], (), {})
