@@ -27,8 +27,8 @@ def verdicts(found: Iterable[Watched]) -> Table:
     title = "Challengers on the same rows as their champion (loss saved: above 0 speaks for the challenger)"
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.caption = (
-        "resolved: so old that their outcomes are in; a verdict on them holds however often one looks, what was known "
-        "when it was told is none"
+        "A verdict is of resolved rows, so old that their outcomes are in: it holds however often one looks. What was "
+        "known when it was told, at a window's end, is no verdict."
     )
     for column in ("deployment", "challenger", "champion", "verdict"):
         table.add_column(column, overflow="fold")

@@ -97,6 +97,12 @@ def test_a_challenger_without_resolved_rows_is_undecided_and_the_table_says_why(
         assert words in said
 
 
+def test_what_a_verdict_rests_on_is_said_in_whole_sentences() -> None:
+    said = " ".join(shown(show_truth.verdicts([watched()])).split())
+    assert "A verdict is of resolved rows, so old that their outcomes are in: it holds however often one looks." in said
+    assert "What was known when it was told, at a window's end, is no verdict." in said
+
+
 def test_the_newest_months_are_shown_with_their_evidence_and_all_are_counted() -> None:
     months = [f"2016-{month:02}" for month in range(1, 9)]
     causes = ["concept_drift"] * 5 + ["not_resolved"] * 3
