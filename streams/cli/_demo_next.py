@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import PurePath
+from shlex import quote
+
+from rich.markup import escape
 
 from infra.demo.bookings import LIVE_DAY
 
@@ -10,8 +14,19 @@ _AS_OF = date(2016, 3, 1)
 _A_MONTH, _A_YEAR = date(2016, 1, 2), date(2016, 12, 2)  # from when on the newest month has one to stand beside
 
 
-def look_around(prefix: str, last_ms: int) -> str:
-    """Commands to try next; `last_ms`: when the last booking was made."""
+def activation(python: str, system: str, active: str, *, here: str) -> str:
+    """The script that puts `watchkeeper` on the path; empty where it is, or where there is none.
+
+    `python` and `system` are `sys.prefix` and `sys.base_prefix`, `active` is the environment that was activated.
+    """
+    if python in {system, active}:
+        return ""
+    script = PurePath(python, "bin", "activate")
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
+
+
+def look_around(prefix: str, last_ms: int, activate: str = "") -> str:
+    """Commands to try next; `last_ms`: when the last booking was made; `activate`: a script to source first, if any."""
     last = datetime.fromtimestamp(last_ms / 1_000, UTC).date()
     # what was known on a day is settled when event time has passed it in every partition
     as_of = max(min(_AS_OF, last - timedelta(days=1)), LIVE_DAY)
@@ -29,8 +44,6 @@ def look_around(prefix: str, last_ms: int) -> str:
         ("tail predictions", "records as they are, decoded"),
     )
     lines = (f"  watchkeeper {command:<46}  [dim]# {what}[/]" for command, what in hints)
-    first = (
-        f"[bold]Look around[/]: export WATCHKEEPER_PREFIX={prefix}, then `watchkeeper up`; in another terminal, with "
-        "the same setting:"
-    )
-    return "\n".join((first, *lines))
+    settings = (*((f". {escape(quote(activate))}",) if activate else ()), f"export WATCHKEEPER_PREFIX={prefix}")
+    first = ("[bold]Look around[/], in each of two terminals:", *(f"  {one}" for one in settings))
+    return "\n".join((*first, "then `watchkeeper up` in one; in the other:", *lines))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,13 +32,12 @@ from streams.cli._demo_acts import (
 )
 from streams.cli._demo_chain import Chain, StuckError
 from streams.cli._demo_findings import with_findings
-from streams.cli._demo_next import look_around
+from streams.cli._demo_next import activation, look_around
 from streams.cli._demo_setup import deploy
 from streams.cli._demo_truth import with_truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     import polars as pl
     from rich.console import Console
@@ -114,7 +116,8 @@ def tour(
         chain.close()
     figures.total_s = time.monotonic() - began
     _show(summary, console)
-    console.print(look_around(settings.prefix, int(chosen["made_ms"][-1])), highlight=False, soft_wrap=True)
+    activate = activation(sys.prefix, sys.base_prefix, os.environ.get("VIRTUAL_ENV", ""), here=str(Path.cwd()))
+    console.print(look_around(settings.prefix, int(chosen["made_ms"][-1]), activate), highlight=False, soft_wrap=True)
     if json_file is not None:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from rich.text import Text
+
 from infra.demo.bookings import live
-from streams.cli._demo_next import look_around
+from streams.cli._demo_next import activation, look_around
 
 
 def said(*day: int) -> str:
@@ -39,3 +41,18 @@ def test_of_one_month_weeks_are_compared_and_the_day_asked_for_is_over() -> None
 
 def test_the_prefix_is_told() -> None:
     assert "WATCHKEEPER_PREFIX=p" in said(2016, 5, 8)
+    assert "activate" not in said(2016, 5, 8)
+
+
+def test_an_environment_that_is_not_activated_is_activated_first() -> None:
+    text = look_around("p", 0, "/clone/my [x] venv/bin/activate")
+    assert text.index("activate") < text.index("WATCHKEEPER_PREFIX=p") < text.index("watchkeeper up")
+    assert ". '/clone/my [x] venv/bin/activate'" in Text.from_markup(text).plain
+
+
+def test_only_an_environment_that_is_not_activated_has_a_script_to_activate_it() -> None:
+    venv, system = "/clone/.venv", "/usr"
+    assert activation(venv, system, "", here="/clone") == ".venv/bin/activate"
+    assert activation(venv, system, "/other", here="/home") == "/clone/.venv/bin/activate"
+    assert activation(venv, system, venv, here="/clone") == ""
+    assert activation(system, system, "", here="/clone") == ""
