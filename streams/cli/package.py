@@ -141,7 +141,8 @@ def build_of_package(  # one option each
         raise Ended(error) from error
     output.write_bytes(archive)
     built = read_package(archive)
-    _print(built, json=json, title=f"{output}, {len(archive):,} bytes")
+    title = f"{output}, {len(archive):,} bytes"
+    _print(built, json=json, title=title, steadiest="not known (no --time-column)" if times is None else "little")
     if built.baseline.holdout.get("auc", 1.0) < 0.5:  # noqa: PLR2004  # a coin's
         click.echo(
             "warning: worse than a coin on holdout (AUC under 0.5); are the classes in the model's order?", err=True
@@ -186,10 +187,13 @@ def show_of_package(what: str, *, json: bool) -> None:
     """
     path = Path(what)
     found = read_package(path.read_bytes()) if path.is_file() else package_of(Catalog(connect_here()), what)
-    _print(found, json=json, title=found.digest)
+    steady = all(one >= STEADIEST for one in found.baseline.tolerance.values())
+    alike = steady and len(found.baseline.tolerance) == len(found.baseline.features)  # as without a time column
+    _print(found, json=json, title=found.digest, steadiest="little, or not known" if alike else "little")
 
 
-def _print(found: Package, *, json: bool, title: str) -> None:
+def _print(found: Package, *, json: bool, title: str, steadiest: str) -> None:
+    """The package; `steadiest` is said of a feature with the tolerance that one has where no times were given, too."""
     if json:
         say(found)
         return
@@ -206,7 +210,7 @@ def _print(found: Package, *, json: bool, title: str) -> None:
                 one.type.value,
                 "yes" if one.nullable else "no",
                 f"{one.importance:.1%}",
-                _wanders(one, baseline),
+                _wanders(one, baseline, steadiest),
             )
             for one in found.features
         ),
@@ -220,14 +224,14 @@ def _print(found: Package, *, json: bool, title: str) -> None:
         click.echo(f"errors depend on {', '.join(sorted(asked))} beyond the prediction: estimates ask for them")
 
 
-def _wanders(feature: Feature, baseline: Baseline) -> str:
+def _wanders(feature: Feature, baseline: Baseline, steadiest: str) -> str:
     """How the feature's windows moved in training, as the test for change takes it."""
     if not baseline.tolerance:
         return "not known"
     found = baseline.tolerance.get(feature.name)
     if found is None:
         return "too much to tell a change"
-    return "little" if found >= STEADIEST else f"as samples of {found:,.0f} rows"
+    return steadiest if found >= STEADIEST else f"as samples of {found:,.0f} rows"
 
 
 def _table(path: Path) -> pl.DataFrame:

@@ -48,6 +48,7 @@ def test_with_a_time_column_what_wanders_in_time_is_known(data: Path) -> None:
     assert set(built.baseline.tolerance) == {"steady"}
     assert {feature.name: feature.importance for feature in built.features} == {"wild": 0.0, "steady": 1.0}
     assert "too much to tell a change" in said
+    assert "little" in said
     assert built.baseline.noise["wild"].rows[-1] == 1_000
 
 
@@ -56,7 +57,19 @@ def test_without_one_nothing_is_known_to_wander(data: Path) -> None:
     assert code == 0, said
     built = read_package((data / "prices.wk").read_bytes())
     assert built.baseline.tolerance == {"wild": 2_000.0, "steady": 2_000.0}
+    assert said.count("not known (no --time-column)") == 2
+    assert "little" not in said
     assert built.baseline.noise["wild"].rows[-1] == 100_000
+
+
+def test_a_package_that_may_be_without_a_time_column_is_not_shown_as_measured(data: Path) -> None:
+    def shown() -> str:
+        return CliRunner().invoke(package, ["show", str(data / "prices.wk")]).output
+
+    assert run(data, "--time-column", "when")[0] == 0
+    assert "not known" not in shown()
+    assert run(data, "--feature", "wild:numeric", "--feature", "steady:numeric")[0] == 0
+    assert shown().count("little, or not known") == 2
 
 
 def test_a_time_column_that_is_none_is_refused_with_a_sentence(data: Path) -> None:
