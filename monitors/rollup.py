@@ -7,7 +7,8 @@ Rules:
   period is not compared with.
 - Nothing here is state: what the evaluator said of its own windows stays as it said it, with its revisions.
 - Against an earlier period, that period's counts take the place of the training baseline's, bin by bin: distances are
-  then distances from it. All other metrics have its value as their baseline.
+  then distances from it. All other metrics have its value as their baseline. Where it had no rows a distance has no
+  value: what training was does not stand in for it.
 - A drift status that is unknown for too few rows rests on the shortest roll-up with enough of them (STATISTICS section
   3) of those that end with the window: an hour, 6 hours, a day, a week. They slide, so they are for people; what alert
   rules read shares no row.
@@ -105,7 +106,8 @@ class Buckets:
 class Comparison(msgspec.Struct, frozen=True):
     """A metric against an earlier period: `before` is None where that had no rows of the same model.
 
-    `change` is value - value before; for a distance it is None, as the value itself is the distance from before.
+    `change` is value - value before; for a distance it is None, as the value itself is the distance from before. What
+    `before` has of a distance was measured from training: the two are not to be compared (`is_distance`).
     """
 
     metric: Metric
@@ -151,8 +153,11 @@ class Reader:
                 continue
             then = {_name(one): one for one in self._values(series, earlier, package)}
             known = self.buckets.holds(series, earlier) and self.whole(series, earlier) == earlier
-            against = self._rebased(package, series, earlier) if known else package
-            for metric in self._values(series, window, against):
+            if known:
+                values = self._values(series, window, self._rebased(package, series, earlier))
+            else:
+                values = self._values_alone(series, window, package)
+            for metric in values:
                 yield _comparison(metric, then[_name(metric)] if known and _name(metric) in then else None)
 
     def rolled_up(self, metric: Metric) -> Metric | None:
@@ -205,6 +210,21 @@ class Reader:
             closed=closed,
         )
 
+    def _values_alone(self, series: Series, window: Range, package: Package) -> Iterator[Metric]:
+        """Of a window that nothing came before: no value of a distance, and no status that rests on training."""
+        nothing = rebased(package, Summary(), Summary())
+        alone = {_name(one): one for one in self._values(series, window, nothing)}
+        for metric in self._values(series, window, package):
+            bare = alone.get(_name(metric))
+            if bare is None and series.kind is Kind.FEATURES:
+                continue  # of training alone, as the joint statistics: not told against an earlier period either
+            if bare is not None and is_distance(bare):
+                yield msgspec.structs.replace(bare, status=None)
+            elif metric.baseline is not None:
+                yield msgspec.structs.replace(metric, baseline=None, status=None, borderline=False)
+            else:
+                yield metric
+
     def _rebased(self, package: Package, series: Series, window: Range) -> Package:
         features, answers = (
             self.buckets.total(series._replace(kind=kind), window) for kind in (Kind.FEATURES, Kind.PREDICTIONS)
@@ -223,6 +243,12 @@ def is_too_small(metric: Metric) -> bool:
     definition = METRICS.get(metric.metric)
     is_of_drift = definition is not None and definition.drift is not None
     return is_of_drift and metric.status is Status.UNKNOWN and metric.reason is Reason.TOO_FEW_ROWS
+
+
+def is_distance(metric: Metric) -> bool:
+    """Whether a metric is measured from a baseline, so that without one it has no value."""
+    definition = METRICS.get(metric.metric)
+    return metric.reason is Reason.NO_BASELINE or (definition is not None and definition.drift is not None)
 
 
 def rebased(package: Package, features: Summary, answers: Summary) -> Package:

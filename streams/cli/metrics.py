@@ -9,7 +9,7 @@ import click
 from monitors.estimate import ASSUMPTION
 from monitors.metrics import METRICS
 from monitors.periods import Ago, Period, Range, calendar, sliding
-from monitors.rollup import Comparison, is_too_small, roll_up_of
+from monitors.rollup import Comparison, is_distance, is_too_small, roll_up_of
 from monitors.thresholds import at_threshold
 from monitors.unseen_names import Names, listed
 from monitors.windows import Series
@@ -56,7 +56,8 @@ MOST_WINDOWS = 20_000
 @click.option(
     "--compare",
     type=click.Choice([*(one.value for one in Ago), BASELINE]),
-    help="With the window before, or the same one a week, a month, a year ago: distances are taken from it.",
+    help="With the window before, or the same one a week, a month, a year ago: distances are taken from it; "
+    "where it had no rows they have no value.",
 )
 @click.option(
     "--threshold",
@@ -246,7 +247,7 @@ def _row(found: Comparison, rolled: Metric | None, *, against: bool) -> tuple[ob
     )
     if against:
         then = found.before
-        before = "no rows" if then is None else _number(then.value)
+        before = "no rows" if then is None else "" if is_distance(one) else _number(then.value)
         beside: tuple[str, ...] = before, "" if found.change is None else f"{found.change:+.4g}"
     else:
         beside = (_number(one.baseline),)

@@ -12,7 +12,7 @@ from monitors.ageing import cuts_ms, placed
 from monitors.metrics.drift import Pair
 from monitors.metrics.psi import STATISTIC
 from monitors.periods import Ago, Period, Range, before, calendar, period_of, sliding
-from monitors.rollup import ROLL_UPS_MS, Buckets, Reader, rebased, roll_up_of
+from monitors.rollup import ROLL_UPS_MS, Buckets, Reader, is_distance, rebased, roll_up_of
 from monitors.summary import Summary
 from monitors.windows import Series
 from schemas.deployment import DAY_MS, HOUR_MS, Deployment, Model, Settings
@@ -136,12 +136,33 @@ def test_a_period_in_the_place_of_the_baseline_keeps_edges_and_forgets_what_was_
     assert (found.rows, found.holdout, found.units) == (15, {}, {"loss": 0.5})
 
 
-def test_without_rows_before_a_distance_stays_the_one_from_training() -> None:
-    read = reader([(FEATURES, 0, ages(100, 100, 100, 100, 100))])
+@given(rows_of_hours, st.sampled_from(list(Ago)))
+@settings(deadline=None, max_examples=40)
+def test_without_rows_before_no_distance_has_a_value_or_a_status(hours: list[tuple[int, list[int]]], ago: Ago) -> None:
+    read = reader((FEATURES, hour * HOUR_MS, ages(*found)) for hour, found in hours)
+    windows = calendar(Range(0, 41 * DAY_MS), Period.DAY)
+    for each in read.compared(windows, ago):
+        if each.before is None and is_distance(each.metric):
+            assert (each.metric.value, each.metric.low, each.metric.high, each.metric.status) == (None,) * 4
+            assert each.metric.reason in (Reason.NO_BASELINE, Reason.EMPTY)
+
+
+def test_without_rows_before_a_distance_says_no_baseline_though_it_is_far_from_training() -> None:
+    read = reader([(FEATURES, 0, ages(0, 0, 0, 100, 900))])
+    assert one(read.metrics([Range(0, DAY_MS)]), "psi").status is Status.FAILING
     (found,) = (each for each in read.compared([Range(0, DAY_MS)], Ago.YEAR) if each.metric.metric == "psi")
     assert found.before is None
-    assert found.metric.reason is not Reason.NO_BASELINE
-    assert found.metric.value == one(read.metrics([Range(0, DAY_MS)]), "psi").value
+    assert (found.metric.value, found.metric.status, found.metric.reason) == (None, None, Reason.NO_BASELINE)
+    assert found.metric.n == 1000
+
+
+def test_without_rows_before_a_rate_keeps_its_value_and_no_status_of_training() -> None:
+    missing = Summary({"rows": np.array([100]), "feature:age": np.array([0, 10, 10, 10, 10, 10, 0, 50])})
+    read = reader([(FEATURES, 0, missing)])
+    assert one(read.metrics([Range(0, DAY_MS)]), "missing_rate").status is Status.FAILING
+    (found,) = (each for each in read.compared([Range(0, DAY_MS)], Ago.YEAR) if each.metric.metric == "missing_rate")
+    assert (found.before, found.change) == (None, None)
+    assert (found.metric.value, found.metric.baseline, found.metric.status) == (0.5, None, None)
 
 
 @given(rows_of_hours, st.integers(0, 24 * 40))
