@@ -13,6 +13,7 @@ from infra.local.stack import Stack, down, up
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack")
