@@ -108,6 +108,6 @@ def test_a_command_without_a_governor_says_what_it_waits_for(shell: Shell) -> No
 def test_without_servers_a_command_says_so(tmp_path: Path) -> None:
     runner = CliRunner(env={"WATCHKEEPER_HOME": str(tmp_path)})
     result = runner.invoke(watchkeeper, ["status"])
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "watchkeeper up" in result.stderr
     assert runner.invoke(watchkeeper, ["tail", "nonsense"]).exit_code == 2
