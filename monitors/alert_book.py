@@ -15,9 +15,10 @@ from monitors.alert_events import AlertKey, Announcer
 from monitors.alert_folds import Folds, Look
 from monitors.alert_life import life
 from monitors.alert_state import BOOK, Adopted, AlertState, load, store
-from monitors.alerts import OPEN
+from monitors.alerts import NOTHING, OPEN
 from monitors.base_buckets import BaseBuckets
 from monitors.change_log import ChangeLog, Packages
+from monitors.periods import Range
 from monitors.roll_ups import longer
 from monitors.table import TablePartition
 from monitors.windows import Series, Window, WindowId, window_span
@@ -185,18 +186,20 @@ class AlertBook:
         """What there is to tell of one alert, for all its features and segments."""
         pairs = list(zip(state.rules, state.spans, strict=True))
         keys: set[AlertKey] = set()
-        reached: dict[str, int] = {}
+        reached: dict[str, Range] = {}
         for rule, span in pairs:
             found, reached[rule.name] = self._folds.advance(rule, span, state, look)
             keys |= found
-        if all(newest_ms == _BEGINNING_MS for newest_ms in reached.values()):
+        newest = max(reached.values())
+        if newest == NOTHING:
             return []
         events: list[AlertEvent] = []
         for key in sorted(keys | {key for key in self._told if key.alert == name}):
-            events += self._announce(key, state, pairs, look, max(reached.values()))
+            events += self._announce(key, state, pairs, look, newest.end_ms)
         for rule, _ in pairs:
-            if reached[rule.name] > self._folded.get(rule.name, _BEGINNING_MS):
-                self._folded[rule.name] = reached[rule.name]
+            start_ms = reached[rule.name].start_ms
+            if start_ms > self._folded.get(rule.name, _BEGINNING_MS):
+                self._folded[rule.name] = start_ms
                 self._folded_changed = True
         return events
 

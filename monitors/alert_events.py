@@ -61,7 +61,8 @@ class Told(msgspec.Struct, array_like=True):
     """What was said of one alert: `sequence` events, the last when its path was `path`, by `rule`.
 
     Once `retracted` it is as if it were not there, until it fires again. `fired_ms`: the window for which it last
-    fired, with this `severity`. `open`: which rules of it were pending or fired at the last look.
+    fired, with this `severity`. `open`: which rules of it were pending or fired at the last look. `changed_ms`: the
+    time of the last event.
     """
 
     first_ms: int
@@ -75,6 +76,7 @@ class Told(msgspec.Struct, array_like=True):
     fired_ms: int = _BEGINNING_MS
     rule: str = ""
     open: dict[str, Path] = {}
+    changed_ms: int = _BEGINNING_MS
 
 
 def alert_id(deployment: str, key: AlertKey, first_ms: int) -> str:
@@ -168,7 +170,7 @@ class Announcer:
             told.severity, told.fired_ms = step.severity, step.at.start_ms
         elif phase is _P:
             told.severity = rule.severity
-        changed_ms = step.at.end_ms if step else newest_ms
+        told.changed_ms = changed_ms = step.at.end_ms if step else max(newest_ms, told.changed_ms)
         identity = alert_id(self._deployment, self._key, told.first_ms)
         data = Alert(
             id=identity,

@@ -19,7 +19,7 @@ import numpy as np
 
 from monitors.alert_events import AlertKey, Told, carried
 from monitors.alert_state import Adopted, AlertState
-from monitors.alerts import Episode, Fold, Point, Verdict, judge
+from monitors.alerts import NOTHING, Episode, Fold, Point, Verdict, judge
 from monitors.change_fold import ChangeFold
 from monitors.change_log import ChangeLog
 from monitors.multiplicity import decider_of
@@ -98,17 +98,14 @@ class Folds:
             self._ordered.pop(place, None)
         return touched
 
-    def advance(self, rule: AlertRule, span: Span, state: AlertState, look: Look) -> tuple[set[AlertKey], int]:
+    def advance(self, rule: AlertRule, span: Span, state: AlertState, look: Look) -> tuple[set[AlertKey], Range]:
         """Push what is new to a rule: the alerts that may be touched, and the newest window it has seen."""
-        if rule.metric == CHANGE:
-            if rule.segment not in look.news:
-                return set(), _BEGINNING_MS
-            change = self._change(rule, state, look, look.news[rule.segment])
-            keys = {AlertKey(rule.alert_name, rule.segment, look.names[place]) for place in change.places}
-            newest = change.last_ms
-        else:
-            keys, newest = self._advance_windows(rule, span, state, look)
-        return keys, _BEGINNING_MS if newest is None else newest
+        if rule.metric != CHANGE:
+            return self._advance_windows(rule, span, state, look)
+        if rule.segment not in look.news:
+            return set(), NOTHING
+        change = self._change(rule, state, look, look.news[rule.segment])
+        return {AlertKey(rule.alert_name, rule.segment, look.names[place]) for place in change.places}, change.newest
 
     def episodes(self, rule: AlertRule, span: Span, state: AlertState, key: AlertKey, look: Look) -> list[Episode]:
         """What a rule says of an alert, up to date."""
@@ -132,10 +129,10 @@ class Folds:
 
     def _advance_windows(
         self, rule: AlertRule, span: Span, state: AlertState, look: Look
-    ) -> tuple[set[AlertKey], int | None]:
+    ) -> tuple[set[AlertKey], Range]:
         kind = self._kinds.get(rule.metric)
         keys: set[AlertKey] = set()
-        newest: int | None = None
+        newest = NOTHING
         for (found, segment), first_ms in look.touched.items():
             if found is not kind or not _is_of(segment, rule):
                 continue
@@ -144,8 +141,7 @@ class Folds:
                 fold = self._fold(rule, span, state, key, look, _first(rule, span, first_ms))
                 if fold.episodes:
                     keys.add(key)
-                if fold.last_ms is not None:
-                    newest = fold.last_ms if newest is None else max(newest, fold.last_ms)
+                newest = max(newest, fold.newest)
         return keys, newest
 
     def _change(self, rule: AlertRule, state: AlertState, look: Look, first_ms: int | None) -> ChangeFold:
@@ -154,7 +150,7 @@ class Folds:
         fold, from_ms = self._changes.get(rule.name), first_ms
         if fold is not None and first_ms is None:
             return fold
-        if fold is not None and first_ms is not None and fold.last_ms is not None and first_ms <= fold.last_ms:
+        if fold is not None and first_ms is not None and first_ms <= fold.newest.start_ms:
             from_ms = fold.rewind(first_ms)
         if fold is None or from_ms is None:
             oldest_ms = self.oldest_ms(rule, bucket_span, rule.segment)
@@ -178,7 +174,7 @@ class Folds:
         fold, from_ms = self._folds.get((rule.name, key)), first_ms
         if fold is not None and first_ms is None:
             return fold
-        if fold is not None and first_ms is not None and fold.last_ms is not None and first_ms <= fold.last_ms:
+        if fold is not None and first_ms is not None and first_ms <= fold.newest.start_ms:
             from_ms = fold.rewind(first_ms)
         if fold is None or from_ms is None:
             seed = carried(look.told.get(key, []), rule.name, self.oldest_ms(rule, span, key.segment))

@@ -18,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
+from monitors.periods import Range
 from monitors.valuation import DRIFT_METRICS
 from schemas.deployment import AlertRule, Compare, Severity
 from schemas.observation import Status
@@ -61,6 +62,8 @@ STEPS: dict[tuple[Path, Signal], Path] = {
     (Path.FIRING, Signal.CLEARED): Path.RECOVERED,
 }
 OPEN = frozenset({Path.PENDING, Path.FIRING})
+NOTHING = Range(-(1 << 62), -(1 << 62))
+"""Before all windows: the newest one of a fold that has seen none."""
 GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -239,8 +242,7 @@ class Fold:
     def __init__(self, rule: AlertRule, carried: Episode | None = None) -> None:
         self._rule = rule
         self.episodes: list[Episode] = [carried] if carried else []
-        self.last_ms: int | None = None
-        self.last_end_ms: int | None = None
+        self.newest = NOTHING
         self._recent: deque[tuple[Verdict, Point]] = deque(maxlen=max(rule.of, 1))
         self._clear: deque[Point] = deque(maxlen=max(rule.clear_windows, 1))
         self._pushed = 0
@@ -251,7 +253,7 @@ class Fold:
         if self._pushed % _SAVE_EVERY == 0:
             self._save(point.start_ms)
         self._pushed += 1
-        self.last_ms, self.last_end_ms = point.start_ms, point.end_ms
+        self.newest = Range(point.start_ms, point.end_ms)
         verdict = judge(self._rule, point)
         if verdict is None:
             return

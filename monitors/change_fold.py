@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from monitors.alerts import OPEN, Episode, Path, Point, Step
+from monitors.alerts import NOTHING, OPEN, Episode, Path, Point, Step
 from monitors.change import Reals
 from monitors.multiplicity import Decider, Flags
+from monitors.periods import Range
 from schemas.deployment import CHANGE_CLEAR_WINDOWS, AlertRule
 
 _SAVE_EVERY = 64
@@ -75,15 +76,14 @@ class ChangeFold:
         self._against = np.zeros(width, np.int64)
         self._pushed = 0
         self._saved: list[tuple[int, _State]] = []
-        self.last_ms: int | None = None
-        self.last_end_ms: int | None = None
+        self.newest = NOTHING
 
     def push(self, bucket: Bucket) -> None:
         """Take in the next bucket."""
         if self._pushed % _SAVE_EVERY == 0:
             self._saved.append((bucket.start_ms, self._state()))
         self._pushed += 1
-        self.last_ms, self.last_end_ms = bucket.start_ms, bucket.end_ms
+        self.newest = Range(bucket.start_ms, bucket.end_ms)
         seen = ~np.isnan(bucket.log_e)
         self._since_ms = np.where(seen & (self._cusum <= 0), bucket.start_ms, self._since_ms)
         self._cusum = np.where(seen, np.maximum(self._cusum, 0) + bucket.log_e, self._cusum)
@@ -126,8 +126,8 @@ class ChangeFold:
                 found.append(Episode(since_ms, step.at.start_ms))
             found[-1].path, found[-1].last_ms = step.path, step.at.start_ms
             found[-1].steps.append(step)
-        if found and found[-1].path in OPEN and self.last_ms is not None:
-            found[-1].last_ms = max(found[-1].last_ms, self.last_ms)
+        if found and found[-1].path in OPEN:
+            found[-1].last_ms = max(found[-1].last_ms, self.newest.start_ms)
         return found
 
     @property

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ class Child:
 class Fleet:
     """Workers of this machine. `environment` is what they get; their output goes to one log file each in `logs`.
 
-    `program` is called with a role and `--name` and the worker's name.
+    `program` is called with a role and `--name` and the worker's name. Processes are started and noted by a thread of
+    their own, which no signal interrupts: a caller that leaves by one has no worker that `stop` does not know.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Fleet:
         program: Sequence[str] = PROGRAM,
     ) -> None:
         self.children: list[Child] = []
+        self._retired: list[Child] = []
         self._logs, self._report, self._program = logs, report, program
         self._environment = dict(os.environ if environment is None else environment)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._starter = ThreadPoolExecutor(1, "starter")
         self._thread: threading.Thread | None = None
 
     def start(self, roles: Sequence[str], workers: Sequence[str] = ("1",), **extra: str) -> None:
@@ -69,9 +73,7 @@ class Fleet:
         self._logs.mkdir(parents=True, exist_ok=True)
         for role in roles:
             for worker in workers:
-                child = Child(role, worker, self._spawn(role, worker, extra), time.monotonic())
-                with self._lock:
-                    self.children.append(child)
+                self._starter.submit(self._add, role, worker, extra).result()
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
             self._thread.start()
@@ -79,9 +81,11 @@ class Fleet:
     def stop(self, patience_s: float = PATIENCE_S) -> None:
         """Tell all to stop, wait, and kill those that do not."""
         self._stopping.set()
+        self._starter.shutdown()
         if self._thread is not None:
             self._thread.join()
-        running = [child.process for child in self.children if child.process.poll() is None]
+        known = (*self.children, *self._retired)
+        running = [child.process for child in known if child.process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGCONT)  # one that a fault test has stopped would not hear it
@@ -96,6 +100,7 @@ class Fleet:
     def retire(self, child: Child, patience_s: float = PATIENCE_S) -> None:
         """Tell one worker to stop, for good."""
         with self._lock:
+            self._retired.append(child)
             self.children.remove(child)
         child.process.terminate()
         try:
@@ -107,6 +112,11 @@ class Fleet:
     def alive(self) -> bool:
         """Whether every worker runs or is about to."""
         return not any(child.given_up for child in self.children)
+
+    def _add(self, role: str, worker: str, extra: Mapping[str, str]) -> None:
+        child = Child(role, worker, self._spawn(role, worker, extra), time.monotonic())
+        with self._lock:
+            self.children.append(child)
 
     def _spawn(self, role: str, worker: str, extra: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         with (self._logs / f"{role}-{worker}.log").open("ab") as out:

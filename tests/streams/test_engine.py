@@ -23,7 +23,7 @@ from infra import topics
 from infra.local.stack import Stack
 from schemas.observation import Heartbeat
 from schemas.topics import Layout, Topic
-from streams.connection import Connection
+from streams.connection import TRANSACTION_TIMEOUT_MS, Connection
 from streams.exits import Exit
 from streams.supervisor import Child, Fleet
 from tests.faults.log import newest, partitions, read, read_all
@@ -33,6 +33,8 @@ KEYS = 37
 FAIL_POINT = "WATCHKEEPER_FAIL_POINT"
 TIMEOUT_S = 60.0
 ASLEEP_S = 9.5  # longer than the session (6 s) and the rebalance after it, shorter than the transaction (10 s)
+RESTORED_S = 3.0  # a small table, where nothing is waited for
+PATIENT = {"TOY_TRANSACTION_MS": "60000"}
 
 
 @dataclass(slots=True)
@@ -108,6 +110,20 @@ class Toy:
         child.rested, child.once = 0, once
         child.process.send_signal(what)
 
+    def beats(self) -> list[Heartbeat]:
+        """What the workers have said of themselves, the newest last."""
+        values = read(self.connection, Topic.HEARTBEATS, 0).values
+        return [msgspec.json.decode(value or b"", type=Heartbeat) for value in values]
+
+    def assigned(self) -> dict[str, int]:
+        """How many partitions each worker of the group has."""
+        group, admin = self.connection.group(ROLE), self.connection.admin()
+        found = admin.describe_consumer_groups([group], request_timeout=30)[group].result(60)
+        return {
+            member.group_instance_id.rpartition(".")[2]: len(member.assignment.topic_partitions)
+            for member in found.members
+        }
+
     def child(self, worker: str) -> Child:
         """A worker by name."""
         return next(child for child in self.fleet.children if child.worker == worker)
@@ -126,6 +142,7 @@ def toy(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Toy]]:
             "TOY_BROKER": stack.kafka,
             "TOY_PREFIX": layout.prefix,
             "TOY_PARTITIONS": str(partitions),
+            "TOY_TRANSACTION_MS": str(TRANSACTION_TIMEOUT_MS),
             "TOY_FOLDER": str(tmp_path / layout.prefix),
         }
         program = [sys.executable, "-m", "tests.streams.toy", engine]
@@ -199,16 +216,11 @@ def test_a_worker_killed_while_it_restores_or_is_assigned_starts_again(toy: Call
 
 def test_a_heartbeat_tells_the_lag_though_one_batch_takes_a_minute(toy: Callable[..., Toy]) -> None:
     made = toy("right", 1, role=SLOW)
-
-    def beats() -> list[Heartbeat]:
-        values = read(made.connection, Topic.HEARTBEATS, 0).values
-        return [msgspec.json.decode(value or b"", type=Heartbeat) for value in values]
-
-    wait_until(lambda: any(beat.partitions for beat in beats()))
+    wait_until(lambda: any(beat.partitions for beat in made.beats()))
     made.send(10)
     made.send(40)
-    wait_until(lambda: sum(beats()[-1].partitions.values()) >= 50)
-    assert {beat.batches for beat in beats()} == {0}
+    wait_until(lambda: sum(made.beats()[-1].partitions.values()) >= 50)
+    assert {beat.batches for beat in made.beats()} == {0}
 
 
 def test_tables_whose_offsets_the_broker_has_forgotten_are_refused(toy: Callable[..., Toy], tmp_path: Path) -> None:
@@ -243,18 +255,26 @@ def test_a_sigterm_with_a_backlog_loses_nothing(toy: Callable[..., Toy]) -> None
 
 
 def run_stopped_before_its_commit(made: Toy) -> set[str]:
-    with stopped(made, made.child("0"), ASLEEP_S):
-        made.send(2_000)
+    """One of two workers sleeps before a commit; it goes on once the other has had its partitions for a while.
+
+    Its transaction waits for it, however long the group takes.
+    """
+    with stopped(made, made.child("0"), 0.0):
+        made.send(500)
+        wait_until(lambda: made.assigned() == {"1": 2})
+        time.sleep(RESTORED_S)
     made.send(500)
     return made.faults()
 
 
 def test_a_worker_that_sleeps_before_its_commit_and_then_commits_leaves_tables_exact(toy: Callable[..., Toy]) -> None:
-    assert run_stopped_before_its_commit(toy("right", 2, **{FAIL_POINT: "before_commit:3:stop"})) == set()
+    assert run_stopped_before_its_commit(toy("right", 2, **PATIENT, **{FAIL_POINT: "before_commit:3:stop"})) == set()
 
 
 def test_restoring_to_the_stable_end_is_seen(toy: Callable[..., Toy]) -> None:
-    assert "table" in run_stopped_before_its_commit(toy("stable-end", 2, **{FAIL_POINT: "before_commit:3:stop"}))
+    assert "table" in run_stopped_before_its_commit(
+        toy("stable-end", 2, **PATIENT, **{FAIL_POINT: "before_commit:3:stop"})
+    )
 
 
 def run_stopped_before_a_tick(made: Toy) -> set[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from schemas.topics import Layout, Topic
 from streams import app
+from streams import connection as connections
 from streams.batch import Effects
 from streams.connection import Connection
 from streams.failpoints import FailPoints
@@ -99,6 +100,7 @@ class Slow(Relay):
 def main(engine: str, role: str, worker: str) -> None:
     """Run one worker; broker, prefix, partitions and folder come by the environment."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    connections.TRANSACTION_TIMEOUT_MS = int(os.environ["TOY_TRANSACTION_MS"])
     layout = Layout(os.environ["TOY_PREFIX"], int(os.environ["TOY_PARTITIONS"]))
     connection = Connection({"bootstrap.servers": os.environ["TOY_BROKER"]}, layout)
     folder = Path(os.environ["TOY_FOLDER"]) / worker

@@ -122,7 +122,7 @@ def test_a_fold_that_was_rewound_and_pushed_again_is_the_same(seed: int, rewinds
     for point in points:
         fresh.push(point)
     assert fold.episodes == fresh.episodes
-    assert fold.last_ms == fresh.last_ms
+    assert fold.newest == fresh.newest
 
 
 def test_every_change_of_an_episode_has_its_announcement() -> None:
@@ -163,6 +163,15 @@ def test_a_correction_that_takes_the_crossing_away_retracts_the_alert() -> None:
     assert phases(late) == ["retracted"]
     assert late.alerts[0].data.sequence == 3
     assert late.alerts[0].data.id == run.said.alerts[0].data.id
+
+
+def test_a_retraction_has_the_time_of_the_newest_windows_end_and_never_one_before_the_firing() -> None:
+    run = run_of(ERRORS)
+    hours_of_errors(run, [0, 20])
+    (fired,) = (event.data for event in run.said.alerts)
+    late = run.step(summary(delta(Kind.PREDICTIONS, HOUR_MS, rows=900)), progress(90_000))
+    assert phases(late) == ["retracted"]
+    assert fired.changed_ms == late.alerts[0].data.changed_ms == 2 * HOUR_MS
 
 
 def test_after_a_retraction_nothing_is_heard_until_it_fires_again() -> None:
