@@ -7,9 +7,11 @@ independent: the counts of an hour are multinomial, with the true probabilities 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,26 +100,65 @@ class _Feature:
 
 def lived(month: Month) -> Outcome:
     """Simulate a month."""
-    rng = np.random.default_rng([month.seed, month.rows])
-    features = [_numeric(rng, 0.0 if place < PURE else MISSING) for place in range(NUMERIC)]
-    features += [_categorical(rng, int(rng.integers(4, 21))) for _ in range(CATEGORICAL)]
-    deployment, package = _scene(features)
-    evaluator = Evaluator(MemoryTable(), [METRICS["psi"]])
-    view = _View(deployment, package)
-    fired: list[tuple[int, int]] = []
-    phases: dict[str, AlertPhase] = {}
-    for hour, counts in enumerate(_counts(rng, month, features)):
-        body = Counts(
-            {"rows": np.array([month.rows])} | {f"feature:{n}": c for n, c in zip(NAMES, counts, strict=True)}
-        )
+    life = _Life(month)
+    hours = _counts(life.rng, month, life.features)
+    return Outcome(month, [each for hour, counts in enumerate(hours) for each in life.hour(hour, counts)])
+
+
+def delays_alone(month: Month) -> list[int]:
+    """Windows to the first firing of each feature that could be moved, where it is the only one that moves.
+
+    The hours before the move are lived through once; then a process for each feature goes on from there until the
+    feature fires, or to the month's end (one window too many).
+    """
+    life = _Life(month)
+    quiet = _counts(life.rng, replace(month, shift=0.0, hours=SHIFT_HOUR), life.features)
+    for hour, counts in enumerate(quiet):
+        life.hour(hour, counts)
+    return [_branch(partial(_delay, life, place)) for place in range(PURE)]
+
+
+def _branch(work: Callable[[], int]) -> int:
+    """A small number that is found in a copy of this process."""
+    child = os.fork()
+    if not child:
+        os._exit(work())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _delay(life: _Life, place: int) -> int:
+    month, rng = life.month, np.random.default_rng([life.month.seed, life.month.rows, place])
+    for hour in range(SHIFT_HOUR, month.hours):
+        shares = [each.shares(month.shift if at == place else 0.0) for at, each in enumerate(life.features)]
+        fired = life.hour(hour, [rng.multinomial(month.rows, p / p.sum()) for p in shares])
+        if place in {found for found, _ in fired}:
+            return hour - SHIFT_HOUR + 1
+    return month.hours - SHIFT_HOUR + 1
+
+
+class _Life:
+    """A deployment and its evaluator, hour by hour."""
+
+    def __init__(self, month: Month) -> None:
+        self.month = month
+        self.rng = np.random.default_rng([month.seed, month.rows])
+        self.features = [_numeric(self.rng, 0.0 if place < PURE else MISSING) for place in range(NUMERIC)]
+        self.features += [_categorical(self.rng, int(self.rng.integers(4, 21))) for _ in range(CATEGORICAL)]
+        self._view = _View(*_scene(self.features))
+        self._evaluator = Evaluator(MemoryTable(), [METRICS["psi"]])
+        self._phases: dict[str, AlertPhase] = {}
+
+    def hour(self, hour: int, counts: list[NDArray[np.int64]]) -> list[tuple[int, int]]:
+        """Take in one hour's counts and close it; place and hour of what fires."""
+        rows = {"rows": np.array([self.month.rows])}
+        body = Counts(rows | {f"feature:{name}": found for name, found in zip(NAMES, counts, strict=True)})
         entry = Entry(Kind.FEATURES, DIGEST, "", hour * HOUR_MS, body.encode())
-        evaluator.step(Summary("months", (entry,)), view)
+        self._evaluator.step(Summary("months", (entry,)), self._view)
         tick = (hour + 1) * HOUR_MS
         progress = Progress(Topic.REQUESTS, 0, hour, caught_up=False, tick_ms=tick, event_ms={"months": tick})
-        alerts = evaluator.step(progress, view).alerts
-        fired += [(NAMES.index(event.data.feature), hour) for event in alerts if _enters(event, phases)]
-        evaluator.flush()
-    return Outcome(month, fired)
+        alerts = self._evaluator.step(progress, self._view).alerts
+        self._evaluator.flush()
+        return [(NAMES.index(event.data.feature), hour) for event in alerts if _enters(event, self._phases)]
 
 
 def _enters(event: AlertEvent, phases: dict[str, AlertPhase]) -> bool:
