@@ -259,6 +259,9 @@ class AlertPhase(StrEnum):
     RETRACTED = "retracted"
 
 
+OPEN_PHASES = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED)
+
+
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """A window that an alert rests on; `reference` is what the rule compares it with, where it does."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schemas.topics import Topic
 
 MAX_MESSAGE_BYTES = 4 << 20
+PATIENT_FETCH_BYTES = 256 << 10
 ALIGNED_FETCH_BYTES = 256 << 10  # of a partition; a larger batch of records comes whole all the same
 TRANSACTION_TIMEOUT_MS = 10_000  # a dead worker holds back its partitions for no longer than this
 END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001  # public in librdkafka, underscored in its binding
@@ -75,10 +76,13 @@ class Connection:
         }
         return Consumer(QUIET | self.config | settings)
 
-    def member(self, role: str, worker: str, *, static: bool = True, aligned: bool = False) -> Consumer:
+    def member(
+        self, role: str, worker: str, *, static: bool = True, aligned: bool = False, patient: bool = False
+    ) -> Consumer:
         """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs.
 
-        Where batches are aligned, an answer of the broker is to be a little of each partition.
+        Where batches are aligned, an answer of the broker is to be a little of each partition. A patient member has the
+        broker answer when there is much, or after a while: an answer costs it 0.1 ms, whatever is in it.
         """
         settings: dict[str, object] = {
             "session.timeout.ms": 6_000,
@@ -86,19 +90,21 @@ class Connection:
             "partition.assignment.strategy": "range",
             "enable.partition.eof": True,
         }
+        if patient:
+            settings |= {"fetch.min.bytes": PATIENT_FETCH_BYTES, "fetch.wait.max.ms": 50}
         if aligned:
             settings["fetch.message.max.bytes"] = ALIGNED_FETCH_BYTES
         if static:
             settings["group.instance.id"] = self.transactional_id(role, worker)
         return self.consumer(self.group(role), **settings)
 
-    def producer(self, transactional_id: str | None = None) -> Producer:
+    def producer(self, transactional_id: str | None = None, linger_ms: int = 5) -> Producer:
         """A producer; transactional where it has an id, idempotent anyhow."""
         settings: dict[str, object] = {
             "enable.idempotence": True,
             "compression.type": "lz4",
             # before a transaction's flush, which waits for no linger, nothing leaves: one request a partition, not many
-            "linger.ms": 100 if transactional_id else 5,
+            "linger.ms": 100 if transactional_id else linger_ms,
             "socket.nagle.disable": True,  # a commit is a few small requests, each waiting for the last
             "batch.size": 1 << 20,
             "partitioner": "murmur2_random",  # as Kafka's own clients: the join depends on it

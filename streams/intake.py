@@ -42,6 +42,9 @@ FAR: Final = 1 << 62
 COMMITTED_S = 60.0  # offsets that an open transaction holds are told when it has ended
 MOST_HELD_BYTES = 32 << 20  # of a partition
 ALIGNED_PARTS = 4  # of a batch that one partition may be ahead of the others
+PATIENT_S = 0.1  # a role that gathers so long need not be told of each record at once
+BUSY_ROWS = 200  # found at once: so many come that a few small transactions cost more than they spare
+BUSY_S = 0.05
 SETTLE_S = 0.002  # a transaction begun before the last one's markers are written is put off by 20 ms
 
 log = logging.getLogger("watchkeeper.source")
@@ -64,7 +67,9 @@ class Intake:
 
     def open(self, worker: str, *, static: bool, on_assign: Rebalanced, on_revoke: Rebalanced) -> None:
         """Join the group. Both are called inside a poll only."""
-        self.consumer = self._connection.member(self._role.name, worker, static=static, aligned=self._role.aligned)
+        self.consumer = self._connection.member(
+            self._role.name, worker, static=static, aligned=self._role.aligned, patient=self._gather_s >= PATIENT_S
+        )
         self.consumer.subscribe(list(self._inputs), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_revoke)
 
     def place(self, topic: str | None, partition: int | None) -> Place:
@@ -105,6 +110,8 @@ class Intake:
         if any(message.error() is None for message in messages):
             gather_s = max(self._gather_s, committed + SETTLE_S - time.monotonic())
             messages += self.consumer.consume(self._batch_rows - 1, gather_s)
+            if BUSY_ROWS < len(messages) < self._batch_rows and gather_s < BUSY_S:
+                messages += self.consumer.consume(self._batch_rows - len(messages), BUSY_S - gather_s)
         return messages
 
     def batch(self, messages: list[Message], assigned: frozenset[Place], *, tick: bool) -> Batch | None:

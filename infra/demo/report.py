@@ -14,8 +14,9 @@ import msgspec
 from infra.demo.findings import Explained, Quality, Stage
 from infra.demo.truth import Diagnosed, Hindsight, Judged
 from infra.fair import Fair
+from monitors.metrics.flow import asked
 from schemas.deployment import MATERIAL_DRIFT
-from schemas.observation import AccuracyState, AlertPhase, Status
+from schemas.observation import OPEN_PHASES, AccuracyState, AlertPhase, Status
 from schemas.package import TargetType
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ LEAST_ROWS = 200
 _LOST = ("unanswered", "missing_shadows")
 _WORST_FIRST = (Status.FAILING, Status.AT_RISK, Status.UNKNOWN, Status.PASSING)
 _TOLD = (AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED, AlertPhase.RESOLVED, AlertPhase.RETRACTED)
-_OPEN = (AlertPhase.FIRING.value, AlertPhase.ACKNOWLEDGED.value)
 
 
 class Drifted(msgspec.Struct, frozen=True):
@@ -173,14 +173,14 @@ def watched(
         status=worst(one.status for one in drift),
         champion=deployment.champion.name,
         challengers=tuple(model.name for model in deployment.challengers),
-        rows=_rows(ours, "requests"),
+        rows=asked(ours),
         data_errors=_rows(ours, "data_error_rate"),
         system_errors=_rows(ours, "system_error_rate"),
         loss=loss,
         holdout={name: value for name, value in losses.items() if value is not None},
         months=months(ours, loss, {model.digest: model.name for model in models}, closings),
         drift=drift,
-        open_alerts=sum(one.phase in _OPEN for one in told),
+        open_alerts=sum(one.phase in OPEN_PHASES for one in told),
         quiet=tuple(sorted(one.feature for one in drift if one.feature not in rang)),
         silent=tuple(sorted({one.feature for one in drift} - {one.feature for one in told})),
         unanswered=sum(round(abs(one.value or 0.0)) for one in ours if one.metric in _LOST and not one.reason),
@@ -319,10 +319,10 @@ def _story(events: Sequence[AlertEvent]) -> AlertStory:
 
 
 def _rows(metrics: Iterable[Metric], name: str) -> int:
-    """Rows by a metric that counts them, or has the share of them: of the models of a window, the one with the most."""
+    """Rows by a metric that has their share: of the models of a window, the one with the most."""
     by_window: dict[int, float] = defaultdict(float)
     for metric in metrics:
         if metric.metric == name and metric.value is not None:
-            rows = metric.n if name == "requests" else metric.value * metric.n
+            rows = metric.value * metric.n
             by_window[metric.window_start_ms] = max(by_window[metric.window_start_ms], rows)
     return round(sum(by_window.values()))

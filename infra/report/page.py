@@ -107,7 +107,7 @@ def _drift(report: Report) -> Markup:
         element(
             "p",
             said,
-            " Drift is the population stability index with its sampling noise taken off, in the newest window;"
+            " Drift is the population stability index with its sampling noise taken off, in the newest closed window;"
             f" importance is the feature's share in the model{unknown}.",
         ),
         element(

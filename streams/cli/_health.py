@@ -7,16 +7,16 @@ report (custom metrics) is told with health, whatever it is of.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from monitors.importance import drift_standing, weighed, weighted_drift
+from monitors.metrics.flow import asked
 from schemas.deployment import CHANGE, DriftStatistic, JointStatistic, Severity, Thresholds
 from schemas.expectations import CUSTOM
-from schemas.observation import AlertPhase, Reason, Status
+from schemas.observation import OPEN_PHASES, AlertPhase, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from schemas.observation import Alert, Metric
     from schemas.package import Feature, Package
 
-OPEN = (AlertPhase.PENDING, AlertPhase.FIRING, AlertPhase.ACKNOWLEDGED)
 WORST = (Status.FAILING, Status.AT_RISK, Status.PASSING)
 STAGES = ("drift", "quality", "health", "accuracy")
 DISTANCES = frozenset(statistic.value for statistic in DriftStatistic)
@@ -90,7 +89,7 @@ def standing_of(
     """
     every = list(metrics)
     mine = [one for one in every if one.model in (deployment.champion.digest, WHOLE) and not one.segment]
-    open_alerts = [one for one in alerts if one.deployment == deployment.name and one.phase in OPEN]
+    open_alerts = [one for one in alerts if one.deployment == deployment.name and one.phase in OPEN_PHASES]
     windows = {(one.window_start_ms, one.window_end_ms) for one in mine}
     closed = {(one.window_start_ms, one.window_end_ms) for one in mine if one.closed}
     weights = weighed(features, deployment.settings)
@@ -111,11 +110,6 @@ def standing_of(
     }
     found["drift"] = drift_standing(drifts, weights) if drifts else (Status.UNKNOWN, "no window has rows yet")
     psi = [one for one in drifts if one.metric == DriftStatistic.PSI and one.feature]
-    requests: Counter[int] = Counter()
-    for one in every:
-        # a model counts what it scored, and so not all where the champion was replaced; of `unanswered` n is all asked
-        if one.metric in {"requests", "unanswered"} and not one.segment:
-            requests[one.window_start_ms] = max(requests[one.window_start_ms], one.n)
     return Standing(
         name=deployment.name,
         revision=deployment.revision,
@@ -126,7 +120,7 @@ def standing_of(
         accuracy=found["accuracy"][0],
         alerts=_alert_status(open_alerts),
         open_alerts=len(open_alerts),
-        requests=requests.total(),
+        requests=asked(every),
         windows=len(windows),
         closed_windows=len(closed),
         newest_window_ms=max((start for start, _ in windows), default=None),

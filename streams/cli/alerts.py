@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from schemas.deployment import AcknowledgeAlert
-from schemas.observation import AlertPhase
+from schemas.observation import OPEN_PHASES, AlertPhase
 from streams.cli import Ended
-from streams.cli._health import OPEN
 from streams.cli._shared import as_json, must_be, say, show, views, when
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class _Listing(click.Group):
 
 @click.group(cls=_Listing)
 def alerts() -> None:
-    """Alerts, of all deployments or of the one named.
+    """Alerts, of all deployments or of the one named; `--open`: only those that are not over.
 
     `alerts acknowledge ID` takes note of one.
     """
@@ -45,7 +44,9 @@ def list_of_alerts(*, deployment: str | None, only_open: bool, json: bool) -> No
     if deployment is not None:
         must_be(deployment, kept.deployments(), "deployment")
     found = [
-        one for one in kept.alerts() if deployment in (None, one.deployment) and (not only_open or one.phase in OPEN)
+        one
+        for one in kept.alerts()
+        if deployment in (None, one.deployment) and (not only_open or one.phase in OPEN_PHASES)
     ]
     if json:
         say(found)
@@ -82,7 +83,7 @@ def _open_alert(begins: str) -> Alert:
     if not found:
         raise Ended(f"there is no alert {begins}; `watchkeeper alerts` shows the ids.")
     (alert,) = found
-    if alert.phase not in OPEN:
+    if alert.phase not in OPEN_PHASES:
         raise Ended(f"alert {alert.id} is {alert.phase} since {when(alert.changed_ms)} UTC; nothing is open to note.")
     if alert.phase is AlertPhase.ACKNOWLEDGED:
         raise Ended(f"alert {alert.id} is acknowledged already: {alert.text}")

@@ -28,7 +28,7 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
     """The challengers beside their champion, on the same rows.
 
     A difference above 0 speaks for the challenger. It is of resolved predictions only, those old enough for their
-    outcomes to be in, and holds however often one looks; "on what is known" is of every outcome so far, and no verdict.
+    outcomes to be in, and holds however often one looks; "known when told" is of every outcome by then, and no verdict.
     Where the deployment declares a `cluster`, such as the customer, it rests on clusters: beside the rows stands how
     many of one size these are worth, and below 100 nothing is decided.
     """
@@ -43,7 +43,7 @@ def challengers(deployment: str, *, history: bool, json: bool) -> None:
         return
     names = {digest: f"{package.name} {package.version}" for digest, package in kept.packages().items()}
     told = ("challenger", "champion", "verdict", "loss saved", "resolved until (UTC)", "rows")
-    columns = (*told, "not in it", "on what is known")
+    columns = (*told, "not in it", "known when told")
     told_of = [*(_row(one, names) for one in found), *_without_rows(deployments[deployment], found, names)]
     show(f"{deployment}: challengers", columns, told_of, "`watchkeeper deployment challengers` sets some")
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from streams.connection import Connection
 
 STEP_S = 0.005
+LINGER_MS = 50
+"""As a bulk sender waits. At librdkafka's 5 ms this process alone makes 2,000 produce requests a second, and each request
+of the chain costs the broker some 9 us more."""
 ACTUAL_LATER_S = 1.0
 
 
@@ -38,7 +41,7 @@ def main(count: int, rate: float) -> None:
 
 def _send_at(connection: Connection, encoded: list[Chunk], rate: float) -> None:
     keys, requests, actuals = ([*chain.from_iterable(column)] for column in zip(*map(_columns, encoded), strict=True))
-    producer, count, later = connection.producer(), len(keys), int(rate * ACTUAL_LATER_S)
+    producer, count, later = connection.producer(linger_ms=LINGER_MS), len(keys), int(rate * ACTUAL_LATER_S)
     names = connection.layout.name(Topic.REQUESTS), connection.layout.name(Topic.ACTUALS)
     began, asked, answered = time.monotonic(), 0, 0
     while answered < count:

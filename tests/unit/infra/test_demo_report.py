@@ -212,6 +212,12 @@ def test_what_was_bad_in_the_data_is_told_with_its_worst_week_and_how_often() ->
     assert (found.windows, found.of, found.status) == (2, 3, "failing")
 
 
+def test_requests_of_a_week_in_which_the_model_was_replaced_are_all_counted() -> None:
+    parts = [metric("requests", 60.0, NEW, n=60), metric("requests", 40.0, OLD, n=40)]
+    whole = metric("unanswered", 0.0, n=100)
+    assert report.watched(DEPLOYMENT, PACKAGES, [*parts, whole], (), {}).rows == 100
+
+
 def test_what_was_lost_is_counted_and_what_cannot_be_told_is_not() -> None:
     lost = metric("unanswered", 3.0)
     unsure = msgspec.structs.replace(metric("missing_shadows", 5.0), reason=Reason.NOT_RESOLVED)
