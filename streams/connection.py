@@ -82,7 +82,7 @@ class Connection:
         """A member of a role's group. `range` keeps partition n of all inputs together, which the join needs.
 
         Where batches are aligned, an answer of the broker is to be a little of each partition. A patient member has the
-        broker answer when there is much, or after a while: an answer costs it 0.1 ms, whatever is in it.
+        broker answer when there is much, or after a while, not at each record: see decision 25.
         """
         settings: dict[str, object] = {
             "session.timeout.ms": 6_000,

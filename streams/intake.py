@@ -43,8 +43,6 @@ COMMITTED_S = 60.0  # offsets that an open transaction holds are told when it ha
 MOST_HELD_BYTES = 32 << 20  # of a partition
 ALIGNED_PARTS = 4  # of a batch that one partition may be ahead of the others
 PATIENT_S = 0.1  # a role that gathers so long need not be told of each record at once
-BUSY_ROWS = 200  # found at once: so many come that a few small transactions cost more than they spare
-BUSY_S = 0.05
 SETTLE_S = 0.002  # a transaction begun before the last one's markers are written is put off by 20 ms
 
 log = logging.getLogger("watchkeeper.source")
@@ -110,8 +108,6 @@ class Intake:
         if any(message.error() is None for message in messages):
             gather_s = max(self._gather_s, committed + SETTLE_S - time.monotonic())
             messages += self.consumer.consume(self._batch_rows - 1, gather_s)
-            if BUSY_ROWS < len(messages) < self._batch_rows and gather_s < BUSY_S:
-                messages += self.consumer.consume(self._batch_rows - len(messages), BUSY_S - gather_s)
         return messages
 
     def batch(self, messages: list[Message], assigned: frozenset[Place], *, tick: bool) -> Batch | None:

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.connection import END_OF_PARTITION, Connection, ends
 from streams.exits import CannotGoOn
@@ -53,7 +53,8 @@ class TopicView(Generic[T]):
         self._decode, self._on_record = decode, on_record
         self._admin = connection.admin()
         self._reader = connection.consumer("view", **{"enable.partition.eof": True, "fetch.wait.max.ms": 100})
-        self._reader.assign([TopicPartition(self._name, 0, OFFSET_BEGINNING)])
+        # librdkafka asks for OFFSET_BEGINNING half a second later; from 0 it reads at once, past what is gone
+        self._reader.assign([TopicPartition(self._name, 0, 0)])
         self._at = 0
         self.catch_up()
 

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import redis
-
 from infra.local import places, processes
 from infra.local.errors import StackError
 from infra.local.plan import Plan
@@ -66,6 +64,8 @@ def start(state: Path, plan: Plan, *, report: Callable[[str], None]) -> None:
 
 
 def _wait(plan: Plan, child: processes.Started | None) -> None:
+    import redis  # noqa: PLC0415  a third of a second, and every worker imports this module
+
     ends = time.monotonic() + READY_S
     with contextlib.closing(redis.Redis(port=plan.redis_port, password=plan.redis_password)) as client:
         while time.monotonic() < ends:

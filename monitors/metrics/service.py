@@ -1,4 +1,15 @@
-"""What the metrics of service health share: requests by how they ended, and how long they took."""
+"""What the metrics of service health share: requests by how they ended, and how long they took.
+
+>>> from monitors.whole import WHOLE
+>>> ended = Summary({"rows": np.array([90]), "error:data": np.array([7]), "error:system": np.array([3])})
+>>> requests(ended), error_rate("data").compute(ended, WHOLE, "").value
+(100, 0.07)
+>>> times = np.zeros(bin_count(LATENCY_BINS), np.int64)
+>>> times[np.searchsorted(LATENCY_BINS.edges, [10.0, 10.0, 20.0, 500.0])] += [1, 1, 1, 1]
+>>> took = Summary({"response_ms": times})
+>>> 10 <= percentile("response_ms", 50).compute(took, WHOLE, "").value <= 20 * 1.044
+True
+"""
 
 from __future__ import annotations
 

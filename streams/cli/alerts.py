@@ -28,9 +28,9 @@ class _Listing(click.Group):
 
 @click.group(cls=_Listing)
 def alerts() -> None:
-    """Alerts, of all deployments or of the one named; `--open`: only those that are not over.
+    """Alerts, of all deployments or of the one named.
 
-    `alerts acknowledge ID` takes note of one.
+    `alerts --open` leaves out those that are over; `alerts acknowledge ID` takes note of one.
     """
 
 
