@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from infra.asked import asked
 from infra.demo.findings import Explained, Quality, Stage
 from infra.demo.truth import Diagnosed, Hindsight, Judged
 from infra.fair import Fair
-from monitors.metrics.flow import asked
 from schemas.deployment import MATERIAL_DRIFT
 from schemas.observation import OPEN_PHASES, AccuracyState, AlertPhase, Status
 from schemas.package import TargetType

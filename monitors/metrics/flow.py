@@ -19,14 +19,10 @@ Actuals that cannot be read, or are of no deployment, belong to none: the joiner
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 from monitors.folds.flow import ASKED
 from monitors.metrics import targets
 from monitors.metrics.protocol import Judgement, Metric, Value
 from monitors.summary import Summary
-from schemas import observation
 from schemas.deployment import Settings
 from schemas.observation import Kind, Reason, Status
 from schemas.package import Package
@@ -88,15 +84,3 @@ METRICS = (
     Metric("missing_shadows", Kind.FLOW, _of_model, _missing_shadows, judge=_none_left),
     Metric("pending", Kind.ACCURACY, targets.always, _pending, judge=_none_too_many, live=True),
 )
-
-
-def asked(metrics: Iterable[observation.Metric]) -> int:
-    """How many requests the windows of a deployment had, segments apart; of each window the greatest count told.
-
-    A model counts what it scored, and so not all where the champion was replaced; of `unanswered` n is all that came.
-    """
-    by_window: Counter[int] = Counter()
-    for one in metrics:
-        if one.metric in {"requests", "unanswered"} and not one.segment:
-            by_window[one.window_start_ms] = max(by_window[one.window_start_ms], one.n)
-    return by_window.total()

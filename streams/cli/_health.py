@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from infra.asked import asked
 from monitors.importance import drift_standing, weighed, weighted_drift
-from monitors.metrics.flow import asked
 from schemas.deployment import CHANGE, DriftStatistic, JointStatistic, Severity, Thresholds
 from schemas.expectations import CUSTOM
 from schemas.observation import OPEN_PHASES, AlertPhase, Reason, Status
