@@ -67,6 +67,12 @@ def wait(until: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.5)
 
 
+def created(shell: Shell, name: str, *words: object) -> None:
+    """Create a deployment, and wait until the views know it: those who ask them before are told that there is none."""
+    shell.ok("deployment", "create", name, *words)
+    wait(lambda: name in {one["name"] for one in shell.json("status")})
+
+
 def matched(shell: Shell) -> int:
     result = shell.run("metrics", "churn", "--metric", "auc", "--json")
     found = json.loads(result.stdout) if result.exit_code == 0 else []

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.topics import Topic
-from tests.streams.cli.scene import ROWS, START, Shell, wait
+from tests.streams.cli.scene import ROWS, START, Shell, created, wait
 
 
 def test_coverage_begins_with_the_champion_and_says_what_the_pending_can_still_change(
@@ -87,7 +87,7 @@ def test_a_window_in_which_outcomes_are_the_opposite_is_diagnosed_as_concept_dri
 ) -> None:
     settings = {"bucket": "minute", "accuracy_window": "minute", "grace_ms": 0, "max_age_ms": 1_000_000_000_000}
     (shell.folder / "turned.yaml").write_text(json.dumps(settings))
-    shell.ok("deployment", "create", "turned", "--champion", digests[0], "--settings", shell.folder / "turned.yaml")
+    created(shell, "turned", "--champion", digests[0], "--settings", shell.folder / "turned.yaml")
     rng, rows = np.random.default_rng(4), 400
     producer = Producer(shell.connection.config | {"partitioner": "murmur2_random"})
     requests, actuals = (shell.connection.layout.name(topic) for topic in (Topic.REQUESTS, Topic.ACTUALS))
@@ -121,7 +121,7 @@ def test_groups_get_what_the_rows_say_they_got(shell: Shell, digests: list[str])
     """A deployment of its own, in which every prediction has its outcome: 600 requests, gold customers are older."""
     settings = {"bucket": "minute", "grace_ms": 1_000, "max_age_ms": 1_000_000_000_000, "segments": ["plan"]}
     (shell.folder / "fair.yaml").write_text(json.dumps(settings | {"fairness": {"protected": ["plan"]}}))
-    shell.ok("deployment", "create", "fair", "--champion", digests[0], "--settings", shell.folder / "fair.yaml")
+    created(shell, "fair", "--champion", digests[0], "--settings", shell.folder / "fair.yaml")
     rng = np.random.default_rng(2)
     plans = rng.choice(["basic", "gold"], 2 * ROWS)
     ages = rng.normal(size=2 * ROWS) + (plans == "gold")
