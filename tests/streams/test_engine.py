@@ -260,7 +260,7 @@ def run_stopped_before_its_commit(made: Toy) -> set[str]:
     Its transaction waits for it, however long the group takes.
     """
     with stopped(made, made.child("0"), 0.0):
-        made.send(500)
+        made.send(2_000)
         wait_until(lambda: made.assigned() == {"1": 2})
         time.sleep(RESTORED_S)
     made.send(500)

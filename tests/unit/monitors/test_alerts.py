@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitors.alert_events import CHANGES
+from monitors.alert_events import CHANGES, AlertKey, Announcer, Told
 from monitors.alerts import Fold, Path, Point, Verdict, judge
 from schemas.deployment import HOUR_MS, MATERIAL_DRIFT, AlertRule, Compare, Severity
 from schemas.observation import AlertPhase, Kind, Status
@@ -172,6 +172,12 @@ def test_a_retraction_has_the_time_of_the_newest_windows_end_and_never_one_befor
     late = run.step(summary(delta(Kind.PREDICTIONS, HOUR_MS, rows=900)), progress(90_000))
     assert phases(late) == ["retracted"]
     assert fired.changed_ms == late.alerts[0].data.changed_ms == 2 * HOUR_MS
+
+
+def test_what_is_withdrawn_before_any_event_time_is_known_is_not_dated_before_its_firing() -> None:
+    told = Told(0, HOUR_MS, Path.FIRING, sequence=1, changed_ms=2 * HOUR_MS)
+    (event,) = Announcer("churn", AlertKey("errors", "", ""), [ERRORS]).withdraw([told], 0)
+    assert (event.data.phase, event.data.changed_ms) == (AlertPhase.RESOLVED, 2 * HOUR_MS)
 
 
 def test_after_a_retraction_nothing_is_heard_until_it_fires_again() -> None:

@@ -191,7 +191,7 @@ def test_late_labels_cost_one_reading_a_bucket_in_parts_that_restarts_go_on_with
     read: list[int] = []
     plain = ConceptDrift._read
 
-    def counted(self: ConceptDrift, buckets: BaseBuckets, series: Series, start_ms: int, names: list[str]) -> Any:  # noqa: ANN401
+    def counted(self: ConceptDrift, buckets: BaseBuckets, series: Series, start_ms: int, names: list[str]) -> Any:  # noqa: ANN401  # as what it stands for answers
         read.append(start_ms // HOUR_MS)
         return plain(self, buckets, series, start_ms, names)
 

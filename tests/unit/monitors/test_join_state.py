@@ -55,7 +55,7 @@ def test_a_context_is_unpacked_as_it_was(timestamp_ms: int, segments: tuple[str,
 
 
 @given(st.none() | NUMBERS, LABELS | st.sampled_from(["\x02", "\x02\x01", "\x02\x00"]), ACTED)
-def test_an_answer_is_unpacked_as_it_was(value: float | None, label: str | None, acted: bool | None) -> None:  # noqa: FBT001
+def test_an_answer_is_unpacked_as_it_was(value: float | None, label: str | None, acted: bool | None) -> None:  # noqa: FBT001  # an example's value
     answer = pack_answer(value, label, acted)
     assert (unpack_answer(answer), was_acted_on(answer)) == ((value, label), acted)
     assert split_answer(answer) == (pack_answer(value, label), optional_boolean(acted))

@@ -112,7 +112,7 @@ def test_a_list_that_is_full_keeps_the_smallest_hashes_in_any_order_and_lets_go_
         back.flush()
     assert kept(forth).hashes.tolist() == np.sort(hashes)[:MOST_ROWS].tolist()
     assert kept(forth).is_approximate
-    tables = [{key: body for key, body in one._table.rows.items() if key[:1] != b"p"} for one in (forth, back)]  # type: ignore[attr-defined]
+    tables = [{key: body for key, body in one._table.rows.items() if key[:1] != b"p"} for one in (forth, back)]  # type: ignore[attr-defined]  # a table in memory
     assert tables[0] == tables[1]
 
 

@@ -110,7 +110,7 @@ def test_a_verdict_stands_while_half_of_its_wealth_is_left() -> None:
 
 
 # ---------------------------------------------------------------- the fold
-def row(name: str, champion: float, challenger: float | None, label: str | None, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def row(name: str, champion: float, challenger: float | None, label: str | None, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # a row's columns are of many types
     models = [dict(said(champion, model="m"))]
     if challenger is not None:
         models.append(dict(said(challenger, model="new"), shadow=True))

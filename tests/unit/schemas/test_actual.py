@@ -111,7 +111,7 @@ def test_columns_are_the_same_bytes_as_rows(rows: list[tuple[str, float, str | N
     numbers, marks = np.array(values, np.float64), np.array(withdrawn, np.bool_)
     columns = ActualColumns("loans", ids, times_ms, numbers, labels, marks)
     assert encode_actuals(columns) == [
-        encode_actual("loans", name, row, value=None if value != value else value, label=label, withdrawn=gone)  # noqa: PLR0124
+        encode_actual("loans", name, row, value=None if value != value else value, label=label, withdrawn=gone)  # noqa: PLR0124  # NaN alone is not itself
         for row, (name, value, label, gone) in enumerate(rows)
     ]
 

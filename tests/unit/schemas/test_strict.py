@@ -133,7 +133,7 @@ def test_every_record_inside_a_deployment_is_looked_into_by_the_strict_reader() 
 
 def test_summaries_and_progress_of_a_later_version_with_more_fields_are_read() -> None:
     entry = Entry(Kind.FEATURES, "m", "", 0, Counts(sums={"x": 1}).encode())
-    for record in (Summary("late", (entry,)), Progress("requests", 0, 1, True, 7, {"late": 5})):  # noqa: FBT003
+    for record in (Summary("late", (entry,)), Progress("requests", 0, 1, True, 7, {"late": 5})):  # noqa: FBT003  # a record's fields in order
         given = msgspec.msgpack.decode(msgspec.msgpack.encode(record))
         if isinstance(record, Summary):
             given[2] = [[*one, "of a later version"] for one in given[2]]

@@ -56,7 +56,7 @@ def record(association_id: str, features: list[Any]) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(st.integers(0, len(LAYOUTS) - 1), st.data(), st.booleans())
-def test_numbers_side_by_side_are_read_as_they_were_written(number: int, data: st.DataObject, full: bool) -> None:  # noqa: FBT001
+def test_numbers_side_by_side_are_read_as_they_were_written(number: int, data: st.DataObject, full: bool) -> None:  # noqa: FBT001  # an example's value
     kinds = [DOUBLE if full and kind == OPTIONAL else kind for kind in LAYOUTS[number]]
     features = data.draw(st.lists(st.tuples(*(MEMBERS[str(kind)] for kind in kinds)), max_size=8))
     rows = [record(f"id-{row}", list(values)) for row, values in enumerate(features)]

@@ -19,7 +19,7 @@ SPLIT = Settings(segments=("sex",), caller_segments={CallerField.CONSUMER: ("web
 
 
 def fault(**declared: object) -> str:
-    return settings_fault(msgspec.structs.replace(SPLIT, fairness=Fairness(**declared)), FEATURES)  # type: ignore[arg-type]
+    return settings_fault(msgspec.structs.replace(SPLIT, fairness=Fairness(**declared)), FEATURES)  # type: ignore[arg-type]  # fields as each case declares them
 
 
 @pytest.mark.parametrize(

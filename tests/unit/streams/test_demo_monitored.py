@@ -119,7 +119,7 @@ def monitored(package: Package) -> Watched:
         for (_, _, _, start_ms), counts in deltas.items():
             found.inputs.setdefault(day(start_ms)[:4], Counts()).add(counts)
         entries = tuple(Entry(*key, counts.encode()) for key, counts in deltas.items())
-        clock = Progress(Topic.REQUESTS, 0, 0, True, number * 10_000, {deployment.name: int(np.max(times))})  # noqa: FBT003
+        clock = Progress(Topic.REQUESTS, 0, 0, True, number * 10_000, {deployment.name: int(np.max(times))})  # noqa: FBT003  # a record's fields in order
         for record in (Summary(deployment.name, entries), clock):
             effects = evaluator.step(record, View(found))
             found.alerts += effects.alerts

@@ -11,7 +11,7 @@ from streams.cli._demo_next import activation, look_around
 
 
 def said(*day: int) -> str:
-    return look_around("p", int(datetime(*day, 12, tzinfo=UTC).timestamp() * 1_000))  # type: ignore[misc, arg-type]
+    return look_around("p", int(datetime(*day, 12, tzinfo=UTC).timestamp() * 1_000))  # type: ignore[misc, arg-type]  # a tuple of a date's numbers
 
 
 def test_of_two_years_every_hint_is_shown() -> None:

@@ -32,7 +32,7 @@ def shown(part: RenderableType) -> str:
 
 def verdict(champion: Model, challenger: Model, window: int = 0, **more: object) -> Verdict:
     fields: dict[str, object] = {"loss": "brier", "finding": Finding.UNDECIDED, "n": 0, **more}
-    return Verdict(DEPLOYMENT.name, champion.digest, challenger.digest, window, window + 1, 86_400_000, **fields)  # type: ignore[arg-type]
+    return Verdict(DEPLOYMENT.name, champion.digest, challenger.digest, window, window + 1, 86_400_000, **fields)  # type: ignore[arg-type]  # fields as each case has them
 
 
 def watched(*verdicts: Judged, diagnoses: tuple[Diagnosed, ...] = ()) -> Watched:

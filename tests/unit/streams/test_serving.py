@@ -108,7 +108,7 @@ def test_a_challenger_without_a_feature_is_split_by_it_as_the_champion_is(tmp_pa
     catalog = FixedCatalog([deployment], [champion, plain])
     said = {}
     for role in (Scorer, Shadow):
-        serving = role(catalog, Shelf(store, lambda one, role=role: models(role, one)))  # type: ignore[misc]
+        serving = role(catalog, Shelf(store, lambda one, role=role: models(role, one)))  # type: ignore[misc]  # a default binds the loop's variable
         (sent,) = (send for send in serving.process(loan("gold")).sends if send.topic is role.output)
         (value,) = sent.values
         frame = decode_predictions(Records([b"x"], [value], np.zeros(1, np.int32), np.zeros(1, np.int64), NOW)).frame
